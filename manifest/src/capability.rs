@@ -1,0 +1,172 @@
+//! Capabilities and their scopes. One shape serves requests, grants and guardrails, so that the three can be compared.
+
+use crate::pattern::{CommandPattern, PathPattern};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// One privilege: one host interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum CapabilityName {
+    /// `foil:host/exec`: starts programs.
+    Exec,
+    /// `foil:host/files-read`: reads files.
+    FilesRead,
+    /// `foil:host/files-write`: changes files.
+    FilesWrite,
+    /// `foil:host/events-read`: reads what collectors recorded.
+    EventsRead,
+    /// `foil:host/loopback-serve`: a web server on the run's own loopback.
+    LoopbackServe,
+}
+
+impl CapabilityName {
+    /// All of them, in the order in which they are shown.
+    pub const ALL: [Self; 5] = [Self::Exec, Self::FilesRead, Self::FilesWrite, Self::EventsRead, Self::LoopbackServe];
+
+    /// The interface's name in `foil:host`.
+    pub fn interface(self) -> &'static str {
+        match self {
+            Self::Exec => "exec",
+            Self::FilesRead => "files-read",
+            Self::FilesWrite => "files-write",
+            Self::EventsRead => "events-read",
+            Self::LoopbackServe => "loopback-serve",
+        }
+    }
+
+    /// Interfaces that are linked for every module because they grant nothing.
+    pub const INERT: [&'static str; 3] = ["types", "log", "clock"];
+}
+
+impl fmt::Display for CapabilityName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.interface())
+    }
+}
+
+/// The network that a child process sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Network {
+    /// A network namespace of its own with only `lo` up.
+    #[default]
+    Loopback,
+    /// The target's own network.
+    Host,
+}
+
+/// Which programs may be started, and what they may touch.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExecScope {
+    /// Programs and arguments.
+    pub allow: Vec<CommandPattern>,
+    /// Paths (each with all below it) that a child may read and execute besides the base system. No patterns: Landlock
+    /// confines by path. `{scratch}` is always readable and writable and need not be named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<String>,
+    /// Paths (each with all below it) that a child may change. Outside `overlay` each must be an existing regular file,
+    /// whose pre-image is taken first, or name a file to be created.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub writes: Vec<String>,
+    /// Environment variables that the module may set, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<String>,
+    /// The widest network that a child may see.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub network: Network,
+    /// Children may gain privileges by set-id programs (`no_new_privs` is off).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub privileges: bool,
+    /// Why; required in a manifest, pointless in a grant.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// Which paths may be read, or changed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PathScope {
+    /// Paths.
+    pub allow: Vec<PathPattern>,
+    /// Why; required in a manifest, pointless in a grant.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// Which collectors' events may be read.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CollectorScope {
+    /// Collectors by name, such as `linux.audit`.
+    pub allow: Vec<String>,
+    /// Why; required in a manifest, pointless in a grant.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// A capability that has no scope of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlainScope {
+    /// Why; required in a manifest, pointless in a grant.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// A capability with its scope.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Capability {
+    /// See [`CapabilityName::Exec`].
+    Exec(ExecScope),
+    /// See [`CapabilityName::FilesRead`].
+    FilesRead(PathScope),
+    /// See [`CapabilityName::FilesWrite`].
+    FilesWrite(PathScope),
+    /// See [`CapabilityName::EventsRead`].
+    EventsRead(CollectorScope),
+    /// See [`CapabilityName::LoopbackServe`].
+    LoopbackServe(PlainScope),
+}
+
+impl Capability {
+    /// Which one it is.
+    pub fn name(&self) -> CapabilityName {
+        match self {
+            Self::Exec(_) => CapabilityName::Exec,
+            Self::FilesRead(_) => CapabilityName::FilesRead,
+            Self::FilesWrite(_) => CapabilityName::FilesWrite,
+            Self::EventsRead(_) => CapabilityName::EventsRead,
+            Self::LoopbackServe(_) => CapabilityName::LoopbackServe,
+        }
+    }
+
+    /// Why it is asked for.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Exec(scope) => &scope.reason,
+            Self::FilesRead(scope) | Self::FilesWrite(scope) => &scope.reason,
+            Self::EventsRead(scope) => &scope.reason,
+            Self::LoopbackServe(scope) => &scope.reason,
+        }
+    }
+
+    /// The same without its reason, as it stands in a grant.
+    pub fn without_reason(mut self) -> Self {
+        match &mut self {
+            Self::Exec(scope) => scope.reason.clear(),
+            Self::FilesRead(scope) | Self::FilesWrite(scope) => scope.reason.clear(),
+            Self::EventsRead(scope) => scope.reason.clear(),
+            Self::LoopbackServe(scope) => scope.reason.clear(),
+        }
+        self
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

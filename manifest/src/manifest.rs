@@ -1,0 +1,382 @@
+//! The manifest itself: `technique.toml` or `check.toml` in a module's folder, canonical JSON inside the module.
+
+use crate::capability::{Capability, CapabilityName};
+use crate::digest::Digest;
+use crate::ids::{AttackId, ModuleId};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// The longest manifest that is read, in bytes. A manifest is read by people; nothing real comes near.
+pub const MAX_MANIFEST: usize = 256 * 1024;
+
+/// What a module does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Acts.
+    Technique,
+    /// Looks.
+    Check,
+}
+
+impl Kind {
+    /// The file that holds such a module's manifest.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::Technique => "technique.toml",
+            Self::Check => "check.toml",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Technique => "technique",
+            Self::Check => "check",
+        })
+    }
+}
+
+/// How deep a module's effects go, least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Impact {
+    /// Changes nothing.
+    ReadOnly,
+    /// Changes what the journal can restore.
+    Reversible,
+    /// Changes what only an overlay can throw away.
+    Destructive,
+}
+
+impl fmt::Display for Impact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::ReadOnly => "read-only",
+            Self::Reversible => "reversible",
+            Self::Destructive => "destructive",
+        })
+    }
+}
+
+/// What holds a run's child processes (see `docs/shield.md`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ShieldLevel {
+    /// Namespaces, Landlock, seccomp, rlimits.
+    Confined,
+    /// As root: everything that is written vanishes with the namespace.
+    Overlay,
+    /// Nothing. Granted by name only.
+    Open,
+}
+
+impl ShieldLevel {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Confined, Self::Overlay, Self::Open];
+}
+
+impl fmt::Display for ShieldLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Confined => "confined",
+            Self::Overlay => "overlay",
+            Self::Open => "open",
+        })
+    }
+}
+
+/// A parameter's type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ParameterType {
+    /// Text without NUL, at most 64 KiB.
+    String,
+    /// A signed 64-bit integer.
+    Integer,
+    /// A finite 64-bit float.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+    /// A list of strings.
+    Strings,
+}
+
+/// A parameter that an experiment may set by `with`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parameter {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: ParameterType,
+    /// What it is, for people.
+    pub about: String,
+    /// Taken where an experiment gives none; a parameter without default that is not `required` is simply absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<serde_json::Value>,
+    /// An experiment must give it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub required: bool,
+    /// The values that are allowed; empty: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<serde_json::Value>,
+}
+
+/// Limits of one phase. `None`: the next layer's, and in the end the host's default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Limits {
+    /// Wall time of a phase, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wall_ms: Option<u64>,
+    /// Time that the guest itself computes, in milliseconds, to the tick of 10 ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_ms: Option<u64>,
+    /// All memories and tables of all instances together, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
+    /// Host calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_calls: Option<u64>,
+    /// Output of children that is kept, in bytes a stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<u64>,
+    /// Log lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_lines: Option<u64>,
+    /// Programs started by `exec`, and processes alive at once below them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub children: Option<u64>,
+    /// Elements of all tables together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table_entries: Option<u64>,
+}
+
+/// What a module says of itself and asks for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Manifest {
+    /// Technique or check. In TOML the file's name says it.
+    pub kind: Kind,
+    /// The module's id.
+    pub id: ModuleId,
+    /// Other names that it is known by, such as Stratus Red Team's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// One line.
+    pub title: String,
+    /// What it does, for whoever decides to run it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub about: String,
+    /// ATT&CK ids; at least one for a technique.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attack: Vec<AttackId>,
+    /// How deep its effects go. A check is `read-only`.
+    pub impact: Impact,
+    /// Running it twice does the same as once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub idempotent: bool,
+    /// Sensors' rules and events that should notice it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expected: Vec<String>,
+    /// Shield levels that it works in, preferred first. Empty: `confined`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shield: Vec<ShieldLevel>,
+    /// It needs root on the target.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub root: bool,
+    /// Programs that must exist on the target; one missing makes the run inconclusive.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub programs: Vec<String>,
+    /// Parameters by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, Parameter>,
+    /// What it asks for.
+    #[serde(default, rename = "capability", skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<Capability>,
+    /// Limits that it wants; the host's defaults bound them.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub limits: Limits,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// A manifest that cannot be used; the text says which rule it breaks and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ManifestError(pub String);
+
+impl Manifest {
+    /// Reads `technique.toml` or `check.toml`; errors name the line and column.
+    pub fn from_toml(text: &str, kind: Kind) -> Result<Self, ManifestError> {
+        let located = |error: &toml::de::Error, added: usize| ManifestError(locate(error, text, kind, added));
+        let mut table: toml::Table = toml::from_str(text).map_err(|e| located(&e, 0))?;
+        if table.insert("kind".to_owned(), kind.to_string().into()).is_some() {
+            return Err(ManifestError(format!("{}: unknown key `kind`: the file's name says it", kind.file_name())));
+        }
+        // A second pass over the text, ours before theirs, keeps line and column in the error.
+        let ours = format!("kind = \"{kind}\"\n");
+        let manifest: Self = toml::from_str(&format!("{ours}{text}")).map_err(|e| located(&e, ours.len()))?;
+        manifest.check().map_err(|e| ManifestError(format!("{}: {e}", kind.file_name())))?;
+        // Said to the author, not to whoever loads the module.
+        let bytes = manifest.to_canonical_json().len();
+        if bytes > MAX_MANIFEST {
+            return Err(ManifestError(format!(
+                "{}: inside the module it would have {bytes} bytes, more than {MAX_MANIFEST}",
+                kind.file_name()
+            )));
+        }
+        Ok(manifest)
+    }
+
+    /// Reads the canonical JSON of a module's section. Anything but the canonical form is refused, so that what was
+    /// hashed, shown and granted is one text.
+    pub fn from_canonical_json(bytes: &[u8]) -> Result<Self, ManifestError> {
+        if bytes.len() > MAX_MANIFEST {
+            return Err(ManifestError(format!("the manifest has {} bytes, more than {MAX_MANIFEST}", bytes.len())));
+        }
+        let manifest: Self =
+            serde_json::from_slice(bytes).map_err(|e| ManifestError(format!("the manifest is malformed: {e}")))?;
+        manifest.check()?;
+        if manifest.to_canonical_json() != bytes {
+            return Err(ManifestError(
+                "the manifest is not in canonical form: build the module with `foil build`".into(),
+            ));
+        }
+        Ok(manifest)
+    }
+
+    /// Canonical JSON: fields in the order of their declaration, maps sorted, no white space, defaults left out.
+    pub fn to_canonical_json(&self) -> Vec<u8> {
+        // Serialising this type cannot fail: all map keys are strings and there is no custom code.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// The shield levels it works in, preferred first.
+    pub fn shields(&self) -> &[ShieldLevel] {
+        if self.shield.is_empty() { &[ShieldLevel::Confined] } else { &self.shield }
+    }
+
+    /// The request for one capability.
+    pub fn request(&self, name: CapabilityName) -> Option<&Capability> {
+        self.capabilities.iter().find(|c| c.name() == name)
+    }
+
+    /// The hash of all that a reviewer judges, for modules whose bytes the binary vouches for: the imports, the
+    /// requests, the shields, the impact; not the code, titles or expectations.
+    pub fn judged(&self, imports: &BTreeSet<String>) -> Digest {
+        let judged = serde_json::json!({
+            "id": self.id, "kind": self.kind, "impact": self.impact, "shield": self.shields(), "root": self.root,
+            "capabilities": self.capabilities, "limits": self.limits, "imports": imports,
+        });
+        Digest::of(judged.to_string().as_bytes())
+    }
+
+    fn check(&self) -> Result<(), ManifestError> {
+        let fail = |text: String| Err(ManifestError(format!("{}: {text}", self.id)));
+        if self.title.trim().is_empty() || self.title.len() > 120 || self.title.chars().any(char::is_control) {
+            return fail("`title` must be one line of 1 to 120 bytes".into());
+        }
+        match self.kind {
+            Kind::Technique if self.attack.is_empty() => {
+                return fail("`attack` must name at least one ATT&CK id".into());
+            }
+            Kind::Check if self.impact != Impact::ReadOnly => {
+                return fail("a check looks and cannot act: `impact` must be \"read-only\"".into());
+            }
+            _ => {}
+        }
+        let value = serde_json::to_value(self).unwrap_or_default();
+        if let Some(text) = deceptive(&value) {
+            return fail(format!("\"{}\" has control characters in it, which deceive readers", text.escape_debug()));
+        }
+        let mut names = BTreeSet::from([self.id.as_str()]);
+        for alias in &self.aliases {
+            if let Err(error) = alias.parse::<ModuleId>() {
+                return fail(format!("alias: {error}"));
+            }
+            if !names.insert(alias) {
+                return fail(format!("alias `{alias}` is there twice, or is the id itself"));
+            }
+        }
+        let mut seen = BTreeSet::new();
+        for capability in &self.capabilities {
+            let name = capability.name();
+            if !seen.insert(name) {
+                return fail(format!("`{name}` is requested twice: put its scopes into one request"));
+            }
+            if capability.reason().trim().is_empty() {
+                return fail(format!("the request for `{name}` needs a `reason`, which a reviewer reads"));
+            }
+            let belongs = match self.kind {
+                Kind::Technique => name != CapabilityName::EventsRead,
+                Kind::Check => matches!(name, CapabilityName::EventsRead | CapabilityName::FilesRead),
+            };
+            if !belongs {
+                return fail(format!("a {} cannot ask for `{name}`", self.kind));
+            }
+            if name == CapabilityName::FilesWrite && self.impact == Impact::ReadOnly {
+                return fail("it asks for `files-write`, so its `impact` cannot be \"read-only\"".into());
+            }
+        }
+        for (name, parameter) in &self.parameters {
+            let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+                return fail(format!("parameter `{name}`: use lower-case letters, digits and dashes"));
+            }
+            if parameter.required && parameter.default.is_some() {
+                return fail(format!("parameter `{name}` is required, so its default is never taken"));
+            }
+            for value in parameter.default.iter().chain(&parameter.choices) {
+                if !parameter.kind.admits(value) {
+                    return fail(format!("parameter `{name}`: {value} is no {:?}", parameter.kind).to_lowercase());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ParameterType {
+    /// Whether a JSON or YAML value has this type.
+    pub fn admits(self, value: &serde_json::Value) -> bool {
+        match self {
+            Self::String => value.is_string(),
+            Self::Integer => value.is_i64(),
+            Self::Number => value.is_number(),
+            Self::Boolean => value.is_boolean(),
+            Self::Strings => value.as_array().is_some_and(|a| a.iter().all(serde_json::Value::is_string)),
+        }
+    }
+}
+
+/// The error's text with the line and column that the author sees; `added` bytes were put before theirs.
+fn locate(error: &toml::de::Error, text: &str, kind: Kind, added: usize) -> String {
+    let place = error.span().map(|span| {
+        let before = &text[..text.floor_char_boundary(span.start.saturating_sub(added).min(text.len()))];
+        let line = before.matches('\n').count() + 1;
+        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+        format!(":{line}:{column}")
+    });
+    format!("{}{}: {}", kind.file_name(), place.unwrap_or_default(), error.message())
+}
+
+/// The first string in a manifest that could deceive whoever reads it on a terminal.
+fn deceptive(value: &serde_json::Value) -> Option<&str> {
+    // Directions: a text that is shown in another order than it is stored in.
+    let directs =
+        |c| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let bad = |text: &str| text.chars().any(|c| (c.is_control() && c != '\n' && c != '\t') || directs(c));
+    match value {
+        serde_json::Value::String(text) => bad(text).then_some(text),
+        serde_json::Value::Array(all) => all.iter().find_map(deceptive),
+        serde_json::Value::Object(all) => {
+            all.iter().find_map(|(key, value)| if bad(key) { Some(key.as_str()) } else { deceptive(value) })
+        }
+        _ => None,
+    }
+}
