@@ -1,0 +1,113 @@
+//! A fake host that holds the module to its manifest.
+
+use super::calls::Subject;
+use super::host::Host;
+use crate::__bindings::host::types::{Denial, Error as WireError, Parameter};
+use crate::{Context, Error, Result, Value};
+use foil_manifest::pattern::Variables;
+use foil_manifest::{Capability, Kind, Manifest};
+
+impl Host {
+    /// A fake host for the technique with this manifest: `Host::for_technique(include_str!("../technique.toml"))`.
+    ///
+    /// # Panics
+    /// Where the manifest is wrong, with the reason that `foil build` would give.
+    pub fn for_technique(manifest: &str) -> Self {
+        Self::for_manifest(manifest, Kind::Technique)
+    }
+
+    /// A fake host for the check with this manifest: `Host::for_check(include_str!("../check.toml"))`.
+    ///
+    /// # Panics
+    /// Where the manifest is wrong, with the reason that `foil build` would give.
+    pub fn for_check(manifest: &str) -> Self {
+        Self::for_manifest(manifest, Kind::Check)
+    }
+
+    fn for_manifest(manifest: &str, kind: Kind) -> Self {
+        let manifest = Manifest::from_toml(manifest, kind).unwrap_or_else(|error| panic!("{error}"));
+        let host = Self::new();
+        host.0.borrow_mut().manifest = Some(manifest);
+        host
+    }
+}
+
+/// Whether the manifest asks for this.
+pub(super) fn allows(
+    manifest: &Manifest,
+    context: &Context,
+    subject: &Subject<'_>,
+) -> std::result::Result<(), WireError> {
+    let variables = Variables { run: context.run_id.clone(), scratch: context.scratch.clone() };
+    let mut asked = manifest.capabilities.iter().filter(|c| c.name().interface() == subject.capability());
+    let fits = match subject {
+        Subject::Exec(call) => asked.any(|c| {
+            matches!(c, Capability::Exec(scope)
+                if scope.allow.iter().any(|p| p.matches(&call.program, &call.args, &variables))
+                && call.env.iter().all(|(name, _)| scope.env.contains(name)))
+        }),
+        Subject::Read(path) | Subject::Write(path) => asked.any(|c| {
+            matches!(c, Capability::FilesRead(scope) | Capability::FilesWrite(scope)
+                if scope.allow.iter().any(|p| p.matches(path, &variables)))
+        }),
+        Subject::Collector(name) => {
+            asked.any(|c| matches!(c, Capability::EventsRead(scope) if scope.allow.iter().any(|a| a == name)))
+        }
+        Subject::Serve => asked.next().is_some(),
+    };
+    if fits {
+        return Ok(());
+    }
+    let rule = format!("the manifest of {} does not ask for `{}`", manifest.id, subject.text());
+    Err(WireError::Denied(Denial { capability: subject.capability().to_owned(), rule }))
+}
+
+/// Checks the given parameters against the declared ones and adds the defaults.
+pub(super) fn complete(manifest: &Manifest, mut given: Vec<Parameter>) -> Result<Vec<Parameter>> {
+    let invalid = |text: String| Err(Error::Invalid(text));
+    for parameter in &given {
+        let Some(declared) = manifest.parameters.get(&parameter.name) else {
+            return invalid(format!("the manifest declares no parameter `{}`", parameter.name));
+        };
+        let value = json(&parameter.value);
+        if !declared.kind.admits(&value) {
+            return invalid(format!("parameter `{}`: {value} is not of the declared type", parameter.name));
+        }
+        if !declared.choices.is_empty() && !declared.choices.contains(&value) {
+            return invalid(format!("parameter `{}`: {value} is none of its choices", parameter.name));
+        }
+    }
+    for (name, declared) in &manifest.parameters {
+        if given.iter().any(|p| p.name == *name) {
+            continue;
+        }
+        match &declared.default {
+            Some(default) => given.push(Parameter { name: name.clone(), value: value(default) }),
+            None if declared.required => return invalid(format!("parameter `{name}` is required")),
+            None => {}
+        }
+    }
+    Ok(given)
+}
+
+fn json(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Text(text) => text.as_str().into(),
+        Value::Integer(integer) => (*integer).into(),
+        Value::Number(number) => (*number).into(),
+        Value::Boolean(boolean) => (*boolean).into(),
+        Value::Texts(texts) => texts.as_slice().into(),
+    }
+}
+
+/// A default, which the manifest's own check has found to be of its type.
+fn value(json: &serde_json::Value) -> Value {
+    match json {
+        serde_json::Value::Bool(boolean) => (*boolean).into(),
+        serde_json::Value::Array(texts) => {
+            Value::Texts(texts.iter().filter_map(|t| t.as_str()).map(ToOwned::to_owned).collect())
+        }
+        serde_json::Value::String(text) => text.as_str().into(),
+        number => number.as_i64().map_or_else(|| number.as_f64().unwrap_or_default().into(), Into::into),
+    }
+}
