@@ -1,0 +1,276 @@
+//! `foil.yaml`: the operator's outer limits for one environment.
+
+use super::denial::Refusal;
+use super::limits::check_environment;
+use super::paths::check_literal;
+use super::permission::exec_scopes;
+use super::text::quote;
+use foil_manifest::pattern::Variables;
+use foil_manifest::{Capability, Impact, Limits, PathPattern, ShieldLevel};
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+use std::collections::BTreeSet;
+
+/// The longest environment file that is read, in bytes.
+pub const MAX_FILE: usize = 1 << 20;
+
+/// The most runs that may go on at once; each has a shield, a store and up to 64 children.
+pub const MAX_PARALLEL: u32 = 256;
+
+/// An environment: its name and its guardrails. [`Environment::default`] is what holds where there is no file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Environment {
+    /// Its name; empty where there is no file.
+    pub name: String,
+    /// The hosts that Foil may run on; `None`: whichever it is started on.
+    pub hosts: Option<Vec<HostRule>>,
+    /// The highest impact on the machine itself. A destructive technique in an overlay counts as reversible.
+    pub impact: Impact,
+    /// Runs at once.
+    pub parallel: u32,
+    /// The user as whom techniques that need no root run where Foil is root.
+    pub run_as: Option<String>,
+    /// Shields that may be used.
+    pub shield: Vec<ShieldLevel>,
+    /// Foil may install kernel audit rules of its own where an experiment asks and no audit daemon runs.
+    pub own_audit_rules: bool,
+    /// Limits: each replaces the host's default, which nobody else can raise.
+    pub limits: Limits,
+    /// The capabilities that any module may have at most; `None`: no limit beyond request and grant.
+    pub capabilities: Option<Vec<Capability>>,
+}
+
+impl Default for Environment {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            hosts: None,
+            impact: Impact::Reversible,
+            parallel: 1,
+            run_as: None,
+            shield: vec![ShieldLevel::Confined, ShieldLevel::Overlay],
+            own_audit_rules: false,
+            limits: Limits::default(),
+            capabilities: None,
+        }
+    }
+}
+
+/// A host, by what it says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostRule {
+    /// Its `/etc/machine-id`.
+    MachineId(String),
+    /// Its host name, a pattern without `/`; upper and lower case are the same.
+    Name(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct File {
+    environment: Spanned<String>,
+    #[serde(default)]
+    hosts: Option<Spanned<Vec<Spanned<Host>>>>,
+    #[serde(default)]
+    impact: Option<Impact>,
+    #[serde(default)]
+    parallel: Option<Spanned<u32>>,
+    #[serde(default)]
+    run_as: Option<Spanned<String>>,
+    #[serde(default)]
+    shield: Option<Spanned<Vec<ShieldLevel>>>,
+    #[serde(default)]
+    own_audit_rules: Option<bool>,
+    #[serde(default)]
+    limits: Option<Spanned<Limits>>,
+    #[serde(default)]
+    capabilities: Option<Spanned<Vec<Capability>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Host {
+    #[serde(default)]
+    machine_id: Option<String>,
+    #[serde(default)]
+    name: Option<String>,
+}
+
+/// Reads an environment file. Errors begin with `line:column: `.
+pub fn parse(text: &str) -> Result<Environment, Refusal> {
+    if text.len() > MAX_FILE {
+        return Err(Refusal(format!("1:1: the file has {} bytes, more than {MAX_FILE}", text.len())));
+    }
+    let file: File = serde_saphyr::from_str_with_options(text, options()).map_err(|e| Refusal(sentence(&e)))?;
+    let default = Environment::default();
+    let name = checked(file.environment, |name| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        (!name.is_empty() && name.len() <= 64 && name.chars().all(plain))
+            .then_some(())
+            .ok_or("`environment` is its name: 1 to 64 letters, digits, dots, dashes".into())
+    })?;
+    let hosts = file.hosts.map(hosts).transpose()?;
+    let parallel = file.parallel.map(|p| {
+        checked(p, |p| {
+            (1..=MAX_PARALLEL).contains(p).then_some(()).ok_or(format!("`parallel` must be 1 to {MAX_PARALLEL}"))
+        })
+    });
+    let run_as = file.run_as.map(|user| {
+        checked(user, |user| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '$');
+            (!user.is_empty() && user.len() <= 64 && user.chars().all(plain))
+                .then_some(())
+                .ok_or("`run-as` is the name of a user".into())
+        })
+    });
+    let shield = file.shield.map(|list| {
+        checked(list, |list| {
+            (!list.is_empty()).then_some(()).ok_or("`shield` lists no level, so that nothing could run".into())
+        })
+    });
+    let limits = file.limits.map(|l| checked(l, |l| check_environment(l).map_err(|e| e.0)));
+    let capabilities = file.capabilities.map(|c| checked(c, |c| check_capabilities(c)));
+    Ok(Environment {
+        name,
+        hosts,
+        impact: file.impact.unwrap_or(default.impact),
+        parallel: parallel.transpose()?.unwrap_or(default.parallel),
+        run_as: run_as.transpose()?,
+        shield: shield.transpose()?.unwrap_or(default.shield),
+        own_audit_rules: file.own_audit_rules.unwrap_or(default.own_audit_rules),
+        limits: limits.transpose()?.unwrap_or_default(),
+        capabilities: capabilities.transpose()?,
+    })
+}
+
+/// Small budgets: the file is a page, and a few nested aliases can stand for gigabytes.
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_events: 100_000,
+            max_nodes: 50_000,
+            max_depth: 16,
+            max_documents: 1,
+            max_aliases: 100,
+            max_anchors: 100,
+            max_merge_keys: 0,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: 10_000,
+            max_replay_stack_depth: 4,
+        },
+        duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::Error,
+        strict_booleans: true,
+        with_snippet: false,
+    }
+}
+
+fn sentence(error: &serde_saphyr::Error) -> String {
+    let error = error.without_snippet();
+    let (line, column) = error.location().map_or((1, 1), |l| (l.line(), l.column()));
+    let text = error.to_string();
+    // The library adds the place at the end as well.
+    let text = text.split(" at line ").next().unwrap_or_default();
+    format!("{line}:{column}: {text}")
+}
+
+fn checked<T>(value: Spanned<T>, check: impl FnOnce(&T) -> Result<(), String>) -> Result<T, Refusal> {
+    let at = value.referenced;
+    check(&value.value).map_err(|why| Refusal(format!("{}:{}: {why}", at.line(), at.column())))?;
+    Ok(value.value)
+}
+
+fn hosts(list: Spanned<Vec<Spanned<Host>>>) -> Result<Vec<HostRule>, Refusal> {
+    let list = checked(list, |list| {
+        (!list.is_empty())
+            .then_some(())
+            .ok_or("`hosts` lists none: leave it out to allow whichever host Foil is on".into())
+    })?;
+    list.into_iter()
+        .map(|host| {
+            let at = host.referenced;
+            rule(host.value).map_err(|why| Refusal(format!("{}:{}: {why}", at.line(), at.column())))
+        })
+        .collect()
+}
+
+fn rule(host: Host) -> Result<HostRule, String> {
+    match (host.machine_id, host.name) {
+        (Some(id), None) if id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            Ok(HostRule::MachineId(id.to_ascii_lowercase()))
+        }
+        (Some(id), None) => {
+            Err(format!("{} is no machine id: 32 hexadecimal digits, as in /etc/machine-id", quote(&id)))
+        }
+        (None, Some(name)) => {
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '*' | '?');
+            if name.is_empty() || name.len() > 255 || !name.chars().all(plain) {
+                return Err(format!("{} is no host name or pattern of one", quote(&name)));
+            }
+            Ok(HostRule::Name(name.to_ascii_lowercase()))
+        }
+        _ => Err("a host is either `machine-id: …` or `name: …`".into()),
+    }
+}
+
+/// What both grants and guardrails must satisfy, beyond what the types say.
+pub(super) fn check_capabilities(list: &[Capability]) -> Result<(), String> {
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = list.iter().map(Capability::name).find(|name| !seen.insert(*name)) {
+        return Err(format!("`{twice}` is there twice: put its scopes into one"));
+    }
+    exec_scopes(list).flat_map(|s| s.reads.iter().chain(&s.writes)).try_for_each(|path| check_literal(path))
+}
+
+impl Environment {
+    /// What messages call it.
+    pub fn title(&self) -> String {
+        if self.name.is_empty() {
+            "Foil without a foil.yaml".to_owned()
+        } else {
+            format!("the environment `{}`", self.name)
+        }
+    }
+
+    /// Whether Foil may act on this host. Ask before the first effect, with what the host says of itself.
+    ///
+    /// `machine_id` is the content of `/etc/machine-id`, where there is one; `name` the host name.
+    pub fn admits_host(&self, machine_id: Option<&str>, name: &str) -> Result<(), Refusal> {
+        let Some(rules) = &self.hosts else { return Ok(()) };
+        let name = name.trim().to_ascii_lowercase();
+        let id = machine_id.map(|id| id.trim().to_ascii_lowercase());
+        let admits = |rule: &HostRule| match rule {
+            HostRule::MachineId(wanted) => id.as_ref() == Some(wanted),
+            // A host name has no slash, so that the path pattern's star means any characters.
+            HostRule::Name(pattern) => {
+                !name.contains('/')
+                    && format!("/{pattern}")
+                        .parse::<PathPattern>()
+                        .is_ok_and(|p| p.matches(&format!("/{name}"), &Variables::default()))
+            }
+        };
+        if rules.iter().any(admits) {
+            return Ok(());
+        }
+        let listed: Vec<String> = rules
+            .iter()
+            .take(5)
+            .map(|rule| match rule {
+                HostRule::MachineId(id) => format!("machine-id {id}"),
+                HostRule::Name(name) => format!("name `{name}`"),
+            })
+            .collect();
+        let more = if rules.len() > 5 { format!(" and {} more", rules.len().saturating_sub(5)) } else { String::new() };
+        Err(Refusal(format!(
+            "this host ({}, machine id {}) is none of the hosts of {}: it lists {}{more}; run Foil there, or add this host \
+             to foil.yaml",
+            quote(&name),
+            id.as_deref().map_or("unknown".to_owned(), quote),
+            self.title(),
+            listed.join(", ")
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests;

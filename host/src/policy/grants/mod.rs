@@ -1,0 +1,138 @@
+//! `grants.toml`: what reviewers allowed, to which bytes, until when. Kept in the operator's repository and reviewed there.
+
+mod edit;
+mod find;
+mod parse;
+mod when;
+
+pub use edit::{revoke, with_grant};
+pub use find::{GrantRefusal, present};
+pub use parse::parse;
+pub use when::When;
+
+use foil_manifest::{Capability, Digest, Impact, Limits, ModuleId, ShieldLevel};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The longest grants file that is read, in bytes: a thousand grants are a tenth of it.
+pub const MAX_FILE: usize = 4 << 20;
+
+/// What a grant is pinned to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pin {
+    /// The SHA-256 of the module's bytes; any module.
+    Bytes(Digest),
+    /// The hash of what the reviewer judged; built-in modules only, whose bytes the binary vouches for.
+    Judged(Digest),
+}
+
+impl fmt::Display for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(digest) => write!(f, "digest {digest}"),
+            Self::Judged(digest) => write!(f, "judged {digest}"),
+        }
+    }
+}
+
+/// That a grant was taken back. The entry stays, so that the file tells its history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revocation {
+    /// When.
+    pub when: When,
+    /// Who.
+    pub who: String,
+    /// Why.
+    pub why: String,
+}
+
+/// One grant: what one reviewer allowed one module.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Grant {
+    /// The module.
+    pub module: ModuleId,
+    /// Which version of it.
+    pub pin: Pin,
+    /// When it was granted.
+    pub granted: When,
+    /// By whom.
+    pub reviewer: String,
+    /// Why.
+    pub reason: String,
+    /// Until when; a date counts to its end, in UTC.
+    pub expires: Option<When>,
+    /// Taken back.
+    pub revoked: Option<Revocation>,
+    /// Shields that may hold its children; empty: `confined`.
+    pub shield: Vec<ShieldLevel>,
+    /// The highest impact.
+    pub impact: Option<Impact>,
+    /// Limits that lower the host's.
+    pub limits: Limits,
+    /// What it may do.
+    pub capabilities: Vec<Capability>,
+}
+
+/// A grants file.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Grants {
+    /// In the file's order; revoked ones too.
+    pub list: Vec<Grant>,
+}
+
+/// An entry as it stands in the file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    module: ModuleId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    digest: Option<Digest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    judged: Option<Digest>,
+    granted: When,
+    reviewer: String,
+    reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires: Option<When>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    shield: Vec<ShieldLevel>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    impact: Option<Impact>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    revoked: Option<Revocation>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    limits: Limits,
+    #[serde(default, rename = "capability", skip_serializing_if = "Vec::is_empty")]
+    capabilities: Vec<Capability>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+impl From<&Grant> for Entry {
+    fn from(grant: &Grant) -> Self {
+        let (digest, judged) = match grant.pin {
+            Pin::Bytes(digest) => (Some(digest), None),
+            Pin::Judged(digest) => (None, Some(digest)),
+        };
+        Self {
+            module: grant.module.clone(),
+            digest,
+            judged,
+            granted: grant.granted,
+            reviewer: grant.reviewer.clone(),
+            reason: grant.reason.clone(),
+            expires: grant.expires,
+            shield: grant.shield.clone(),
+            impact: grant.impact,
+            revoked: grant.revoked.clone(),
+            limits: grant.limits,
+            capabilities: grant.capabilities.iter().cloned().map(Capability::without_reason).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

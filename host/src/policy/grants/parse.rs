@@ -1,0 +1,73 @@
+//! From text to grants.
+
+use super::{Entry, Grant, Grants, MAX_FILE, Pin};
+use crate::policy::text::place;
+use crate::policy::{Refusal, environment::check_capabilities};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default, rename = "grant")]
+    grants: Vec<toml::Spanned<Entry>>,
+}
+
+/// Reads a grants file. Errors begin with `line:column: `.
+pub fn parse(text: &str) -> Result<Grants, Refusal> {
+    if text.len() > MAX_FILE {
+        return Err(Refusal(format!("1:1: the file has {} bytes, more than {MAX_FILE}", text.len())));
+    }
+    let file: File = toml::from_str(text).map_err(|e| {
+        let at = e.span().map_or(0, |span| span.start);
+        Refusal(format!("{}: {}", place(text, at), e.message()))
+    })?;
+    let mut grants = Grants::default();
+    for entry in file.grants {
+        let at = place(text, entry.span().start);
+        let grant = grant(entry.into_inner()).map_err(|why| Refusal(format!("{at}: {why}")))?;
+        let twin = |other: &&Grant| {
+            other.module == grant.module && other.pin == grant.pin && other.revoked.is_none() && grant.revoked.is_none()
+        };
+        if grants.list.iter().find(twin).is_some() {
+            return Err(Refusal(format!(
+                "{at}: {} is granted twice with the same {}: keep one",
+                grant.module, grant.pin
+            )));
+        }
+        grants.list.push(grant);
+    }
+    Ok(grants)
+}
+
+fn grant(entry: Entry) -> Result<Grant, String> {
+    let module = &entry.module;
+    let pin = match (entry.digest, entry.judged) {
+        (Some(digest), None) => Pin::Bytes(digest),
+        (None, Some(judged)) => Pin::Judged(judged),
+        _ => {
+            return Err(format!(
+                "the grant of {module} needs either `digest` (the SHA-256 of the module's bytes) or `judged` (built-in \
+                 modules): use `foil grant`"
+            ));
+        }
+    };
+    for (name, value) in [("reviewer", &entry.reviewer), ("reason", &entry.reason)] {
+        if value.trim().is_empty() {
+            return Err(format!("the grant of {module} needs a `{name}` that is not empty"));
+        }
+    }
+    check_capabilities(&entry.capabilities).map_err(|why| format!("the grant of {module}: {why}"))?;
+    Ok(Grant {
+        pin,
+        module: entry.module,
+        granted: entry.granted,
+        reviewer: entry.reviewer,
+        reason: entry.reason,
+        expires: entry.expires,
+        revoked: entry.revoked,
+        shield: entry.shield,
+        impact: entry.impact,
+        limits: entry.limits,
+        capabilities: entry.capabilities,
+    })
+}
