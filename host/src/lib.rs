@@ -17,3 +17,6 @@
 )]
 
 pub mod policy;
+pub mod run_id;
+pub mod shield;
+pub mod state;

@@ -1,0 +1,338 @@
+//! Init's service: one loop over orders, deaths, deadlines and the ends of those it lives for.
+
+use super::child::{self, Failure, Program, Stage};
+use super::setup::Shielded;
+use super::tree::{self, Death};
+use super::web::Web;
+use super::{Birth, file_effect, helper};
+use crate::shield::protocol::{Ended, ExecOrder, Order, Reply};
+use crate::shield::steps::identity;
+use crate::shield::{FileFailure, wire};
+use foil_manifest::Network;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::time::{ClockId, clock_gettime};
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How often init counts processes, where nothing else holds the run to its number. A fork bomb gets that far beyond it.
+const COUNT_EVERY: Duration = Duration::from_millis(50);
+
+/// The program that a call waits for.
+#[derive(Debug)]
+struct Running {
+    id: u64,
+    pid: i32,
+    started: u64,
+    since: Instant,
+    deadline: Option<Instant>,
+}
+
+/// Init at work.
+pub struct Init<'a> {
+    birth: Birth<'a>,
+    shielded: Shielded,
+    running: Option<Running>,
+    /// Processes that perform a file effect, and for which call.
+    helpers: HashMap<i32, u64>,
+    web: Option<Web>,
+    counted: Instant,
+    /// Killed for the end of the phase that is about to be ordered.
+    ending: u32,
+}
+
+/// Whether to go on.
+type Alive = Result<(), Gone>;
+/// Host or launcher are gone, or want us to go.
+struct Gone;
+
+impl<'a> Init<'a> {
+    /// Init, its shield set up.
+    pub fn new(birth: Birth<'a>, shielded: Shielded) -> Self {
+        Self { birth, shielded, running: None, helpers: HashMap::new(), web: None, counted: Instant::now(), ending: 0 }
+    }
+
+    /// Serves until there is nobody to serve, then kills everything. The answer is the exit status.
+    pub fn serve(mut self) -> i32 {
+        while self.turn().is_ok() {}
+        self.shielded.reach.kill_all(|_, _| {});
+        0
+    }
+
+    fn turn(&mut self) -> Alive {
+        let mut fds = [
+            PollFd::new(&self.birth.run, PollFlags::IN),
+            PollFd::new(&self.birth.lifeline, PollFlags::IN),
+            PollFd::new(&self.shielded.signals, PollFlags::IN),
+        ];
+        match poll(&mut fds, self.patience().as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return Err(Gone),
+        }
+        let [ordered, abandoned, died] = fds.map(|fd| !fd.revents().is_empty());
+        if abandoned {
+            return Err(Gone);
+        }
+        if died {
+            while let Ok(Some(_)) = self.shielded.signals.read_signal() {}
+            let mut deaths = Vec::new();
+            tree::reap(|pid, death| deaths.push((pid, death)));
+            self.bury(&deaths, None);
+        }
+        if ordered {
+            match wire::receive::<Order>(self.birth.run) {
+                Ok(Some(parcel)) => self.obey(parcel.message, parcel.fds)?,
+                Ok(None) | Err(_) => return Err(Gone),
+            }
+        }
+        self.watch();
+        Ok(())
+    }
+
+    /// How long to wait for something to happen.
+    fn patience(&self) -> Option<Timespec> {
+        let deadline = self.running.as_ref().and_then(|running| running.deadline);
+        let count = (self.shielded.count_processes && tree::any_child()).then(|| self.counted + COUNT_EVERY);
+        let next = deadline.into_iter().chain(count).min()?;
+        Timespec::try_from(next.saturating_duration_since(Instant::now())).ok()
+    }
+
+    /// Time-outs and the number of processes.
+    fn watch(&mut self) {
+        let now = Instant::now();
+        if self.running.as_ref().and_then(|running| running.deadline).is_some_and(|deadline| now >= deadline) {
+            self.kill_all(Some(Ended::TimedOut));
+        }
+        if self.shielded.count_processes && now >= self.counted + COUNT_EVERY {
+            let limit = self.birth.spec.limits.processes;
+            if self.shielded.reach.count() as u64 > limit {
+                self.kill_all(Some(Ended::TooMany(limit)));
+            }
+            self.counted = Instant::now();
+        }
+    }
+
+    fn obey(&mut self, order: Order, fds: Vec<OwnedFd>) -> Alive {
+        match order {
+            Order::Exec(order) => self.exec(&order, &fds),
+            Order::File { id, op } => {
+                let content = fds.into_iter().next();
+                let (run, births) = (self.birth.run, self.birth.births.as_raw_fd());
+                let root = self.shielded.backstage.as_ref().map(|backstage| backstage.root.as_fd());
+                let forked = helper::fork(|| {
+                    announce(births, id);
+                    let result = match self.become_child() {
+                        Ok(()) => file_effect::perform(op, content, root),
+                        Err(reason) => Err(FileFailure::Io(reason)),
+                    };
+                    let _ = wire::send(run, &Reply::File { id, result }, &[]);
+                });
+                match forked {
+                    Ok(pid) => drop(self.helpers.insert(pid, id)),
+                    Err(error) => self.reply(&Reply::File { id, result: Err(FileFailure::Io(error.to_string())) }),
+                }
+            }
+            Order::Publish { id, path } => {
+                let result = self.publish(id, &path, fds.first());
+                self.reply(&Reply::Published { id, result });
+            }
+            Order::KillAll { ending } => {
+                let killed = self.kill_all(None);
+                self.ending = if ending { self.ending.saturating_add(killed.count) } else { self.ending };
+            }
+            Order::EndPhase { id } => {
+                let killed = self.kill_all(None);
+                let count = std::mem::take(&mut self.ending).saturating_add(killed.count);
+                self.reply(&Reply::PhaseEnded { id, killed: count, left: killed.left });
+            }
+            Order::Close => return Err(Gone),
+        }
+        Ok(())
+    }
+
+    fn exec(&mut self, order: &ExecOrder, fds: &[OwnedFd]) {
+        let id = order.id;
+        let not_started = |reason: String| Reply::NotStarted { id, reason, missing: false, shield: false };
+        let [stdout, stderr, rest @ ..] = fds else {
+            return self.reply(&not_started("no output streams came with the order".into()));
+        };
+        let text = |text: &str| CString::new(text);
+        let strings = |first: Option<&String>, list: &[String]| {
+            first.into_iter().chain(list).map(|s| text(s)).collect::<Result<Vec<_>, _>>()
+        };
+        let (Ok(path), Ok(cwd), Ok(argv), Ok(env)) = (
+            text(&order.program),
+            text(&order.cwd),
+            strings(Some(&order.program), &order.args),
+            strings(None, &order.env),
+        ) else {
+            return self.reply(&not_started("a NUL byte in its arguments".into()));
+        };
+        let started = now();
+        let stdin = match rest.first() {
+            Some(fd) if order.stdin => fd.as_raw_fd(),
+            _ => self.shielded.template.null.as_raw_fd(),
+        };
+        let program = Program {
+            path: &path,
+            argv: &argv,
+            env: &env,
+            cwd: &cwd,
+            streams: [stdin, stdout.as_raw_fd(), stderr.as_raw_fd()],
+            birth: birth_words(id, started),
+        };
+        let since = Instant::now();
+        match child::start(&mut self.shielded.template, &program) {
+            Ok(pid) => {
+                let deadline = order.timeout_ms.and_then(|ms| since.checked_add(Duration::from_millis(ms)));
+                self.running = Some(Running { id, pid, started, since, deadline });
+            }
+            Err(failure) => {
+                let reply = self.explain(id, order, failure);
+                self.reply(&reply);
+            }
+        }
+    }
+
+    /// Why a program did not start, in words.
+    fn explain(&self, id: u64, order: &ExecOrder, failure: Failure) -> Reply {
+        let error = rustix::io::Errno::from_raw_os_error(failure.errno);
+        let words = std::io::Error::from(error);
+        let program = Path::new(&order.program);
+        let (mut missing, mut shield) = (false, false);
+        let reason = match failure.stage {
+            Stage::Shield("fork") => format!("no new process can be made: {words}"),
+            Stage::Shield(what) => {
+                shield = true;
+                format!("its shield could not be set up ({what}): {words}")
+            }
+            Stage::Directory => format!("it cannot begin in {}: {words}", order.cwd),
+            Stage::Execute if error == rustix::io::Errno::NOENT => {
+                missing = rustix::fs::stat(program).is_err();
+                if missing {
+                    "there is no such program".into()
+                } else {
+                    "the interpreter that it names is missing".into()
+                }
+            }
+            Stage::Execute if error == rustix::io::Errno::ACCESS && self.shielded.template.landlock.is_some() => {
+                // Init is outside of the children's Landlock domains: what it may execute and they may not, the shield
+                // refused.
+                shield = program.is_file() && rustix::fs::access(program, rustix::fs::Access::EXEC_OK).is_ok();
+                if shield {
+                    "it, or the interpreter that it names, is outside of what the grant lets children execute".into()
+                } else {
+                    words.to_string()
+                }
+            }
+            Stage::Execute => words.to_string(),
+        };
+        Reply::NotStarted { id, reason, missing, shield }
+    }
+
+    fn publish(&mut self, id: u64, path: &str, body: Option<&OwnedFd>) -> Result<u16, String> {
+        if self.birth.spec.network != Network::Loopback || !self.birth.namespaces.is_some_and(|spaces| spaces.network) {
+            return Err("the run has no network of its own".into());
+        }
+        let body = body.ok_or("no content came with the order")?;
+        if self.web.is_none() {
+            let births = self.birth.births.as_raw_fd();
+            // Before the descriptors are closed, of which `births` is one.
+            self.web = Some(Web::start(|| announce(births, id), || self.become_child())?);
+        }
+        let web = self.web.as_ref().ok_or("the web server is gone")?;
+        web.publish(path, body)?;
+        Ok(web.port)
+    }
+
+    /// What a helper, which is a copy of init, takes on as a child would: the view, and the identity that init did not.
+    fn become_child(&self) -> Result<(), String> {
+        let template = &self.shielded.template;
+        if let Some(view) = &template.view {
+            view.join().map_err(|error| format!("the overlay cannot be joined: {error}"))?;
+        }
+        match &template.identity {
+            Some((uid, gid, groups)) if self.shielded.late_identity => {
+                identity::raw(*uid, *gid, groups).map_err(|(what, errno)| format!("{what}: errno {errno}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Kills every process but init. A program that a call waits for ends as `how`, or as killed.
+    fn kill_all(&mut self, how: Option<Ended>) -> tree::Killed {
+        let mut deaths = Vec::new();
+        // The web server is ours, not the technique's: it does not count.
+        let served = self.web.take().is_some();
+        let mut killed = self.shielded.reach.kill_all(|pid, death| deaths.push((pid, death)));
+        if served {
+            killed.count = killed.count.saturating_sub(1);
+        }
+        self.bury(&deaths, how);
+        if !killed.left.is_empty()
+            && let Some(running) = self.running.take()
+        {
+            // It became another user's and lives on; whoever waits for it should not.
+            self.ended(&running, how.unwrap_or(Ended::Signalled(libc::SIGKILL as u8)));
+        }
+        killed
+    }
+
+    /// Tells whoever waits for the dead.
+    fn bury(&mut self, deaths: &[(i32, Death)], how: Option<Ended>) {
+        for &(pid, death) in deaths {
+            if self.web.as_ref().is_some_and(|web| web.pid == pid) {
+                self.web = None;
+            }
+            if let Some(id) = self.helpers.remove(&pid)
+                && death != Death::Exited(0)
+            {
+                let result = Err(FileFailure::Io("the process that did it was killed; look at what is there".into()));
+                self.reply(&Reply::File { id, result });
+            }
+            if let Some(running) = self.running.take_if(|running| running.pid == pid) {
+                let died = match death {
+                    Death::Exited(status) => Ended::Exited(status),
+                    Death::Signalled(signal) => Ended::Signalled(signal),
+                };
+                self.ended(&running, how.unwrap_or(died));
+            }
+        }
+    }
+
+    fn ended(&self, running: &Running, how: Ended) {
+        let took = u64::try_from(running.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.reply(&Reply::Ended { id: running.id, how, started: running.started, took });
+    }
+
+    /// Where the host is gone, the next turn notices.
+    fn reply(&self, reply: &Reply) {
+        let _ = wire::send(self.birth.run, reply, &[]);
+    }
+}
+
+/// Tells the birth of a helper, as children do.
+fn announce(births: i32, id: u64) {
+    let words = birth_words(id, now());
+    // SAFETY: sends 16 bytes of an array.
+    unsafe { libc::send(births, words.as_ptr().cast(), words.len(), libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) };
+}
+
+/// What a new process says of itself: for which call, and nanoseconds since 1970. The kernel adds its pid.
+fn birth_words(id: u64, started: u64) -> [u8; 16] {
+    let mut words = [0; 16];
+    let (first, second) = words.split_at_mut(8);
+    first.copy_from_slice(&id.to_le_bytes());
+    second.copy_from_slice(&started.to_le_bytes());
+    words
+}
+
+fn now() -> u64 {
+    let time = clock_gettime(ClockId::Realtime);
+    u64::try_from(time.tv_sec)
+        .unwrap_or(0)
+        .saturating_mul(1_000_000_000)
+        .saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
+}

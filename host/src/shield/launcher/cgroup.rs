@@ -1,0 +1,80 @@
+//! Holding a run to its number of processes with a `pids` cgroup, where one may be had without changing how the machine
+//! is set up: below the launcher's own, version 1 or, where the controller is already delegated, version 2.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A cgroup that we made. Removed when its last process is gone.
+#[derive(Debug)]
+pub struct Cgroup {
+    path: PathBuf,
+}
+
+impl Cgroup {
+    /// Makes one for a run, holding `processes` and init; `None` where this machine or user cannot.
+    pub fn create(run: &str, processes: u64) -> Option<Self> {
+        let path = parent()?.join(format!("foil-{}-{run}", std::process::id()));
+        fs::create_dir(&path).ok()?;
+        let cgroup = Self { path };
+        match fs::write(cgroup.path.join("pids.max"), processes.saturating_add(1).to_string()) {
+            Ok(()) => Some(cgroup),
+            Err(_) => {
+                cgroup.remove();
+                None
+            }
+        }
+    }
+
+    /// Moves a process into it.
+    pub fn admit(&self, pid: i32) -> bool {
+        fs::write(self.path.join("cgroup.procs"), pid.to_string()).is_ok()
+    }
+
+    /// Removes it. A cgroup whose last process has just been reaped may be busy for a moment.
+    pub fn remove(self) {
+        for _ in 0..50 {
+            match fs::remove_dir(&self.path) {
+                Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
+                    std::thread::sleep(std::time::Duration::from_millis(2));
+                }
+                _ => return,
+            }
+        }
+    }
+}
+
+/// Removes the empty cgroups of launchers that were killed themselves.
+pub fn sweep() {
+    let Some(entries) = parent().and_then(|parent| fs::read_dir(parent).ok()) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.strip_prefix("foil-")).and_then(|name| name.split('-').next());
+        let Some(owner) = owner.and_then(|pid| pid.parse::<u32>().ok()) else { continue };
+        if !Path::new(&format!("/proc/{owner}")).exists() {
+            // Fails where something still lives in it, and rightly.
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+}
+
+/// The folder of the launcher's own cgroup in the hierarchy that counts processes.
+fn parent() -> Option<PathBuf> {
+    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+    for line in own.lines() {
+        let mut parts = line.splitn(3, ':');
+        let (_, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
+        let relative = path.trim_start_matches('/');
+        if controllers.split(',').any(|name| name == "pids") {
+            let folder = Path::new("/sys/fs/cgroup/pids").join(relative);
+            return folder.join("cgroup.procs").exists().then_some(folder);
+        }
+        if controllers.is_empty() {
+            let folder = Path::new("/sys/fs/cgroup").join(relative);
+            let delegated = fs::read_to_string(folder.join("cgroup.subtree_control")).unwrap_or_default();
+            if delegated.split_whitespace().any(|name| name == "pids") {
+                return Some(folder);
+            }
+        }
+    }
+    None
+}

@@ -1,0 +1,20 @@
+//! The launcher and the confinement of child processes. See [`api`] for what the rest of the host sees.
+//!
+//! Three kinds of process, one program: the **host** ([`client`]) asks the **launcher** ([`launcher`]) for a run, the
+//! launcher forks an **init** ([`init`]) for it, and from then on host and init talk directly ([`protocol`]). What a level
+//! is made of is in [`steps`].
+
+pub mod api;
+mod client;
+pub mod file_op;
+mod init;
+pub mod launcher;
+pub mod overlay;
+mod protocol;
+mod steps;
+mod wire;
+
+pub use api::{
+    ChildLimits, Ending, ExecOutcome, ExecRequest, Identity, Launcher, RunSpec, ShieldError, ShieldedRun, Tree,
+};
+pub use file_op::{FileFailure, FileOp, Fingerprint};

@@ -1,0 +1,43 @@
+//! The state folder: journal, locks of live runs, compiled modules.
+
+use anyhow::{Context, bail};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// The state folder: what `--state` or `FOIL_STATE` says, else `/var/lib/foil` for root, else
+/// `$XDG_STATE_HOME/foil` or `~/.local/state/foil`.
+pub fn default_folder() -> anyhow::Result<PathBuf> {
+    if let Some(path) = std::env::var_os("FOIL_STATE").filter(|p| !p.is_empty()) {
+        return std::path::absolute(path).context("FOIL_STATE is no usable path");
+    }
+    if rustix::process::geteuid().is_root() {
+        return Ok("/var/lib/foil".into());
+    }
+    let home = || std::env::var_os("HOME").filter(|h| !h.is_empty()).map(|h| PathBuf::from(h).join(".local/state"));
+    match std::env::var_os("XDG_STATE_HOME").filter(|p| !p.is_empty()).map(PathBuf::from).or_else(home) {
+        Some(state) => Ok(state.join("foil")),
+        None => bail!("there is no place for the journal: set HOME, FOIL_STATE or --state"),
+    }
+}
+
+/// Makes the folder (mode 0700) where it is missing, and refuses one that somebody else owns or may write:
+/// the journal in it is a list of things to do with our rights.
+pub fn open(folder: &Path) -> anyhow::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .with_context(|| format!("cannot make the state folder {}", folder.display()))?;
+    let meta = std::fs::symlink_metadata(folder).with_context(|| format!("cannot look at {}", folder.display()))?;
+    let me = rustix::process::geteuid().as_raw();
+    if !meta.is_dir() || meta.uid() != me || meta.mode() & 0o022 != 0 {
+        bail!(
+            "the state folder {} must be a directory that only you (uid {me}) can write: it belongs to uid {}, mode {:o}; \
+             choose another with --state, or mend it",
+            folder.display(),
+            meta.uid(),
+            meta.mode() & 0o7777
+        );
+    }
+    Ok(())
+}
