@@ -16,6 +16,8 @@
     )
 )]
 
+pub mod capability;
+pub mod journal;
 pub mod policy;
 pub mod run_id;
 pub mod shield;

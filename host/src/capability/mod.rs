@@ -1,0 +1,3 @@
+//! What guests may call.
+
+pub mod safe_path;

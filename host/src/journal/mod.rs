@@ -1,0 +1,219 @@
+//! The write-ahead log of effects and their undos, the audit log and the run history: one SQLite file.
+//!
+//! The promise is that whatever happens to Foil, nothing that a run made stays behind, or Foil says exactly what does. So
+//! an effect is `intended` (with its undo, on the disk) before it happens, `applied` (with what is there now) after it, and
+//! `undone` when it was reversed *and looked at*. Undo is idempotent: a mark that a crash swallows costs a second look,
+//! never a wrong step, and therefore the marks of an undo are written in batches.
+//!
+//! **Blocking.** Calls here block for one commit, which is one `fsync` (a millisecond or so on a good disk, tens on a bad
+//! one) and may wait up to ten seconds for another Foil's. From async code call `begin`, `intend*`, `applied`, `refused`,
+//! `audit` directly where a millisecond does not matter, else by `spawn_blocking`; `undo_all`, `recover`, `prune` and
+//! `verify_chain` always by `spawn_blocking`. [`Journal`] and [`RunJournal`] are `Send + Sync`; `Journal` is a cheap clone.
+
+mod audit;
+mod error;
+pub mod fault;
+mod history;
+mod lock;
+pub mod model;
+mod preimage;
+mod recover;
+mod run;
+mod schema;
+mod undo;
+
+pub use audit::{AuditRow, ChainReport};
+pub use error::JournalError;
+pub use history::{EffectEntry, Pruned, RunEntry};
+pub use lock::LiveRun;
+pub use model::{After, Effect, EffectState, RunRecord, Undo, UndoOutcome, UndoReport};
+pub use preimage::Preimage;
+pub use recover::{Progress, Scope};
+pub use run::{Change, EffectId, RunJournal};
+pub use undo::{AuditState, NoHost, UndoHost};
+
+use error::Result;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The journal of a state folder. Several processes may have it open; a clone shares the connection.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    /// The SQLite file.
+    path: PathBuf,
+    /// The state folder, without links in it.
+    state: PathBuf,
+    /// The kernel's boot id: device numbers mean nothing after a reboot.
+    boot: String,
+    db: Mutex<Connection>,
+    waiting: Mutex<Vec<audit::Pending>>,
+}
+
+impl Journal {
+    /// Opens the journal of a state folder, which is made where it is missing. Refuses a folder or file that somebody else
+    /// owns or may write, a newer format, and a damaged file.
+    pub fn open(state: &Path) -> anyhow::Result<Self> {
+        crate::state::open(state)?;
+        Ok(Self::open_folder(state)?)
+    }
+
+    fn open_folder(state: &Path) -> Result<Self> {
+        let state = state.canonicalize().map_err(JournalError::file(state, "opening the state folder"))?;
+        let locks = lock::folder(&state);
+        match std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700).create(&locks) {
+            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(JournalError::file(&locks, "making the folder for locks")(e));
+            }
+            _ => {}
+        }
+        let path = state.join("journal.db");
+        let db = Mutex::new(schema::open(&path)?);
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_string();
+        Ok(Self { inner: Arc::new(Inner { path, state, boot, db, waiting: Mutex::default() }) })
+    }
+
+    /// The SQLite file.
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// Runs whose lock is held: their `foil` is alive, or another one is cleaning up after it.
+    pub fn live(&self) -> Result<Vec<LiveRun>> {
+        lock::live(&self.inner.state)
+    }
+}
+
+impl Inner {
+    fn db(&self) -> MutexGuard<'_, Connection> {
+        self.db.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<audit::Pending>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One durable transaction, with the audit log's waiting rows in it.
+    fn write<T>(&self, change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T> {
+        self.write_at(change, || {})
+    }
+
+    /// A transaction that does not wait for the disk: it survives the end of this process at once, and a loss of power from the
+    /// next durable one on, which carries it along. For what alone undoes nothing.
+    fn write_ahead<T>(&self, change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T> {
+        let mut db = self.db();
+        let run = |db: &mut Connection| {
+            // In WAL mode NORMAL leaves out the wait at a commit, and nothing else.
+            db.pragma_update(None, "synchronous", "NORMAL")?;
+            let value = db.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|tx| {
+                let value = change(&tx)?;
+                tx.commit()?;
+                Ok(value)
+            });
+            db.pragma_update(None, "synchronous", "FULL")?;
+            value
+        };
+        run(&mut db).map_err(|e| JournalError::sqlite(&self.path, "written", e))
+    }
+
+    /// The same as [`write`](Self::write), with a call just before the commit (for fault points).
+    fn write_at<T>(
+        &self,
+        change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+        before_commit: impl FnOnce(),
+    ) -> Result<T> {
+        let mut db = self.db();
+        let waiting = std::mem::take(&mut *self.waiting());
+        let run = |db: &mut Connection| {
+            let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            audit::append(&tx, &waiting)?;
+            let value = change(&tx)?;
+            before_commit();
+            tx.commit()?;
+            Ok(value)
+        };
+        run(&mut db).map_err(|e| {
+            // Not lost: they go with the next one.
+            let mut back = self.waiting();
+            let newer = std::mem::replace(&mut *back, waiting);
+            back.extend(newer);
+            JournalError::sqlite(&self.path, "written", e)
+        })
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        look(&self.db()).map_err(|e| JournalError::sqlite(&self.path, "read", e))
+    }
+
+    /// Empties the write-ahead log into the file, so that no purged pre-image stays in it. Best effort: another process
+    /// that reads puts it off until the next time.
+    fn checkpoint(&self) {
+        let _ = self.db().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if !self.waiting().is_empty()
+            && let Err(e) = self.write(|_| Ok(()))
+        {
+            tracing::error!("the last events of the audit log are lost: {e}");
+        }
+    }
+}
+
+/// Nanoseconds since 1970; fits until the year 2262.
+fn now_ns() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Now, RFC 3339 in UTC with milliseconds: what [`RunRecord::started`] holds.
+pub fn now() -> String {
+    rfc3339(now_ns())
+}
+
+fn rfc3339(ns: i64) -> String {
+    jiff::Timestamp::from_nanosecond(i128::from(ns)).map_or_else(|_| ns.to_string(), |t| format!("{t:.3}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_begun_run_leaves_later_commits_durable() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for _ in 0..2 {
+            let journal = Journal::open(&folder.path().join("state")).expect("a journal");
+            let text = || "test".to_owned();
+            let record = RunRecord {
+                run: crate::run_id::RunId::new(),
+                started: now(),
+                experiment: text(),
+                technique: text(),
+                digest: text(),
+                environment: text(),
+                target: text(),
+                shield: text(),
+                pid: std::process::id(),
+            };
+            journal.begin(&record).expect("a run");
+            let pragma = |name: &str| {
+                let sql = format!("PRAGMA {name}");
+                journal.inner.read(|db| db.query_row(&sql, [], |row| row.get::<_, i64>(0))).expect("a setting")
+            };
+            // FULL, and INCREMENTAL.
+            assert_eq!((pragma("synchronous"), pragma("auto_vacuum")), (2, 2));
+            let runs = journal.inner.read(|db| {
+                db.query_row("SELECT count(*) FROM runs WHERE run = ?1", [record.run.as_str()], |r| r.get::<_, i64>(0))
+            });
+            assert_eq!(runs.expect("a count"), 1);
+        }
+    }
+}

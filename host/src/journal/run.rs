@@ -1,0 +1,269 @@
+//! A run's own part of the journal, held while it is alive.
+
+use super::error::{JournalError, Result};
+use super::lock::RunLock;
+use super::preimage::Preimage;
+use super::undo::{UndoHost, undo_run};
+use super::{After, Effect, EffectState, Inner, Journal, RunRecord, Undo, UndoReport, fault, now_ns};
+use crate::capability::safe_path::{self, PathError};
+use crate::run_id::RunId;
+use crate::shield::Fingerprint;
+use rusqlite::{Transaction, params};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// An effect's row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EffectId(pub(super) i64);
+
+/// What an effect is about to do to a file that exists.
+#[derive(Debug, Clone, Copy)]
+pub enum Change<'a> {
+    /// This becomes its whole content.
+    Replace(&'a [u8]),
+    /// This is added at its end.
+    Append(&'a [u8]),
+    /// It is deleted.
+    Remove,
+    /// Children get it to write; what they do is learned with [`RunJournal::applied`].
+    Unknown,
+}
+
+/// The journal of one live run. Holds the run's lock until [`finish`](Self::finish) or until it is dropped; a run that is
+/// dropped unfinished is one that `foil cleanup` recovers.
+#[derive(Debug)]
+pub struct RunJournal {
+    inner: Arc<Inner>,
+    run: RunId,
+    lock: Mutex<Option<RunLock>>,
+}
+
+impl Journal {
+    /// Takes the run's lock and writes the run down. An error: the run must not start.
+    pub fn begin(&self, record: &RunRecord) -> Result<RunJournal> {
+        fault::point("begin.before");
+        // First the lock: a run that is in the journal and not locked is dead.
+        let lock = RunLock::take(&self.inner.state, &record.run)?;
+        fault::point("begin.locked");
+        // On the disk with the first effect's intent at the latest: a run without effects has nothing to be recovered.
+        self.inner.write_ahead(|tx| {
+            tx.execute(
+                "INSERT INTO runs (run, started, experiment, technique, digest, environment, target, shield, pid, boot) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                params![
+                    record.run.as_str(),
+                    record.started,
+                    record.experiment,
+                    record.technique,
+                    record.digest,
+                    record.environment,
+                    record.target,
+                    record.shield,
+                    record.pid,
+                    self.inner.boot
+                ],
+            )
+        })?;
+        fault::point("begin.after");
+        Ok(RunJournal { inner: self.inner.clone(), run: record.run.clone(), lock: Mutex::new(Some(lock)) })
+    }
+}
+
+impl RunJournal {
+    /// The run.
+    pub fn run(&self) -> &RunId {
+        &self.run
+    }
+
+    /// The journal that it is in, for the audit log.
+    pub fn journal(&self) -> Journal {
+        Journal { inner: self.inner.clone() }
+    }
+
+    /// Writes an effect down that needs no content to be undone. When it returns, it is on the disk, and the effect may
+    /// happen. For files use [`intend_create`](Self::intend_create) and
+    /// [`intend_with_preimage`](Self::intend_with_preimage); an [`Undo::Remove`] of something that exists already is
+    /// refused as [`JournalError::Occupied`], since the undo would remove what the run did not make.
+    pub fn intend(&self, effect: &Effect) -> Result<EffectId> {
+        if let Undo::Remove { path, .. } = &effect.undo {
+            absent(Path::new(path))?;
+        }
+        self.record(|tx| self.insert(tx, effect))
+    }
+
+    /// Writes down that a file (which must not exist) is about to be made with this content.
+    pub fn intend_create(&self, capability: &str, what: &str, path: &Path, content: &[u8]) -> Result<EffectId> {
+        absent(path)?;
+        let path = text(path)?;
+        self.record(|tx| {
+            let row = self.keep(tx, "{}", content)?;
+            let undo = Undo::Remove { path: path.into(), directory: false, content: Some(row) };
+            let id = self.insert(tx, &Effect { capability: capability.into(), what: what.into(), undo })?;
+            belongs(tx, id, &[row])?;
+            Ok(id)
+        })
+    }
+
+    /// Writes down that a file or link (which exists) is about to be changed, with its pre-image, in one transaction.
+    pub fn intend_with_preimage(
+        &self,
+        capability: &str,
+        what: &str,
+        path: &Path,
+        preimage: &Preimage,
+        change: Change<'_>,
+    ) -> Result<EffectId> {
+        if let Change::Remove = change {
+            preimage.removable(path)?;
+        } else if preimage.before.kind != "file" {
+            let why = "it is no regular file, so it has no content to change".to_string();
+            return Err(JournalError::NotUndoable { path: path.into(), why });
+        }
+        let path = text(path)?;
+        let rest = serde_json::to_string(&preimage.rest).unwrap_or_default();
+        self.record(|tx| {
+            let row = self.keep(tx, &rest, &preimage.content)?;
+            let mut rows = vec![row];
+            let mut kept = |content| -> rusqlite::Result<i64> {
+                let row = self.keep(tx, "{}", content)?;
+                rows.push(row);
+                Ok(row)
+            };
+            let after = match change {
+                Change::Replace(content) => After::Content { row: kept(content)? },
+                Change::Append(content) => After::Appended { row: kept(content)? },
+                Change::Remove => After::Nothing,
+                Change::Unknown => After::Unknown,
+            };
+            let undo = Undo::RestoreFile { path: path.into(), before: preimage.before.clone(), preimage: row, after };
+            let id = self.insert(tx, &Effect { capability: capability.into(), what: what.into(), undo })?;
+            belongs(tx, id, &rows)?;
+            Ok(id)
+        })
+    }
+
+    /// It happened; `learned` is what is there now (`None`: nothing, or nothing to compare with). Undo compares with it.
+    pub fn applied(&self, id: EffectId, learned: Option<&Fingerprint>) -> Result<()> {
+        fault::point("applied.before");
+        let learned = learned.and_then(|l| serde_json::to_string(l).ok());
+        self.mark(id, EffectState::Applied, learned.as_deref(), None)?;
+        fault::point("applied.after");
+        Ok(())
+    }
+
+    /// It did not happen, for certain: the world is as before. Where that is not certain, say nothing: undo will look.
+    pub fn refused(&self, id: EffectId, why: &str) -> Result<()> {
+        fault::point("refused.before");
+        self.mark(id, EffectState::Refused, None, Some(why))?;
+        fault::point("refused.after");
+        Ok(())
+    }
+
+    /// Reverses all that this run did, newest first, and looks at each. Never stops at a failure. Blocks: at least one
+    /// commit, and about 0.1 ms a file.
+    pub fn undo_all(&self, host: &dyn UndoHost) -> Result<UndoReport> {
+        self.alive()?;
+        undo_run(&self.inner, &self.run, host, &mut |_, _| {})
+    }
+
+    /// The run is over: writes its outcome and verdict, purges, lets go of its lock. Nothing can be added after it.
+    pub fn finish(&self, outcome: &str, verdict: &serde_json::Value) -> Result<()> {
+        self.alive()?;
+        fault::point("finish.before");
+        finish(&self.inner, &self.run, outcome, Some(verdict))?;
+        if let Some(lock) = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            lock.release();
+        }
+        fault::point("finish.after");
+        Ok(())
+    }
+
+    fn alive(&self) -> Result<()> {
+        let held = self.lock.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        if held { Ok(()) } else { Err(JournalError::Unknown(format!("live run {}: it is finished", self.run))) }
+    }
+
+    fn record(&self, insert: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<EffectId>) -> Result<EffectId> {
+        self.alive()?;
+        fault::point("intend.before");
+        let id = self.inner.write_at(insert, || fault::point("intend.before-commit"))?;
+        fault::point("intend.after-commit");
+        Ok(id)
+    }
+
+    fn insert(&self, tx: &Transaction<'_>, effect: &Effect) -> rusqlite::Result<EffectId> {
+        let undo =
+            serde_json::to_string(&effect.undo).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+        tx.prepare_cached(
+            "INSERT INTO effects (run, capability, what, undo, path, state, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            self.run.as_str(),
+            effect.capability,
+            effect.what,
+            undo,
+            effect.undo.path(),
+            EffectState::Intended.word(),
+            now_ns()
+        ])?;
+        Ok(EffectId(tx.last_insert_rowid()))
+    }
+
+    fn keep(&self, tx: &Transaction<'_>, meta: &str, content: &[u8]) -> rusqlite::Result<i64> {
+        tx.prepare_cached("INSERT INTO preimages (run, meta, content) VALUES (?1, ?2, ?3)")?.execute(params![
+            self.run.as_str(),
+            meta,
+            content
+        ])?;
+        Ok(tx.last_insert_rowid())
+    }
+
+    fn mark(&self, id: EffectId, state: EffectState, learned: Option<&str>, reason: Option<&str>) -> Result<()> {
+        self.alive()?;
+        let changed = self.inner.write(|tx| {
+            if state == EffectState::Refused {
+                tx.prepare_cached("DELETE FROM preimages WHERE effect = ?1")?.execute([id.0])?;
+            }
+            tx.prepare_cached("UPDATE effects SET state = ?3, learned = ?4, reason = ?5 WHERE id = ?1 AND run = ?2")?
+                .execute(params![id.0, self.run.as_str(), state.word(), learned, reason])
+        })?;
+        if changed == 1 { Ok(()) } else { Err(JournalError::Unknown(format!("effect {} of run {}", id.0, self.run))) }
+    }
+}
+
+/// Writes a run's end, and empties the write-ahead log of what was purged.
+pub(super) fn finish(inner: &Inner, run: &RunId, outcome: &str, verdict: Option<&serde_json::Value>) -> Result<()> {
+    let verdict = verdict.map(ToString::to_string);
+    inner.write(|tx| {
+        tx.execute(
+            "UPDATE runs SET finished = ?2, outcome = ?3, verdict = ?4 WHERE run = ?1",
+            params![run.as_str(), now_ns(), outcome, verdict],
+        )
+    })?;
+    fault::point("purge.before");
+    inner.checkpoint();
+    fault::point("purge.after");
+    Ok(())
+}
+
+fn belongs(tx: &Transaction<'_>, id: EffectId, rows: &[i64]) -> rusqlite::Result<()> {
+    let mut update = tx.prepare_cached("UPDATE preimages SET effect = ?1 WHERE id = ?2")?;
+    rows.iter().try_for_each(|row| update.execute([id.0, *row]).map(drop))
+}
+
+fn absent(path: &Path) -> Result<()> {
+    let (folder, name) = match safe_path::open_parent(path) {
+        Err(PathError::NotFound(_)) => return Ok(()),
+        other => other?,
+    };
+    match safe_path::entry(folder.as_fd(), name, path)? {
+        None => Ok(()),
+        Some(_) => Err(JournalError::Occupied(path.into())),
+    }
+}
+
+/// The journal's paths are text, as everything that guests name is.
+fn text(path: &Path) -> Result<&str> {
+    path.to_str().ok_or_else(|| PathError::Invalid { path: path.into(), why: "the path is no UTF-8" }.into())
+}
