@@ -17,6 +17,7 @@
 )]
 
 pub mod capability;
+pub mod collector;
 pub mod journal;
 pub mod policy;
 pub mod run_id;

@@ -1,0 +1,240 @@
+//! A collector's log: written by one thread, read by cursor by anybody.
+
+use super::tree::ProcessTree;
+use super::{Attribution, Blindness, Event, clock, lock};
+use crate::run_id::RunId;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use tokio::sync::Notify;
+
+/// How much a log holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogLimits {
+    /// Events. Each costs some 3 KiB.
+    pub events: usize,
+    /// Bytes of field names and values, together.
+    pub bytes: usize,
+}
+
+impl Default for LogLimits {
+    /// 50,000 events, 64 MiB: some minutes of a busy machine whose rules record every `execve`.
+    fn default() -> Self {
+        Self { events: 50_000, bytes: 64 << 20 }
+    }
+}
+
+/// The process that an event is about, as the kernel's first pid namespace numbers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Process {
+    /// It.
+    pub pid: u32,
+    /// Its parent at the time, where the event says.
+    pub ppid: Option<u32>,
+}
+
+/// An event as a collector hands it in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Nanoseconds since 1970.
+    pub at: u64,
+    /// The collector's word for it.
+    pub kind: String,
+    /// Seen only by Foil itself.
+    pub own_observation: bool,
+    /// Who did it.
+    pub process: Option<Process>,
+    /// The sensor's fields.
+    pub fields: BTreeMap<String, String>,
+}
+
+/// A part of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// Oldest first.
+    pub events: Vec<Event>,
+    /// The cursor to read on from.
+    pub next: u64,
+    /// Nothing is left beyond `next` for now.
+    pub drained: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    sequence: u64,
+    size: usize,
+    event: Recorded,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    entries: VecDeque<Entry>,
+    bytes: usize,
+    newest: u64,
+    dropped: u64,
+    /// When strangers were last thrown out; not more than once a second.
+    compacted: u64,
+    blind: Option<Blindness>,
+}
+
+/// Strangers are thrown out of a full log when they are this old (nanoseconds): by then nothing that is still on its way can
+/// make them the run's.
+const SETTLED: u64 = 5_000_000_000;
+
+/// The log. Sequence numbers start at 1, so that cursor 0 is the moment it was made.
+#[derive(Debug)]
+pub struct EventLog {
+    run: RunId,
+    tree: Option<Arc<ProcessTree>>,
+    limits: LogLimits,
+    inner: Mutex<Inner>,
+    changed: Notify,
+}
+
+impl EventLog {
+    /// An empty log. With a `tree`, events are tied to the run by their process; without one, an event that carries no
+    /// marker is the run's by its time only.
+    pub fn new(run: RunId, tree: Option<Arc<ProcessTree>>, limits: LogLimits) -> Self {
+        Self { run, tree, limits, inner: Mutex::default(), changed: Notify::new() }
+    }
+
+    /// Adds an event. Where the log is full, old events of strangers make room; where that is not enough the oldest goes, and
+    /// the log is blind from then on.
+    pub fn push(&self, event: Recorded) {
+        let size = size(&event);
+        {
+            let mut inner = lock(&self.inner);
+            if self.is_full(&inner, size) {
+                self.compact(&mut inner);
+            }
+            while self.is_full(&inner, size) {
+                let Some(oldest) = inner.entries.pop_front() else { break };
+                inner.bytes = inner.bytes.saturating_sub(oldest.size);
+                inner.dropped = inner.dropped.saturating_add(1);
+            }
+            inner.newest = inner.newest.saturating_add(1);
+            inner.bytes = inner.bytes.saturating_add(size);
+            let sequence = inner.newest;
+            inner.entries.push_back(Entry { sequence, size, event });
+        }
+        self.changed.notify_waiters();
+    }
+
+    fn is_full(&self, inner: &Inner, size: usize) -> bool {
+        inner.entries.len() >= self.limits.events || inner.bytes.saturating_add(size) > self.limits.bytes
+    }
+
+    fn compact(&self, inner: &mut Inner) {
+        let now = clock::monotonic();
+        if inner.compacted != 0 && now.saturating_sub(inner.compacted) < 1_000_000_000 {
+            return;
+        }
+        inner.compacted = now;
+        let settled = clock::realtime().saturating_sub(SETTLED);
+        inner.entries.retain(|e| e.event.at > settled || self.attribute(&e.event) != Attribution::Stranger);
+        inner.bytes = inner.entries.iter().fold(0, |sum, e| sum.saturating_add(e.size));
+    }
+
+    /// At most `limit` events after `cursor`, each with the attribution that is known by now.
+    pub fn read(&self, cursor: u64, limit: usize) -> Page {
+        if let Some(tree) = &self.tree {
+            // What the kernel has already said of forks is taken in first: it said so before it wrote the event.
+            tree.catch_up();
+        }
+        let inner = lock(&self.inner);
+        let from = inner.entries.partition_point(|e| e.sequence <= cursor);
+        let events: Vec<Event> = inner.entries.iter().skip(from).take(limit).map(|e| self.event(e)).collect();
+        let drained = from.saturating_add(events.len()) >= inner.entries.len();
+        // Where nothing is left, what was thrown out of a full log is passed over too.
+        let next = if drained { inner.newest.max(cursor) } else { events.last().map_or(cursor, |e| e.sequence) };
+        Page { events, next, drained }
+    }
+
+    /// The same without strangers' events, which are read over at a bounded pace: a page may be empty and not drained.
+    pub fn read_own(&self, cursor: u64, limit: usize) -> Page {
+        const MOST: usize = 20_000;
+        let mut page = self.read(cursor, limit.min(MOST));
+        let mut looked = page.events.len();
+        page.events.retain(|e| e.attribution != Attribution::Stranger);
+        while !page.drained && page.events.len() < limit && looked < MOST {
+            let more = self.read(page.next, limit.saturating_sub(page.events.len()));
+            looked = looked.saturating_add(more.events.len());
+            page.events.extend(more.events.into_iter().filter(|e| e.attribution != Attribution::Stranger));
+            (page.next, page.drained) = (more.next, more.drained);
+        }
+        page
+    }
+
+    /// The number of the newest event; 0 where there is none yet.
+    pub fn newest(&self) -> u64 {
+        lock(&self.inner).newest
+    }
+
+    /// Waits until there may be something after `cursor`: an event, or the end of the collector. May return early; never
+    /// returns where nothing happens, so give it a deadline.
+    pub async fn wait_beyond(&self, cursor: u64) {
+        let changed = self.changed.notified();
+        tokio::pin!(changed);
+        // Counted from here on, so that an event between the look and the wait is not slept through.
+        changed.as_mut().enable();
+        if lock(&self.inner).newest <= cursor {
+            changed.await;
+        }
+    }
+
+    /// Why absence proves nothing, where it does not.
+    pub fn blind(&self) -> Option<Blindness> {
+        let inner = lock(&self.inner);
+        let full = || {
+            let LogLimits { events, bytes } = self.limits;
+            Blindness::Lost(format!(
+                "{} were dropped because the log holds only {events} events and {bytes} bytes",
+                inner.dropped
+            ))
+        };
+        inner.blind.clone().or_else(|| (inner.dropped > 0).then(full))
+    }
+
+    /// Says that absence proves nothing from now on. The first reason stands.
+    pub fn set_blind(&self, why: Blindness) {
+        lock(&self.inner).blind.get_or_insert(why);
+        self.changed.notify_waiters();
+    }
+
+    fn event(&self, entry: &Entry) -> Event {
+        Event {
+            sequence: entry.sequence,
+            at: entry.event.at,
+            kind: entry.event.kind.clone(),
+            attribution: self.attribute(&entry.event),
+            own_observation: entry.event.own_observation,
+            fields: entry.event.fields.clone(),
+        }
+    }
+
+    fn attribute(&self, event: &Recorded) -> Attribution {
+        let by_process = match (&self.tree, event.process) {
+            (Some(tree), Some(Process { pid, ppid })) => {
+                // Foil's own doings carry the run's id too (its folders are named so), and are nobody's technique.
+                if tree.is_foil(pid, ppid) {
+                    return Attribution::Stranger;
+                }
+                tree.contains(pid, ppid, event.at)
+            }
+            (Some(_), None) => Attribution::Stranger,
+            (None, _) => Attribution::Window,
+        };
+        if by_process != Attribution::Tree && self.carries_marker(event) { Attribution::Marker } else { by_process }
+    }
+
+    /// The run's id is in a field other than the rule's key, which has it from us.
+    fn carries_marker(&self, event: &Recorded) -> bool {
+        event.fields.iter().any(|(name, value)| name != "key" && value.contains(self.run.as_str()))
+    }
+}
+
+fn size(event: &Recorded) -> usize {
+    event.fields.iter().fold(128, |sum, (n, v)| sum.saturating_add(n.len()).saturating_add(v.len()).saturating_add(64))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+use super::lives::{Lives, Member};
+use super::*;
+
+const MS: u64 = 1_000_000;
+const S: u64 = 1_000 * MS;
+const T: u64 = 1_700_000_000 * S;
+
+#[test]
+fn descendants_belong_to_the_tree_and_others_do_not() {
+    let mut lives = Lives::default();
+    lives.root(100, T, true);
+    assert!(lives.fork(100, 101, T + S) && lives.fork(101, 102, T + 2 * S) && lives.fork(1, 200, T + S));
+    lives.exit(101, T + 3 * S);
+    let verdict = |pid, ppid, at| lives.contains(pid, ppid, at, true);
+    assert_eq!(verdict(102, Some(101), T + 2 * S), Member::Yes);
+    // Its parent has ended and it fell to somebody else: it stays ours.
+    assert_eq!(verdict(102, Some(1), T + 9 * S), Member::Yes);
+    assert_eq!(verdict(200, Some(1), T + 2 * S), Member::No);
+    assert_eq!(verdict(999, Some(998), T), Member::Unknown);
+}
+
+#[test]
+fn a_reused_id_is_another_process() {
+    let mut lives = Lives::default();
+    lives.root(100, T, true);
+    lives.fork(100, 101, T + S);
+    lives.exit(101, T + 2 * S);
+    lives.fork(1, 101, T + 3 * S);
+    assert_eq!(lives.contains(101, Some(100), T + S + 5 * MS, true), Member::Yes);
+    assert_eq!(lives.contains(101, Some(1), T + 3 * S + 5 * MS, true), Member::No);
+    // The audit clock is early: this is of the second life, though it began a moment later.
+    assert_eq!(lives.contains(101, Some(1), T + 3 * S - 8 * MS, true), Member::No);
+    // And of the first, a moment before it.
+    assert_eq!(lives.contains(101, Some(100), T + S - 8 * MS, true), Member::Yes);
+}
+
+#[test]
+fn the_launchers_claim_and_the_connectors_fork_are_one_life() {
+    for claim_first in [true, false] {
+        let mut lives = Lives::default();
+        if claim_first {
+            lives.root(50, T + 3 * MS, false);
+        }
+        lives.fork(1, 50, T);
+        if !claim_first {
+            lives.root(50, T + 3 * MS, false);
+        }
+        lives.fork(50, 51, T + 5 * MS);
+        assert_eq!(lives.contains(50, Some(1), T, true), Member::Yes);
+        assert_eq!(lives.contains(51, Some(50), T + 6 * MS, true), Member::Yes);
+        // Ten minutes later the id is somebody else's.
+        lives.fork(1, 50, T + 600 * S);
+        assert_eq!(lives.contains(50, Some(1), T + 601 * S, true), Member::No);
+    }
+}
+
+#[test]
+fn a_fork_before_the_claim_counts_once_it_is_claimed() {
+    let mut lives = Lives::default();
+    lives.fork(10, 11, T);
+    lives.fork(11, 12, T + MS);
+    assert_eq!(lives.contains(12, Some(11), T + 2 * MS, true), Member::Unknown);
+    lives.root(11, T, false);
+    assert_eq!(lives.contains(12, Some(11), T + 2 * MS, true), Member::Yes);
+}
+
+#[test]
+fn links_alone_tell_what_they_can() {
+    let mut lives = Lives::default();
+    lives.root(100, T, true);
+    lives.link(101, 100, T + S);
+    lives.link(102, 101, T + 2 * S);
+    lives.link(300, 1, T + S);
+    let verdict = |pid, ppid, at| lives.contains(pid, ppid, at, false);
+    assert_eq!(verdict(102, Some(101), T + 2 * S), Member::Yes);
+    assert_eq!(verdict(103, Some(102), T + 3 * S), Member::Yes);
+    assert_eq!(verdict(300, Some(1), T + 2 * S), Member::No);
+    assert_eq!(verdict(301, Some(300), T + 2 * S), Member::No);
+    assert_eq!(verdict(400, Some(399), T + 2 * S), Member::Unknown, "its parent is not known");
+}
+
+#[test]
+fn a_direct_childs_id_that_was_reused_is_told_by_its_parent() {
+    let mut lives = Lives::default();
+    lives.root(100, T, true);
+    lives.root(101, T, false);
+    assert_eq!(lives.contains(101, Some(100), T + S, false), Member::Yes);
+    assert_eq!(lives.contains(101, Some(1), T + 90 * S, false), Member::No);
+}
+
+#[test]
+fn circles_of_parents_end() {
+    let mut lives = Lives::default();
+    lives.link(5, 6, T);
+    lives.link(6, 5, T);
+    lives.link(7, 7, T);
+    assert_eq!(lives.member(5, T), Member::Unknown);
+    assert_eq!(lives.member(7, T), Member::Unknown);
+}
+
+#[test]
+fn a_machine_that_forks_for_ever_is_remembered_within_bounds() {
+    let mut lives = Lives::default();
+    lives.root(100, T, true);
+    lives.fork(100, 101, T + MS);
+    // A hundred forks a second, for an hour: strangers are forgotten, ours are not.
+    for n in 0..360_000u32 {
+        let at = T + u64::from(n) * 10 * MS;
+        assert!(lives.fork(1, 1000 + n % 30_000, at));
+    }
+    assert_eq!(lives.contains(101, Some(100), T + 3600 * S, true), Member::Yes);
+    // More at once than there is room for.
+    let full = (0..300_000u32).all(|n| lives.fork(1, 1000 + n, T + 4000 * S));
+    assert!(!full);
+}
+
+#[test]
+fn foils_own_processes_are_told_apart() {
+    let tree = ProcessTree::without_connector();
+    let own = std::process::id();
+    assert!(tree.is_foil(own, None));
+    assert!(tree.is_foil(99_999, Some(own)), "the launcher");
+    tree.insert_root(99_999, T);
+    assert!(!tree.is_foil(99_999, Some(own)));
+    assert!(!tree.is_foil(99_998, Some(1)));
+}
+
+#[test]
+fn a_snapshot_of_the_launchers_is_taken_in() {
+    let tree = ProcessTree::without_connector();
+    let init = std::process::id();
+    let now = super::super::clock::realtime();
+    tree.feed(&Tree { init, children: vec![(4_000_000, now)] });
+    assert_eq!(tree.contains(init, Some(1), now), Attribution::Tree);
+    assert_eq!(tree.contains(4_000_000, None, now), Attribution::Tree);
+    assert_eq!(tree.contains(4_000_001, Some(init), now), Attribution::Tree);
+    assert_eq!(tree.contains(4_000_001, Some(1), now), Attribution::Stranger);
+    assert_eq!(tree.contains(4_000_002, Some(4_000_003), now), Attribution::Window);
+    tree.feed(&Tree::default());
+    assert_eq!(tree.contains(1, None, now), Attribution::Stranger);
+}
