@@ -19,6 +19,7 @@
 pub mod capability;
 pub mod collector;
 pub mod journal;
+pub mod module;
 pub mod policy;
 pub mod run_id;
 pub mod shield;

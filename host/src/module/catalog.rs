@@ -1,0 +1,244 @@
+//! All modules that this invocation knows: the built-in pack, and `*.wasm` in folders that the operator named.
+
+use super::pack::{Builtin, PACK};
+use super::{LoadError, Module, Source, load_file};
+use foil_manifest::{AttackId, Kind};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// How many files are looked at in one folder of modules. More is a wrong folder.
+const MAX_FILES: usize = 10_000;
+
+/// Something in a folder of modules that could not be used. The other modules are there all the same.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// A file was refused.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A folder could not be listed.
+    #[error("cannot list the folder of modules {}: {error}", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// Two modules claim one name. A built-in one keeps it; of two files neither is used, since a name that
+    /// the order of files decides is no name.
+    #[error("duplicate id: `{name}` is claimed by {first} and by {second}; rename one, or take it out of its folder")]
+    Duplicate {
+        /// The id or alias.
+        name: String,
+        /// One claimant.
+        first: String,
+        /// The other.
+        second: String,
+    },
+}
+
+impl Problem {
+    /// The rule's stable name.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Load(error) => error.code(),
+            Self::Folder { .. } => "unreadable",
+            Self::Duplicate { .. } => "duplicate-id",
+        }
+    }
+}
+
+/// No module can be had by that name.
+#[derive(Debug, thiserror::Error)]
+pub enum NotFound {
+    /// Neither an id, an alias nor a file.
+    #[error("no module is called `{name}`{hint}; `foil list` shows all")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// The nearest id, in words, or nothing.
+        hint: String,
+    },
+    /// Two files claim it.
+    #[error("{0}")]
+    Duplicate(String),
+    /// The file of that name was refused.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+}
+
+/// Which modules to list. Every field that is set must hold.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Techniques or checks only.
+    pub kind: Option<Kind>,
+    /// The first part of the id.
+    pub platform: Option<String>,
+    /// This ATT&CK id or one of its sub-techniques.
+    pub attack: Option<AttackId>,
+    /// Built-in modules only, or those from files only.
+    pub builtin: Option<bool>,
+}
+
+impl Filter {
+    /// Whether a module is to be listed.
+    pub fn admits(&self, module: &Module) -> bool {
+        let manifest = &module.manifest;
+        self.kind.is_none_or(|kind| kind == manifest.kind)
+            && self.platform.as_deref().is_none_or(|platform| platform == manifest.id.platform())
+            && self.attack.as_ref().is_none_or(|wanted| manifest.attack.iter().any(|id| id.is_within(wanted)))
+            && self.builtin.is_none_or(|builtin| builtin == (module.source == Source::Builtin))
+    }
+}
+
+/// The built-in modules and those of the folders given.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    outside: Vec<Module>,
+    problems: Vec<Problem>,
+}
+
+impl Catalog {
+    /// Loads `*.wasm` of the folders; the built-in modules are there anyway, and cost nothing until they are asked for.
+    pub fn open(folders: &[PathBuf]) -> Self {
+        let mut catalog = Self::default();
+        let mut files = BTreeSet::new();
+        for folder in folders {
+            match wasm_files(folder) {
+                Ok(found) => files.extend(found),
+                Err(error) => catalog.problems.push(Problem::Folder { folder: folder.clone(), error }),
+            }
+        }
+        for file in files {
+            match load_file(&file) {
+                Ok(module) => catalog.outside.push(module),
+                Err(error) => catalog.problems.push(error.into()),
+            }
+        }
+        catalog.drop_duplicates();
+        catalog
+    }
+
+    /// What could not be used.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// All modules that the filter admits, by id.
+    pub fn modules(&self, filter: &Filter) -> Vec<Module> {
+        let builtin = PACK.iter().filter(|_| filter.builtin != Some(false)).map(Builtin::module);
+        let mut all: Vec<_> = builtin.chain(self.outside.iter().cloned()).filter(|m| filter.admits(m)).collect();
+        all.sort_by(|a, b| a.manifest.id.cmp(&b.manifest.id));
+        all
+    }
+
+    /// Finds a module by id, by alias, or by the path of a file (which has a `/` in it or ends in `.wasm`).
+    pub fn find(&self, name: &str) -> Result<Module, NotFound> {
+        if name.contains('/') || name.ends_with(".wasm") {
+            return Ok(load_file(Path::new(name))?);
+        }
+        if let Some(builtin) = PACK.iter().find(|b| b.id == name || b.aliases.contains(&name)) {
+            return Ok(builtin.module());
+        }
+        if let Some(module) = self.outside.iter().find(|m| names(m).any(|n| n == name)) {
+            return Ok(module.clone());
+        }
+        let claimed = |p: &&Problem| matches!(p, Problem::Duplicate { name: claimed, .. } if claimed == name);
+        if let Some(problem) = self.problems.iter().find(claimed) {
+            return Err(NotFound::Duplicate(problem.to_string()));
+        }
+        Err(NotFound::Unknown { name: name.escape_debug().to_string(), hint: self.hint(name) })
+    }
+
+    fn hint(&self, name: &str) -> String {
+        let ids = PACK.iter().map(|b| b.id).chain(self.outside.iter().map(Module::id));
+        let near = ids.map(|id| (distance(id, name), id)).min().filter(|(distance, _)| *distance <= 4);
+        let near = near.map(|(_, id)| format!(" (do you mean `{id}`?)")).unwrap_or_default();
+        match self.problems.len() {
+            0 => near,
+            n => format!("{near} ({n} in the folders of modules could not be used)"),
+        }
+    }
+
+    /// Takes out every file whose id or alias somebody else claims too.
+    fn drop_duplicates(&mut self) {
+        let mut claims: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (index, module) in self.outside.iter().enumerate() {
+            for name in names(module) {
+                claims.entry(name).or_default().push(index);
+            }
+        }
+        let mut dropped: BTreeSet<usize> = BTreeSet::new();
+        let mut problems = Vec::new();
+        let claimant = |index: usize| self.outside.get(index).map(describe).unwrap_or_default();
+        for (name, claimants) in &claims {
+            let builtin = PACK.iter().find(|b| b.id == *name || b.aliases.contains(name));
+            let first = match (builtin, claimants.as_slice()) {
+                (Some(builtin), _) => format!("the built-in {}", builtin.id),
+                (None, [first, _, ..]) => claimant(*first),
+                (None, _) => continue,
+            };
+            let others = if builtin.is_some() { claimants.as_slice() } else { claimants.get(1..).unwrap_or_default() };
+            for index in others {
+                problems.push(Problem::Duplicate {
+                    name: (*name).to_owned(),
+                    first: first.clone(),
+                    second: claimant(*index),
+                });
+            }
+            dropped.extend(claimants);
+        }
+        let mut index = 0..;
+        self.outside.retain(|_| index.next().is_some_and(|i: usize| !dropped.contains(&i)));
+        self.problems.extend(problems);
+    }
+}
+
+fn names(module: &Module) -> impl Iterator<Item = &str> {
+    std::iter::once(module.id()).chain(module.manifest.aliases.iter().map(String::as_str))
+}
+
+fn describe(module: &Module) -> String {
+    format!("{} ({})", module.id(), module.source)
+}
+
+/// `*.wasm` directly in a folder.
+fn wasm_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for (count, entry) in std::fs::read_dir(folder)?.enumerate() {
+        if count >= MAX_FILES {
+            return Err(std::io::Error::other(format!("it has more than {MAX_FILES} entries")));
+        }
+        let path = entry?.path();
+        if path.extension().is_some_and(|e| e == "wasm") {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+/// Edit distance, for "do you mean". Names are short: ids have at most 80 bytes, and longer questions are cut.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(80).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut next = vec![i + 1];
+        for ((y, above), diagonal) in b.iter().zip(row.iter().skip(1)).zip(&row) {
+            let left = next.last().copied().unwrap_or_default();
+            next.push((diagonal + usize::from(x != *y)).min(above + 1).min(left + 1));
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edit_distance_counts_edits() {
+        assert_eq!(distance("linux.cron", "linux.cron"), 0);
+        assert_eq!(distance("linux.cron", "linux.corn"), 2);
+        assert_eq!(distance("abc", ""), 3);
+    }
+}

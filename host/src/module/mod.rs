@@ -1,0 +1,63 @@
+//! Modules: what is built in, what lies in files, how one is found and what is known of it before it runs.
+//!
+//! Nothing here compiles or runs a module. Built-in ones are vouched for by the binary: their digest, imports and the
+//! hash of what is judged were worked out when `foil` was built, so that starting up costs no parsing.
+
+mod bytes;
+mod catalog;
+mod file;
+mod pack;
+
+pub use bytes::Bytes;
+pub use catalog::{Catalog, Filter, NotFound, Problem};
+pub use file::{LoadError, load_file};
+
+use foil_manifest::{Digest, Imports, Manifest};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Where a module comes from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// Inside this binary, which vouches for its bytes.
+    Builtin,
+    /// A file.
+    File(PathBuf),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Builtin => f.pad("builtin"),
+            Self::File(path) => f.pad(&path.display().to_string()),
+        }
+    }
+}
+
+/// A module that passed every rule that needs no grant. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Module {
+    /// What it says of itself.
+    pub manifest: Arc<Manifest>,
+    /// The SHA-256 of its bytes, which are what is compiled: they were read once.
+    pub digest: Digest,
+    /// The component.
+    pub bytes: Bytes,
+    /// What it imports and exports.
+    pub imports: Arc<Imports>,
+    /// Where it comes from.
+    pub source: Source,
+}
+
+impl Module {
+    /// The hash of all that a reviewer judges; grants of built-in modules are pinned by it.
+    pub fn judged(&self) -> Digest {
+        self.manifest.judged(&self.imports.flat())
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        self.manifest.id.as_str()
+    }
+}
