@@ -16,11 +16,15 @@
     )
 )]
 
+pub mod campaign;
 pub mod capability;
+pub mod cli;
 pub mod collector;
+pub mod engine;
 pub mod journal;
 pub mod module;
 pub mod policy;
+pub mod report;
 pub mod run_id;
 pub mod shield;
 pub mod state;

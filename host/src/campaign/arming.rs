@@ -1,0 +1,109 @@
+//! The collectors of one run: armed before anything happens, asked at the end whether they missed anything.
+
+use super::prepare::Prepared;
+use crate::collector::audit::{self, OwnRules, RuleError, plan_own_rules};
+use crate::collector::{ArmOptions, Armed, Blindness, EventLog, Observed, ProcessTree, arm, observed};
+use crate::journal::{Effect, RunJournal, Undo};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The collectors of a run.
+pub(super) struct Arming {
+    /// The run's processes, to which events are tied.
+    pub(super) tree: Arc<ProcessTree>,
+    armed: BTreeMap<String, Result<Armed, Blindness>>,
+    rules_installed: bool,
+}
+
+impl Arming {
+    /// Arms every collector that a link reads, and `foil.observed` always. A collector that cannot be armed makes its links
+    /// `unknown`; the technique runs all the same.
+    pub(super) fn arm(prepared: &Prepared, journal: &RunJournal) -> Self {
+        let tree = ProcessTree::new();
+        let mut arming = Self { tree, armed: BTreeMap::new(), rules_installed: false };
+        let mut names = prepared.collectors();
+        names.insert(observed::NAME.to_owned());
+        for name in names {
+            let mut options = ArmOptions::new(prepared.run.clone(), Arc::clone(&arming.tree));
+            let armed = match own_rules(&name, prepared, journal) {
+                Err(why) => Err(Blindness::Dead(why)),
+                Ok(rules) => {
+                    arming.rules_installed |= rules.is_some();
+                    options.own_rules = rules;
+                    arm(&name, &options)
+                }
+            };
+            arming.armed.insert(name, armed);
+        }
+        arming
+    }
+
+    /// The logs that checks may read.
+    pub(super) fn sources(&self) -> BTreeMap<String, Arc<EventLog>> {
+        let log = |(name, armed): (&String, &Result<Armed, Blindness>)| {
+            armed.as_ref().ok().map(|armed| (name.clone(), Arc::clone(&armed.log)))
+        };
+        self.armed.iter().filter_map(log).collect()
+    }
+
+    pub(super) fn log(&self, name: &str) -> Option<&Arc<EventLog>> {
+        self.armed.get(name).and_then(|armed| armed.as_ref().ok()).map(|armed| &armed.log)
+    }
+
+    /// Where the host notes what it starts.
+    pub(super) fn observer(&self) -> Option<Arc<Observed>> {
+        self.armed.get(observed::NAME).and_then(|armed| armed.as_ref().ok()).and_then(Armed::observed)
+    }
+
+    /// What Foil itself saw, a line a program.
+    pub(super) fn observed(&self) -> Vec<String> {
+        let Some(log) = self.log(observed::NAME) else { return Vec::new() };
+        let line = |fields: &BTreeMap<String, String>| {
+            let of = |name: &str| fields.get(name).map(String::as_str).unwrap_or_default();
+            (of("seen-by") == "launcher").then(|| format!("{} ({})", of("argv"), of("ending")))
+        };
+        log.read(0, 100).events.iter().filter_map(|event| line(&event.fields)).collect()
+    }
+
+    /// Why absence would prove nothing in any of these collectors.
+    pub(super) fn blind(&self, names: &BTreeSet<String>) -> Option<Blindness> {
+        names.iter().find_map(|name| match self.armed.get(name) {
+            Some(Ok(armed)) => armed.verify(),
+            Some(Err(blind)) => Some(blind.clone()),
+            None => Some(Blindness::Dead(format!("`{name}` was not armed"))),
+        })
+    }
+
+    /// Whether links that read these collectors are fed by rules of Foil's own.
+    pub(super) fn own_rules(&self, names: &BTreeSet<String>) -> bool {
+        self.rules_installed && names.contains(audit::NAME)
+    }
+
+    /// Stops listening. The rules go with the journal's undo.
+    pub(super) fn finish(self) {
+        for armed in self.armed.into_values().flatten() {
+            armed.finish();
+        }
+    }
+}
+
+/// The rules that the experiment asks for, written down before they are installed. Beside an audit daemon there are none:
+/// its rules are what is being tested.
+fn own_rules(name: &str, prepared: &Prepared, journal: &RunJournal) -> Result<Option<OwnRules>, String> {
+    let Some(request) = prepared.experiment.audit.own_rules.as_ref().filter(|_| name == audit::NAME) else {
+        return Ok(None);
+    };
+    let own = match plan_own_rules(request, &prepared.run) {
+        Err(RuleError::Daemon(_)) => return Ok(None),
+        other => other.map_err(|e| e.to_string())?,
+    };
+    let (rules, disable) = own.undo();
+    let effect = Effect {
+        capability: "host".into(),
+        what: format!("install {} audit rule(s)", rules.len()),
+        undo: Undo::AuditRules { rules, disable },
+    };
+    let id = journal.intend(&effect).map_err(|e| e.to_string())?;
+    journal.applied(id, None).map_err(|e| e.to_string())?;
+    Ok(Some(own))
+}

@@ -1,0 +1,171 @@
+//! The experiment file: a hypothesis, one technique, and the links expected to notice it.
+
+use crate::collector::audit::RuleRequest;
+use foil_manifest::ShieldLevel;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The longest experiment file that is read, in bytes.
+pub const MAX_EXPERIMENT: usize = 1 << 20;
+
+/// A hypothesis about a detection chain.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Experiment {
+    /// Its name.
+    #[serde(rename = "experiment")]
+    pub name: String,
+    /// What is believed, in a sentence.
+    #[serde(default)]
+    pub hypothesis: String,
+    /// The technique: an id, an alias, or a path to a `.wasm`.
+    pub technique: String,
+    /// Its parameters.
+    #[serde(default)]
+    pub with: BTreeMap<String, serde_json::Value>,
+    /// The shield; the technique's preferred one where none is given.
+    #[serde(default)]
+    pub shield: Option<ShieldLevel>,
+    /// What is expected to notice.
+    #[serde(default)]
+    pub expect: Vec<Link>,
+    /// How the kernel's audit stream is listened to.
+    #[serde(default)]
+    pub audit: Audit,
+}
+
+/// How the kernel's audit stream is listened to.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Audit {
+    /// Rules that Foil installs itself, where no audit daemon runs. The links they feed are marked `own rules`: they prove
+    /// that the kernel can see the technique, not that the operator's sensor does.
+    #[serde(default)]
+    pub own_rules: Option<RuleRequest>,
+}
+
+/// A hop of the detection chain.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Link {
+    /// Which hop.
+    pub link: Hop,
+    /// The check that looks: an id, an alias, or a path to a `.wasm`.
+    pub check: String,
+    /// Its parameters.
+    #[serde(default)]
+    pub with: BTreeMap<String, serde_json::Value>,
+    /// From the moment of detonation.
+    pub within: Span,
+    /// How much longer it is waited for, to tell `late` from `missed`: a fifth of `within`, at least a second, where not given.
+    #[serde(default)]
+    pub grace: Option<Span>,
+}
+
+/// Hops of a detection chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hop {
+    /// A sensor recorded it.
+    Telemetry,
+}
+
+impl std::fmt::Display for Hop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Telemetry => f.pad("telemetry"),
+        }
+    }
+}
+
+/// A length of time, as `500ms`, `30s`, `5m` or `1h 30m`; from a millisecond to a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Span(Duration);
+
+impl TryFrom<String> for Span {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse::<jiff::SignedDuration>()
+            .ok()
+            .and_then(|span| Duration::try_from(span).ok())
+            .filter(|span| (Duration::from_millis(1)..=Duration::from_secs(86_400)).contains(span))
+            .map(Self)
+            .ok_or_else(|| format!("`{text}` is no length of time between 1ms and 24h: write 500ms, 30s, 5m or 1h 30m"))
+    }
+}
+
+impl Link {
+    /// How long after the detonation it counts as seen.
+    pub fn within(&self) -> Duration {
+        self.within.0
+    }
+
+    /// How much longer it is waited for.
+    pub fn grace(&self) -> Duration {
+        self.grace.map_or_else(|| (self.within.0 / 5).max(Duration::from_secs(1)), |grace| grace.0)
+    }
+}
+
+/// Reads an experiment. Errors name line and column; unknown and duplicate keys are errors.
+pub fn parse(text: &str) -> Result<Experiment, String> {
+    let experiment: Experiment = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if experiment.name.is_empty() || experiment.name.len() > 80 || !experiment.name.chars().all(plain) {
+        return Err(format!(
+            "`experiment: {}` must be 1 to 80 letters, digits, dashes, dots or underscores",
+            experiment.name.escape_debug()
+        ));
+    }
+    Ok(experiment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "
+experiment: delete
+technique: linux.file-delete
+with: { count: 3 }
+expect:
+  - link: telemetry
+    check: linux.audit-event
+    with: { event: unlinkat }
+    within: 10s
+";
+
+    #[test]
+    fn a_file_is_read() {
+        let experiment = parse(GOOD).expect("valid");
+        let link = experiment.expect.first().expect("one link");
+        assert_eq!((link.within(), link.grace()), (Duration::from_secs(10), Duration::from_secs(2)));
+        assert_eq!(experiment.with.get("count"), Some(&3.into()));
+    }
+
+    #[test]
+    fn errors_name_the_line() {
+        for (bad, line, word) in [
+            (GOOD.replace("within: 10s", "within: soon"), 9, "soon"),
+            (GOOD.replace("link: telemetry", "link: vibes"), 6, "vibes"),
+            (format!("{GOOD}unknown: 1\n"), 10, "unknown"),
+            (format!("{GOOD}technique: linux.other\n"), 10, "technique"),
+            (GOOD.replace("with: { count: 3 }", "with: { count: 3"), 5, ""),
+        ] {
+            let error = parse(&bad).expect_err(&bad);
+            assert!(error.contains(&format!("line {line}")) && error.contains(word), "{line} {word}: {error}");
+        }
+    }
+
+    #[test]
+    fn alias_bombs_end() {
+        let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
+        for i in 1..12 {
+            let refs = vec![format!("*a{}", i - 1); 10].join(",");
+            bomb.push_str(&format!("a{i}: &a{i} [{refs}]\n"));
+        }
+        assert!(parse(&bomb).is_err());
+    }
+}

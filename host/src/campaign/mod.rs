@@ -1,0 +1,19 @@
+//! Experiments: what is expected, whether it happened, and which link is broken.
+//!
+//! `prepare` settles everything that can be settled without touching the target: modules, grants, permissions,
+//! parameters, the target's identity. `plan` prints that; `run` does it.
+
+mod arming;
+pub mod experiment;
+pub mod parameters;
+mod preflight;
+mod prepare;
+mod run;
+mod undo_host;
+pub mod verdict;
+mod watch;
+
+pub use experiment::Experiment;
+pub use prepare::{Preparation, PrepareError, Prepared, PreparedLink};
+pub use run::{Host, run};
+pub use undo_host::Machine;

@@ -1,0 +1,272 @@
+//! Everything that can be settled without touching the target.
+
+use super::experiment::{Experiment, Link};
+use super::{parameters, preflight};
+use crate::engine::bindings::types::Parameter;
+use crate::module::{Catalog, Module, NotFound, Source};
+use crate::policy::{Authorised, Case, Environment, GrantRefusal, Grants, Judged, Refusal, authorise};
+use crate::report::{RunReport, SCHEMA};
+use crate::run_id::RunId;
+use crate::shield::Identity;
+use foil_manifest::pattern::Variables;
+use foil_manifest::{Capability, CapabilityName, Kind, ShieldLevel};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// What preparing needs to know.
+pub struct Preparation<'a> {
+    /// The modules.
+    pub catalog: &'a Catalog,
+    /// What reviewers allowed.
+    pub grants: &'a Grants,
+    /// What the operator allows.
+    pub environment: &'a Environment,
+    /// Foil's own folders and files, which no grant may reach.
+    pub own: Vec<String>,
+    /// `/etc/machine-id`, where there is one.
+    pub machine_id: Option<String>,
+    /// The host's name.
+    pub host_name: String,
+}
+
+/// Why an experiment cannot be prepared: a mistake in what was given, never the target's fault.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// A module is not granted; on a terminal the user is asked.
+    #[error("{refusal}")]
+    NotGranted {
+        /// The module.
+        module: Box<Module>,
+        /// Why not.
+        refusal: GrantRefusal,
+    },
+    /// The policy refuses.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// No such module.
+    #[error(transparent)]
+    NotFound(#[from] NotFound),
+    /// A parameter is wrong, or a module of the wrong kind is named.
+    #[error("{0}")]
+    Wrong(String),
+}
+
+/// A link, ready to be watched.
+#[derive(Debug, Clone)]
+pub struct PreparedLink {
+    /// What the experiment says.
+    pub link: Link,
+    /// The check.
+    pub check: Module,
+    /// What it may look at.
+    pub authorised: Authorised,
+    /// Its parameters.
+    pub parameters: Vec<Parameter>,
+    /// The collectors that it reads.
+    pub collectors: BTreeSet<String>,
+}
+
+/// An experiment, ready to run.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// The run's id.
+    pub run: RunId,
+    /// The run's scratch folder, not made yet.
+    pub scratch: PathBuf,
+    /// What the file says.
+    pub experiment: Experiment,
+    /// The technique.
+    pub technique: Module,
+    /// What it may do.
+    pub authorised: Authorised,
+    /// Its parameters.
+    pub parameters: Vec<Parameter>,
+    /// Its links.
+    pub links: Vec<PreparedLink>,
+    /// The environment's name.
+    pub environment: String,
+    /// The target's name.
+    pub target: String,
+    /// Who children run as; `None`: whoever runs Foil.
+    pub identity: Option<Identity>,
+    /// Why the technique cannot run on this target.
+    pub unmet: Option<String>,
+}
+
+impl Preparation<'_> {
+    /// Settles an experiment.
+    pub fn prepare(&self, experiment: Experiment) -> Result<Prepared, PrepareError> {
+        // The target is verified first: nothing else matters on the wrong host.
+        self.environment.admits_host(self.machine_id.as_deref(), &self.host_name)?;
+        if experiment.audit.own_rules.is_some() && !self.environment.own_audit_rules {
+            return Err(PrepareError::Wrong(format!(
+                "the experiment {} asks for audit rules of Foil's own, which {} does not allow: set `own-audit-rules: true` in foil.yaml",
+                experiment.name,
+                self.environment.title()
+            )));
+        }
+        let run = RunId::new();
+        let scratch = std::env::temp_dir().join(format!("foil-{run}"));
+        let variables = Variables { run: run.to_string(), scratch: scratch.display().to_string() };
+        let technique = self.module(&experiment.technique, Kind::Technique)?;
+        let authorised = self.authorise(&technique, experiment.shield, &variables)?;
+        let parameters = parameters::resolve(&technique.manifest, &experiment.with).map_err(PrepareError::Wrong)?;
+        let root = rustix::process::geteuid().is_root();
+        let identity = match &self.environment.run_as {
+            Some(user) if root && !technique.manifest.root => Some(identity(user).map_err(PrepareError::Wrong)?),
+            _ => None,
+        };
+        let links = experiment.expect.iter().map(|link| self.link(link, &variables)).collect::<Result<_, _>>()?;
+        let unmet = preflight::unmet(&technique.manifest, root);
+        Ok(Prepared {
+            run,
+            scratch,
+            experiment,
+            technique,
+            authorised,
+            parameters,
+            links,
+            environment: self.environment.name.clone(),
+            target: self.host_name.clone(),
+            identity,
+            unmet,
+        })
+    }
+
+    fn link(&self, link: &Link, variables: &Variables) -> Result<PreparedLink, PrepareError> {
+        let check = self.module(&link.check, Kind::Check)?;
+        let authorised = self.authorise(&check, None, variables)?;
+        let parameters = parameters::resolve(&check.manifest, &link.with).map_err(PrepareError::Wrong)?;
+        let named = check.manifest.capabilities.iter().filter_map(|capability| match capability {
+            Capability::EventsRead(scope) => Some(scope.allow.iter().cloned()),
+            _ => None,
+        });
+        let collectors = named.flatten().filter(|name| authorised.permission.collector(name).is_ok()).collect();
+        Ok(PreparedLink { link: link.clone(), check, authorised, parameters, collectors })
+    }
+
+    fn module(&self, name: &str, kind: Kind) -> Result<Module, PrepareError> {
+        let module = self.catalog.find(name)?;
+        if module.manifest.kind != kind {
+            let is = module.manifest.kind;
+            return Err(PrepareError::Wrong(format!("`{}` is a {is}; a {kind} is needed here", module.manifest.id)));
+        }
+        Ok(module)
+    }
+
+    fn authorise(
+        &self,
+        module: &Module,
+        shield: Option<ShieldLevel>,
+        variables: &Variables,
+    ) -> Result<Authorised, PrepareError> {
+        let judged = Judged {
+            manifest: &module.manifest,
+            digest: module.digest,
+            judged: module.judged(),
+            builtin: module.source == Source::Builtin,
+            imports: &module.imports.interfaces,
+        };
+        let grant = self
+            .grants
+            .find(&judged, jiff::Timestamp::now())
+            .map_err(|refusal| PrepareError::NotGranted { module: Box::new(module.clone()), refusal })?;
+        let is_folder = |path: &str| std::fs::metadata(path).is_ok_and(|m| m.is_dir());
+        let case = Case {
+            manifest: &module.manifest,
+            grant,
+            environment: self.environment,
+            shield,
+            variables: variables.clone(),
+            own: &self.own,
+            is_folder: &is_folder,
+        };
+        self.all_linked(module, authorise(case)?)
+    }
+
+    /// An interface that the module imports and not every layer allows is not linked, so that the module could not even
+    /// start: said here, before anything happens.
+    fn all_linked(&self, module: &Module, authorised: Authorised) -> Result<Authorised, PrepareError> {
+        let linked = authorised.permission.linked();
+        let imported = |name: &CapabilityName| {
+            let prefix = format!("foil:host/{}@", name.interface());
+            // Types alone grant nothing: every check imports those of `events-read`.
+            let calls =
+                |(name, functions): (&String, &BTreeSet<String>)| name.starts_with(&prefix) && !functions.is_empty();
+            module.imports.interfaces.iter().any(calls)
+        };
+        match CapabilityName::ALL.iter().find(|name| imported(name) && !linked.contains(name)) {
+            None => Ok(authorised),
+            Some(name) => Err(PrepareError::Wrong(format!(
+                "{} imports `{name}`, which the grant or {} does not allow at all: a module loads only with all that it \
+                 imports, so narrow the scope instead (`foil grant --narrow`)",
+                module.id(),
+                self.environment.title()
+            ))),
+        }
+    }
+}
+
+/// The user of that name, with its groups.
+fn identity(user: &str) -> Result<Identity, String> {
+    let failed = |why: String| format!("`run-as: {user}` of foil.yaml cannot be used: {why}");
+    let entry = nix::unistd::User::from_name(user)
+        .map_err(|e| failed(e.to_string()))?
+        .ok_or_else(|| failed("there is no such user on this host".to_owned()))?;
+    let name = std::ffi::CString::new(user).map_err(|e| failed(e.to_string()))?;
+    let groups = nix::unistd::getgrouplist(&name, entry.gid).map_err(|e| failed(e.to_string()))?;
+    Ok(Identity {
+        uid: entry.uid.as_raw(),
+        gid: entry.gid.as_raw(),
+        groups: groups.into_iter().map(nix::unistd::Gid::as_raw).collect(),
+        name: entry.name,
+        home: entry.dir,
+    })
+}
+
+impl Prepared {
+    /// The name of the user that children run as.
+    pub fn run_as(&self) -> String {
+        if let Some(identity) = &self.identity {
+            return identity.name.clone();
+        }
+        let me = nix::unistd::geteuid();
+        let name = nix::unistd::User::from_uid(me).ok().flatten().map(|u| u.name);
+        name.unwrap_or_else(|| me.to_string())
+    }
+
+    /// Every collector that a link reads.
+    pub fn collectors(&self) -> BTreeSet<String> {
+        self.links.iter().flat_map(|l| l.collectors.iter().cloned()).collect()
+    }
+
+    /// The report before anything happened.
+    pub(super) fn report(&self) -> RunReport {
+        RunReport {
+            schema: SCHEMA,
+            run: self.run.to_string(),
+            experiment: self.experiment.name.clone(),
+            hypothesis: self.experiment.hypothesis.clone(),
+            technique: self.technique.id().to_owned(),
+            attack: self.technique.manifest.attack.iter().map(ToString::to_string).collect(),
+            digest: self.technique.digest.to_string(),
+            environment: self.environment.clone(),
+            target: self.target.clone(),
+            shield: self.authorised.shield.to_string(),
+            gaps: Vec::new(),
+            run_as: self.run_as(),
+            started: jiff::Timestamp::now().to_string(),
+            detonated: None,
+            duration_ms: 0,
+            verdict: super::verdict::Verdict::Error,
+            reason: String::new(),
+            summary: None,
+            facts: BTreeMap::new(),
+            links: Vec::new(),
+            observed: Vec::new(),
+            undo: crate::journal::UndoReport::default(),
+            residue: Vec::new(),
+            log: Vec::new(),
+        }
+    }
+}

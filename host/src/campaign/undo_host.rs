@@ -1,0 +1,24 @@
+//! What the journal's undo needs of the kernel's audit rules.
+
+use crate::collector::audit::{OwnRules, on_for_nobody, remove};
+use crate::journal::{AuditState, UndoHost};
+
+/// This machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Machine;
+
+impl UndoHost for Machine {
+    fn delete_audit_rules(&self, rules: &[Vec<u8>], disable: bool) -> Result<(), String> {
+        own(rules, disable).and_then(|own| remove(&own).map_err(|e| e.to_string()))
+    }
+
+    fn audit_state(&self, rules: &[Vec<u8>]) -> Result<AuditState, String> {
+        let (present, enabled) = on_for_nobody(rules).map_err(|e| e.to_string())?;
+        Ok(AuditState { present, enabled })
+    }
+}
+
+fn own(rules: &[Vec<u8>], disable: bool) -> Result<OwnRules, String> {
+    let rules: Vec<String> = rules.iter().map(hex::encode).collect();
+    OwnRules::from_undo(&rules, disable).map_err(|e| e.to_string())
+}

@@ -1,0 +1,137 @@
+//! `foil cleanup`.
+
+use super::{Exit, Format, Global};
+use crate::campaign::Machine;
+use crate::journal::{EffectEntry, Journal, Scope, UndoOutcome, UndoReport};
+use crate::run_id::RunId;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Its arguments.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only say what would be undone
+    #[arg(long, conflicts_with = "forget")]
+    dry_run: bool,
+    /// Accept what a run left, and be reminded of it no more; its pre-images are purged
+    #[arg(long, value_name = "RUN")]
+    forget: Option<String>,
+}
+
+pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+    let journal = open(global)?;
+    if let Some(run) = args.forget {
+        return forget(&journal, run, global.format);
+    }
+    if args.dry_run {
+        return plan(&journal, global.format);
+    }
+    clean(&journal, global.format)
+}
+
+/// The journal of the state folder that the flags name.
+pub(super) fn open(global: &Global) -> anyhow::Result<Journal> {
+    Journal::open(&folder(global)?)
+}
+
+fn folder(global: &Global) -> anyhow::Result<PathBuf> {
+    match &global.state {
+        Some(folder) => Ok(std::path::absolute(folder)?),
+        None => crate::state::default_folder(),
+    }
+}
+
+/// Recovers all dead runs and says what came of it.
+pub(super) fn clean(journal: &Journal, format: Format) -> anyhow::Result<Exit> {
+    let reports = journal.recover(Scope::DeadAndResidue, &Machine, &mut |_, _| {})?;
+    let live: Vec<String> = journal.live()?.into_iter().map(|l| l.run.to_string()).collect();
+    let residue = reports.iter().map(|r| r.residue().count()).sum::<usize>();
+    match format {
+        Format::Json => {
+            let answer = serde_json::json!({ "runs": reports, "live": live, "residue": residue });
+            anstream::println!("{}", serde_json::to_string_pretty(&answer)?);
+        }
+        Format::Text => {
+            reports.iter().for_each(print);
+            for run in &live {
+                anstream::println!("{run}: alive, left alone (`foil abort` stops it)");
+            }
+            if reports.is_empty() && live.is_empty() {
+                anstream::println!("Nothing to clean up.");
+            }
+            if residue > 0 {
+                anstream::println!(
+                    "{residue} thing(s) could not be put back. Mend what is said above and clean up again, \
+                     or accept it with `foil cleanup --forget RUN`."
+                );
+            }
+        }
+    }
+    Ok(if residue > 0 { Exit::Residue } else { Exit::Success })
+}
+
+fn print(report: &UndoReport) {
+    let count = |wanted: fn(&UndoOutcome) -> bool| report.effects.iter().filter(|(_, o)| wanted(o)).count();
+    anstream::println!(
+        "{}: {} undone, {} had nothing to undo, {} conflict(s), {} failed",
+        report.run,
+        count(|o| *o == UndoOutcome::Undone),
+        count(|o| *o == UndoOutcome::NothingToDo),
+        count(|o| matches!(o, UndoOutcome::Conflict(_))),
+        count(|o| matches!(o, UndoOutcome::Failed(_))),
+    );
+    // What went well is listed while it can be read; what did not, always.
+    const MOST: usize = 20;
+    let done = || report.effects.iter().filter(|(_, o)| *o == UndoOutcome::Undone);
+    for (what, _) in done().take(MOST) {
+        anstream::println!("  undone    {}", plain(what));
+    }
+    if done().count() > MOST {
+        anstream::println!("  undone    … and {} more (`foil journal effects {}`)", done().count() - MOST, report.run);
+    }
+    for (what, outcome) in report.residue() {
+        match outcome {
+            UndoOutcome::Conflict(why) => anstream::println!("  conflict  {}: {}", plain(what), plain(why)),
+            UndoOutcome::Failed(why) => anstream::println!("  FAILED    {}: {}", plain(what), plain(why)),
+            UndoOutcome::Undone | UndoOutcome::NothingToDo => {}
+        }
+    }
+}
+
+/// A guest chose the paths in these words: no control character of its reaches the terminal.
+pub(super) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+fn plan(journal: &Journal, format: Format) -> anyhow::Result<Exit> {
+    let entries = journal.to_recover()?;
+    if format == Format::Json {
+        anstream::println!("{}", serde_json::to_string_pretty(&entries)?);
+        return Ok(Exit::Success);
+    }
+    let mut runs: BTreeMap<&str, Vec<&EffectEntry>> = BTreeMap::new();
+    for entry in &entries {
+        runs.entry(&entry.run).or_default().push(entry);
+    }
+    if runs.is_empty() {
+        anstream::println!("Nothing to clean up.");
+    }
+    for (run, entries) in runs {
+        anstream::println!("{run}: would, where nobody else changed it,");
+        for entry in entries {
+            let undo = entry.undo.as_ref().map_or("its undo cannot be read".into(), |u| u.in_words());
+            anstream::println!("  {}  [{}]", plain(&undo), plain(&entry.what));
+        }
+    }
+    Ok(Exit::Success)
+}
+
+fn forget(journal: &Journal, run: String, format: Format) -> anyhow::Result<Exit> {
+    let run = RunId::try_from(run).map_err(anyhow::Error::msg)?;
+    let count = journal.forget(&run)?;
+    match format {
+        Format::Json => anstream::println!("{}", serde_json::json!({ "run": run, "accepted": count })),
+        Format::Text => anstream::println!("{run}: {count} thing(s) accepted as they are."),
+    }
+    Ok(Exit::Success)
+}

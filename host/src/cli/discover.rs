@@ -1,0 +1,237 @@
+//! Finds and reads `grants.toml` and `foil.yaml`: beside the experiment, then upwards. The only I/O that policy has.
+
+use super::Global;
+use crate::policy::{Environment, Grants, environment, grants};
+use anyhow::{Context as _, bail};
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// The grants file's name.
+pub const GRANTS: &str = "grants.toml";
+/// The environment file's name.
+pub const ENVIRONMENT: &str = "foil.yaml";
+
+/// What a file says, and where it is.
+#[derive(Debug, Clone)]
+pub struct Found<T> {
+    /// The file; `None` where there is none and the default holds.
+    pub path: Option<PathBuf>,
+    /// What it says.
+    pub value: T,
+}
+
+/// The grants that hold for an experiment (`None`: for this folder). No file: nothing is granted.
+pub fn grants(global: &Global, experiment: Option<&Path>) -> anyhow::Result<Found<Grants>> {
+    load(global.grants.as_deref(), GRANTS, experiment, grants::parse, grants::MAX_FILE)
+}
+
+/// The environment that holds for an experiment (`None`: for this folder). No file: [`Environment::default`].
+pub fn environment(global: &Global, experiment: Option<&Path>) -> anyhow::Result<Found<Environment>> {
+    load(global.environment.as_deref(), ENVIRONMENT, experiment, environment::parse, environment::MAX_FILE)
+}
+
+/// The file that a new grant is written to: the one in force, else a new one beside the experiment (`None`: in this folder).
+pub fn grants_to_write(global: &Global, experiment: Option<&Path>) -> anyhow::Result<PathBuf> {
+    match &global.grants {
+        Some(path) => std::path::absolute(path).with_context(|| format!("{} is no usable path", path.display())),
+        None => {
+            let folder = start(experiment)?;
+            Ok(upwards(&folder, GRANTS)?.unwrap_or_else(|| folder.join(GRANTS)))
+        }
+    }
+}
+
+/// What this host says of itself: its machine id, where it has one, and its host name.
+pub fn this_host() -> (Option<String>, String) {
+    // Both are kernel and distribution facts of a few bytes; what cannot be read admits nothing by itself.
+    let id = std::fs::read_to_string("/etc/machine-id").ok().map(|id| id.trim().to_owned()).filter(|id| !id.is_empty());
+    (id, rustix::system::uname().nodename().to_string_lossy().into_owned())
+}
+
+fn load<T: Default>(
+    given: Option<&Path>,
+    name: &str,
+    experiment: Option<&Path>,
+    parse: impl Fn(&str) -> Result<T, crate::policy::Refusal>,
+    most: usize,
+) -> anyhow::Result<Found<T>> {
+    let path = match given {
+        // A file that the user named must be there; one that is looked for need not.
+        Some(path) => Some(path.to_owned()),
+        None => upwards(&start(experiment)?, name)?,
+    };
+    let Some(path) = path else { return Ok(Found { path: None, value: T::default() }) };
+    let text = read_trusted(&path, most)?;
+    let value = parse(&text).map_err(|refusal| anyhow::anyhow!("{}:{refusal}", path.display()))?;
+    Ok(Found { path: Some(path), value })
+}
+
+/// The folder where the search begins, with links resolved, so that "upwards" means what the file system means.
+fn start(experiment: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let folder = match experiment {
+        Some(file) => match file.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        },
+        None => PathBuf::from("."),
+    };
+    folder.canonicalize().with_context(|| format!("cannot look into the folder {}", folder.display()))
+}
+
+/// The nearest file of that name, up to the root.
+fn upwards(folder: &Path, name: &str) -> anyhow::Result<Option<PathBuf>> {
+    for above in folder.ancestors() {
+        let path = above.join(name);
+        match std::fs::symlink_metadata(&path) {
+            Ok(_) => return Ok(Some(path)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            // A file that may be there but cannot be seen must not be skipped for a laxer one above it.
+            Err(e) => return Err(e).with_context(|| format!("cannot look at {}", path.display())),
+        }
+    }
+    Ok(None)
+}
+
+/// Reads a file that decides what Foil does with our rights, after making sure that nobody else can have written it.
+pub fn read_trusted(path: &Path, most: usize) -> anyhow::Result<String> {
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    // A FIFO of that name must not hang us.
+    let file = File::options()
+        .read(true)
+        .custom_flags(nonblocking)
+        .open(path)
+        .with_context(|| format!("cannot open {}", path.display()))?;
+    check_trusted(path, &file)?;
+    let mut bytes = Vec::new();
+    let bound = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(bound).read_to_end(&mut bytes).with_context(|| format!("cannot read {}", path.display()))?;
+    if bytes.len() > most {
+        bail!("{} has more than {most} bytes", path.display());
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(text),
+        Err(e) => {
+            let place = crate::policy::text::place(
+                &String::from_utf8_lossy(e.as_bytes().get(..e.utf8_error().valid_up_to()).unwrap_or_default()),
+                e.utf8_error().valid_up_to(),
+            );
+            bail!("{}:{place}: this is no UTF-8", path.display())
+        }
+    }
+}
+
+/// Refuses a file that somebody else can write, or replace, by what the open file says.
+fn check_trusted(path: &Path, file: &File) -> anyhow::Result<()> {
+    let meta = file.metadata().with_context(|| format!("cannot look at {}", path.display()))?;
+    if !meta.is_file() {
+        bail!("{} is no regular file", path.display());
+    }
+    check_owner(path, meta.uid(), meta.mode(), false)?;
+    let real = path.canonicalize().with_context(|| format!("cannot look at {}", path.display()))?;
+    if let Some(folder) = real.parent() {
+        let meta = std::fs::metadata(folder).with_context(|| format!("cannot look at {}", folder.display()))?;
+        // In a sticky folder such as /tmp only the owner replaces a file.
+        check_owner(folder, meta.uid(), meta.mode(), meta.mode() & 0o1000 != 0)?;
+    }
+    Ok(())
+}
+
+/// Root obeys only what root wrote. Anybody else also trusts root, and, as many systems make files for a group of one,
+/// the group.
+pub(super) fn check_owner(path: &Path, owner: u32, mode: u32, sticky: bool) -> anyhow::Result<()> {
+    let me = rustix::process::geteuid();
+    let others = if me.is_root() { 0o022 } else { 0o002 };
+    if owner != me.as_raw() && owner != 0 {
+        bail!(
+            "{} belongs to uid {owner}, who could change what Foil does as uid {}: make it yours (`chown`) first",
+            path.display(),
+            me.as_raw()
+        );
+    }
+    if mode & others != 0 && !sticky {
+        bail!(
+            "{} has mode {:o}, so that others could change what Foil does as uid {}: `chmod go-w` it first",
+            path.display(),
+            mode & 0o7777,
+            me.as_raw()
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn global() -> Global {
+        use clap::Parser as _;
+        #[derive(clap::Parser)]
+        struct Flags {
+            #[command(flatten)]
+            global: Global,
+        }
+        Flags::parse_from(["foil"]).global
+    }
+
+    fn write(path: &Path, text: &str, mode: u32) {
+        std::fs::write(path, text).expect("writable");
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("ours");
+    }
+
+    #[test]
+    fn the_nearest_file_upwards_counts() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let deep = folder.path().join("a/b");
+        std::fs::create_dir_all(&deep).expect("writable");
+        let experiment = deep.join("x.yaml");
+        assert_eq!(environment(&global(), Some(&experiment)).expect("no file").path, None);
+        write(&folder.path().join(ENVIRONMENT), "environment: far\n", 0o644);
+        assert_eq!(environment(&global(), Some(&experiment)).expect("readable").value.name, "far");
+        write(&folder.path().join("a").join(ENVIRONMENT), "environment: near\n", 0o644);
+        assert_eq!(environment(&global(), Some(&experiment)).expect("readable").value.name, "near");
+        write(&deep.join(ENVIRONMENT), "environment: x\nimpakt: none\n", 0o644);
+        let error = format!("{:#}", environment(&global(), Some(&experiment)).expect_err("a mistake"));
+        assert!(error.contains("/a/b/foil.yaml:2:1: "), "{error}");
+        let named = Global { environment: Some(folder.path().join("missing.yaml")), ..global() };
+        assert!(environment(&named, Some(&experiment)).is_err());
+    }
+
+    #[test]
+    fn what_others_may_write_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(GRANTS);
+        write(&path, "", 0o644);
+        assert!(read_trusted(&path, 10).is_ok());
+        write(&path, "", 0o646);
+        assert!(read_trusted(&path, 10).expect_err("writable by all").to_string().contains("chmod"));
+        if rustix::process::geteuid().is_root() {
+            write(&path, "", 0o664);
+            assert!(read_trusted(&path, 10).is_err());
+            write(&path, "", 0o644);
+            std::os::unix::fs::chown(&path, Some(65534), None).expect("root");
+            assert!(read_trusted(&path, 10).expect_err("another's").to_string().contains("65534"));
+            std::os::unix::fs::chown(&path, Some(0), None).expect("root");
+        }
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).expect("ours");
+        assert!(read_trusted(&path, 10).is_err());
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o1777)).expect("ours");
+        assert!(read_trusted(&path, 10).is_ok());
+    }
+
+    #[test]
+    fn only_small_regular_text_files_are_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert!(read_trusted(folder.path(), 10).is_err());
+        let path = folder.path().join("x");
+        write(&path, "12345678901", 0o600);
+        assert!(read_trusted(&path, 10).is_err());
+        std::fs::write(&path, b"a\nb\xff").expect("writable");
+        assert!(read_trusted(&path, 10).expect_err("no text").to_string().contains("x:2:2: "));
+        let fifo = folder.path().join("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("makeable");
+        assert!(read_trusted(&fifo, 10).expect_err("a FIFO").to_string().contains("no regular file"));
+    }
+}

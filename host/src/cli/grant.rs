@@ -1,0 +1,244 @@
+//! `foil grant`: allow a module what it asks for, or less.
+
+use super::review::{Review, entry};
+use super::{Exit, Format, Global, discover, grants_file};
+use crate::module::{Catalog, Filter, Module};
+use crate::policy::grants::{When, present, with_grant};
+use crate::policy::text::visible;
+use crate::policy::{Grant, GrantRefusal, Grants, Narrowing, covering_rule, narrow};
+use anyhow::{Context as _, bail};
+use foil_manifest::{CapabilityName, ShieldLevel};
+use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+
+/// Its arguments.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A module's id, one of its aliases, or a .wasm file
+    #[arg(value_name = "MODULE", required_unless_present = "builtin")]
+    module: Option<String>,
+    /// Grant all built-in modules what they ask for, but never the shield `open`
+    #[arg(long, conflicts_with_all = ["module", "only", "narrow", "shield"])]
+    builtin: bool,
+    /// Why it is granted
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Who grants it [default: git's user.name, else your login name]
+    #[arg(long, value_name = "NAME")]
+    reviewer: Option<String>,
+    /// Until when: a day (2027-01-31, to its end, UTC), a moment (RFC 3339), or a number of days (90d)
+    #[arg(long, value_name = "WHEN")]
+    expires: Option<String>,
+    /// Only these capabilities, such as exec,files-read
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = capability)]
+    only: Option<Vec<CapabilityName>>,
+    /// Less than what is asked for: exec.allow=PATTERN, exec.reads=PATH, files-write.allow=PATTERN …; give it again for
+    /// more values; a pattern must be a requested one, or literal and matched by one
+    #[arg(long, value_name = "KEY=VALUE")]
+    narrow: Vec<Narrowing>,
+    /// Shields that may hold its programs [default: all that it works in, but `open`]
+    #[arg(long, value_name = "LEVELS", value_delimiter = ',', value_parser = level)]
+    shield: Option<Vec<ShieldLevel>>,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+}
+
+fn capability(text: &str) -> Result<CapabilityName, String> {
+    let known = || CapabilityName::ALL.map(CapabilityName::interface).join(", ");
+    CapabilityName::ALL.into_iter().find(|n| n.interface() == text).ok_or_else(|| format!("it is none of {}", known()))
+}
+
+pub(super) fn level(text: &str) -> Result<ShieldLevel, String> {
+    let known = || ShieldLevel::ALL.map(|l| l.to_string()).join(", ");
+    ShieldLevel::ALL.into_iter().find(|l| l.to_string() == text).ok_or_else(|| format!("it is none of {}", known()))
+}
+
+pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+    let catalog = Catalog::open(&global.modules);
+    let modules = match &args.module {
+        Some(name) => vec![catalog.find(name)?],
+        None => catalog.modules(&Filter { builtin: Some(true), ..Filter::default() }),
+    };
+    grant(&modules, &args, global)
+}
+
+fn grant(modules: &[Module], args: &Args, global: &Global) -> anyhow::Result<Exit> {
+    let file = discover::grants_to_write(global, None)?;
+    let own = grants_file::own(global.state.as_deref(), Some(&file))?;
+    let now = Timestamp::now();
+    let who = match args.reviewer.clone().or_else(grants_file::reviewer) {
+        Some(who) if !who.trim().is_empty() => who,
+        _ => bail!("nobody says who grants this: name the reviewer with --reviewer"),
+    };
+    if args.reason.trim().is_empty() {
+        bail!("the reason is empty: say why this is granted");
+    }
+    let expires = args.expires.as_deref().map(|text| until(text, now)).transpose()?;
+    let mut new = Vec::new();
+    for module in modules {
+        let capabilities = narrow(&module.manifest.capabilities, args.only.as_deref(), &args.narrow)?;
+        if let Some(rule) = covering_rule(&capabilities, &own) {
+            bail!(
+                "{} would be let to change Foil's own files by the rule `{}`: grant less (`--narrow`), or keep Foil's state \
+                 elsewhere (`--state`)",
+                module.manifest.id,
+                visible(&rule, 200)
+            );
+        }
+        new.push(Grant {
+            module: module.manifest.id.clone(),
+            pin: present(&grants_file::judged(module)),
+            granted: When::Moment(now.round(jiff::Unit::Second).unwrap_or(now)),
+            reviewer: who.clone(),
+            reason: args.reason.clone(),
+            expires,
+            revoked: None,
+            shield: shields(module, args.shield.as_deref(), args.builtin)?,
+            impact: Some(module.manifest.impact),
+            limits: Default::default(),
+            capabilities,
+        });
+    }
+    // A built-in that works in `open` only is left out of `--builtin`: that shield is granted by name.
+    new.retain(|grant| !grant.shield.is_empty());
+    if new.is_empty() {
+        bail!("there is nothing to grant: this `foil` has no built-in modules that work without the shield `open`");
+    }
+    if !args.yes && !confirmed(modules, &new, &file, global)? {
+        anstream::eprintln!("Nothing was granted.");
+        return Ok(Exit::Usage);
+    }
+    write(&file, &new)?;
+    say(&new, &file, global.format);
+    Ok(Exit::Success)
+}
+
+/// What `--expires` says.
+fn until(text: &str, now: Timestamp) -> anyhow::Result<When> {
+    let days = text.strip_suffix('d').and_then(|n| n.parse::<i32>().ok()).filter(|n| (1..=36_500).contains(n));
+    let when = match days {
+        Some(days) => {
+            let today = now.to_zoned(TimeZone::UTC).date();
+            let day = today.checked_add(days.days()).with_context(|| format!("`{text}` is too far away"))?;
+            When::Day(day)
+        }
+        None => text
+            .parse()
+            .map_err(|e: String| anyhow::anyhow!("--expires: {e}; or write a number of days such as 90d"))?,
+    };
+    if when.end() <= now {
+        bail!("--expires: {when} is over: the grant would never hold");
+    }
+    Ok(when)
+}
+
+/// The levels to grant; empty only for a built-in that has to be granted by name.
+fn shields(module: &Module, named: Option<&[ShieldLevel]>, builtin: bool) -> anyhow::Result<Vec<ShieldLevel>> {
+    let works = module.manifest.shields();
+    if let Some(named) = named {
+        if let Some(level) = named.iter().find(|l| !works.contains(l)) {
+            let works: Vec<String> = works.iter().map(|l| format!("`{l}`")).collect();
+            bail!("{} does not work in the shield `{level}`, only in {}", module.manifest.id, works.join(", "));
+        }
+        let mut levels = named.to_vec();
+        levels.sort_unstable();
+        levels.dedup();
+        return Ok(levels);
+    }
+    let safe: Vec<ShieldLevel> = works.iter().copied().filter(|l| *l != ShieldLevel::Open).collect();
+    if safe.is_empty() && !builtin {
+        bail!(
+            "{} works only in the shield `open`, where nothing holds its programs: if you mean it, say so by `--shield open`",
+            module.manifest.id
+        );
+    }
+    Ok(safe)
+}
+
+fn write(file: &Path, new: &[Grant]) -> anyhow::Result<()> {
+    grants_file::update(file, |text| new.iter().try_fold(text.to_owned(), |text, grant| with_grant(&text, grant)))
+}
+
+fn say(new: &[Grant], file: &Path, format: Format) {
+    if format == Format::Json {
+        let list: Vec<_> = new.iter().map(entry).collect();
+        anstream::println!("{:#}", serde_json::json!({ "file": file, "granted": list }));
+        return;
+    }
+    for grant in new {
+        let names: Vec<String> = grant.capabilities.iter().map(|c| c.name().to_string()).collect();
+        let names = if names.is_empty() { "nothing but to run".to_owned() } else { names.join(", ") };
+        let until = grant.expires.map(|when| format!(" until {when}")).unwrap_or_default();
+        anstream::println!("{}: granted {names}{until} ({})", grant.module, grants_file::short(grant.pin));
+    }
+    anstream::println!("written to {}", file.display());
+}
+
+/// Shows what is about to be granted and asks. Without a terminal there is nobody to ask.
+fn confirmed(modules: &[Module], new: &[Grant], file: &Path, global: &Global) -> anyhow::Result<bool> {
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        bail!("there is no terminal to ask on: look with `foil review`, then say `--yes`");
+    }
+    let grants = discover::grants(global, None)?;
+    for module in modules.iter().filter(|m| new.iter().any(|g| g.module == m.manifest.id)) {
+        let review = Review::of(grants_file::judged(module), &grants.value, Timestamp::now());
+        anstream::eprint!("{}", review.text());
+    }
+    anstream::eprintln!();
+    for grant in new {
+        let text = serde_json::to_string_pretty(&grant.capabilities).unwrap_or_default();
+        let levels: Vec<String> = grant.shield.iter().map(ToString::to_string).collect();
+        let text: Vec<String> = text.lines().map(|line| visible(line, usize::MAX)).collect();
+        anstream::eprintln!("{} gets, in the shield {}: {}", grant.module, levels.join(" or "), text.join("\n"));
+    }
+    ask(&format!("Write this to {}?", file.display()))
+}
+
+fn ask(question: &str) -> anyhow::Result<bool> {
+    anstream::eprint!("{question} [y/N] ");
+    std::io::stderr().flush().context("cannot ask")?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).context("cannot read the answer")?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// For `fire` and `run`: on a terminal, shows the module and offers to grant it as it asks (never `open`). The grants as
+/// they are then, or `None` where nobody can be asked or the answer is no. A revoked grant is never offered again here:
+/// whoever took it back meant it.
+pub fn offer(
+    module: &Module,
+    refusal: &GrantRefusal,
+    experiment: Option<&Path>,
+    global: &Global,
+) -> anyhow::Result<Option<Grants>> {
+    let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    if !terminal || matches!(refusal, GrantRefusal::Revoked { .. }) {
+        return Ok(None);
+    }
+    let found = discover::grants(global, experiment)?;
+    let file = match found.path {
+        Some(path) => path,
+        None => discover::grants_to_write(global, experiment)?,
+    };
+    let review = Review::of(grants_file::judged(module), &found.value, Timestamp::now());
+    anstream::eprint!("{}\n{refusal}\n", review.text());
+    if !ask(&format!("Grant {} all of this, and write it to {}?", module.manifest.id, file.display()))? {
+        return Ok(None);
+    }
+    let args = Args {
+        module: Some(module.manifest.id.to_string()),
+        builtin: false,
+        reason: "granted when it was to be fired".to_owned(),
+        reviewer: None,
+        expires: None,
+        only: None,
+        narrow: Vec::new(),
+        shield: None,
+        yes: true,
+    };
+    let named = Global { grants: Some(file), format: Format::Text, ..global.clone() };
+    grant(std::slice::from_ref(module), &args, &named)?;
+    Ok(Some(discover::grants(&named, experiment)?.value))
+}

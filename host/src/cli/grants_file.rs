@@ -1,0 +1,123 @@
+//! Changes the grants file: one writer at a time, all or nothing.
+
+use super::discover::{check_owner, read_trusted};
+use crate::module::{Module, Source};
+use crate::policy::{Judged, Refusal, grants};
+use anyhow::Context as _;
+use foil_manifest::Digest;
+use rustix::fs::{FlockOperation, flock};
+use std::fs::{File, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// A module as a reviewer sees it.
+pub fn judged(module: &Module) -> Judged<'_> {
+    Judged {
+        manifest: &module.manifest,
+        digest: module.digest,
+        judged: module.judged(),
+        builtin: module.source == Source::Builtin,
+        imports: &module.imports.interfaces,
+    }
+}
+
+/// Applies `change` to the text of the file (empty where there is none yet) and puts the result in its place: written
+/// beside it, made durable, renamed. Mode and owner stay. Other writers wait meanwhile.
+pub fn update(path: &Path, change: impl FnOnce(&str) -> Result<String, Refusal>) -> anyhow::Result<()> {
+    // The link stays a link; what it points to is replaced.
+    let path = match path.canonicalize() {
+        Ok(real) => real,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => path.to_owned(),
+        Err(e) => return Err(e).with_context(|| format!("cannot look at {}", path.display())),
+    };
+    let folder = path.parent().with_context(|| format!("{} is no file in a folder", path.display()))?;
+    let open = || -> anyhow::Result<(File, std::fs::Metadata)> {
+        let open = File::open(folder)?;
+        let meta = open.metadata()?;
+        Ok((open, meta))
+    };
+    let (lock, meta) = open().with_context(|| format!("cannot open the folder {}", folder.display()))?;
+    check_owner(folder, meta.uid(), meta.mode(), meta.mode() & 0o1000 != 0)?;
+    flock(&lock, FlockOperation::LockExclusive)
+        .with_context(|| format!("cannot lock the folder {}", folder.display()))?;
+
+    let old = match std::fs::metadata(&path) {
+        Ok(meta) => Some(meta),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+        Err(e) => return Err(e).with_context(|| format!("cannot look at {}", path.display())),
+    };
+    let text = if old.is_some() { read_trusted(&path, grants::MAX_FILE)? } else { String::new() };
+    let new = change(&text).map_err(|refusal| anyhow::anyhow!("{}: {refusal}", path.display()))?;
+
+    let temporary = temporary(&path);
+    let result = replace(&path, &temporary, &new, old.as_ref());
+    if result.is_err() {
+        // What could not be put in place must not lie around; where even that fails the first error says more.
+        _ = std::fs::remove_file(&temporary);
+    }
+    result.with_context(|| format!("cannot write {}", path.display()))?;
+    lock.sync_all().with_context(|| format!("cannot make the change to {} durable", path.display()))
+}
+
+fn temporary(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{}.new", std::process::id()))
+}
+
+fn replace(path: &Path, temporary: &Path, text: &str, old: Option<&std::fs::Metadata>) -> anyhow::Result<()> {
+    // A new one may be read by all, as the repository it lives in; nobody else may write it.
+    let mut file = File::options().write(true).create_new(true).mode(0o644).open(temporary)?;
+    if let Some(old) = old {
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::fchown(&file, Some(old.uid()), Some(old.gid()))?;
+        }
+        file.set_permissions(Permissions::from_mode(old.mode() & 0o777))?;
+    }
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(temporary, path)?;
+    Ok(())
+}
+
+/// Foil's own folders and files, which no grant may reach: the state folder and the grants file. Both as they are
+/// named and as they really are, since a rule may use either.
+pub fn own(state: Option<&Path>, grants: Option<&Path>) -> anyhow::Result<Vec<String>> {
+    let state = match state {
+        Some(path) => path.to_owned(),
+        None => crate::state::default_folder()?,
+    };
+    let mut own = Vec::new();
+    for path in std::iter::once(state.as_path()).chain(grants) {
+        let path = std::path::absolute(path).with_context(|| format!("{} is no usable path", path.display()))?;
+        own.extend(
+            path.canonicalize().ok().filter(|real| *real != path).map(|real| real.to_string_lossy().into_owned()),
+        );
+        own.push(path.to_string_lossy().into_owned());
+    }
+    Ok(own)
+}
+
+/// Who is at the keyboard: `git config user.name`, else the login name; `None` where nobody knows.
+pub fn reviewer() -> Option<String> {
+    let said = |mut command: std::process::Command| {
+        command.output().ok().filter(|o| o.status.success()).and_then(|o| String::from_utf8(o.stdout).ok())
+    };
+    let mut command = std::process::Command::new("git");
+    command.args(["config", "--get", "user.name"]).stderr(std::process::Stdio::null());
+    let named = |name: &str| std::env::var(name).ok();
+    [said(command), named("SUDO_USER"), named("USER"), named("LOGNAME")]
+        .into_iter()
+        .flatten()
+        .map(|name| name.trim().to_owned())
+        .find(|name| !name.is_empty())
+}
+
+/// The pin's digest, in short.
+pub fn short(pin: grants::Pin) -> String {
+    let (kind, digest): (_, Digest) = match pin {
+        grants::Pin::Bytes(digest) => ("digest", digest),
+        grants::Pin::Judged(digest) => ("judged", digest),
+    };
+    format!("{kind} {}…", digest.short())
+}

@@ -1,0 +1,98 @@
+//! `foil list`.
+
+use super::{Exit, Format, Global};
+use crate::module::{Catalog, Filter, Module, Source};
+use clap::ValueEnum;
+use comfy_table::{ContentArrangement, Table, presets};
+use foil_manifest::{AttackId, Kind};
+
+/// Its arguments.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Techniques or checks only
+    #[arg(long, value_enum)]
+    kind: Option<KindArg>,
+    /// One platform only: the first part of the id, such as linux
+    #[arg(long, value_name = "NAME")]
+    platform: Option<String>,
+    /// One ATT&CK technique with its sub-techniques, such as T1059
+    #[arg(long, value_name = "ID")]
+    attack: Option<AttackId>,
+    /// Built-in modules only, or those of --modules only
+    #[arg(long, value_enum)]
+    source: Option<SourceArg>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum KindArg {
+    Technique,
+    Check,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SourceArg {
+    Builtin,
+    File,
+}
+
+pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+    let filter = Filter {
+        kind: args.kind.map(|kind| match kind {
+            KindArg::Technique => Kind::Technique,
+            KindArg::Check => Kind::Check,
+        }),
+        platform: args.platform,
+        attack: args.attack,
+        builtin: args.source.map(|source| matches!(source, SourceArg::Builtin)),
+    };
+    let catalog = Catalog::open(&global.modules);
+    let modules = catalog.modules(&filter);
+    match global.format {
+        Format::Json => {
+            let rows: Vec<_> = modules.iter().map(json).collect();
+            anstream::println!("{:#}", serde_json::Value::Array(rows));
+        }
+        Format::Text if modules.is_empty() => anstream::println!("no module matches"),
+        Format::Text => anstream::println!("{}", table(&modules)),
+    }
+    for problem in catalog.problems() {
+        anstream::eprintln!("foil: {problem}");
+    }
+    Ok(if catalog.problems().is_empty() { Exit::Success } else { Exit::Usage })
+}
+
+/// One row for programs. Fields are added, never renamed.
+fn json(module: &Module) -> serde_json::Value {
+    let manifest = &module.manifest;
+    let capabilities: Vec<_> = manifest.capabilities.iter().map(foil_manifest::Capability::name).collect();
+    serde_json::json!({
+        "id": manifest.id, "kind": manifest.kind, "platform": manifest.id.platform(), "title": manifest.title,
+        "aliases": manifest.aliases, "attack": manifest.attack, "impact": manifest.impact,
+        "shield": manifest.shields(), "root": manifest.root, "capabilities": capabilities,
+        "digest": module.digest, "source": module.source.to_string(),
+    })
+}
+
+fn table(modules: &[Module]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["ID", "KIND", "ATT&CK", "IMPACT", "DIGEST", "SOURCE", "TITLE"]);
+    for module in modules {
+        let manifest = &module.manifest;
+        let attack: Vec<_> = manifest.attack.iter().map(AttackId::as_str).collect();
+        let source = match &module.source {
+            Source::Builtin => "builtin".to_owned(),
+            Source::File(path) => path.display().to_string().escape_debug().to_string(),
+        };
+        table.add_row([
+            manifest.id.to_string(),
+            manifest.kind.to_string(),
+            attack.join(" "),
+            manifest.impact.to_string(),
+            module.digest.short(),
+            source,
+            manifest.title.clone(),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,146 @@
+//! Arguments in, words out: one file a subcommand.
+
+use clap::{Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+mod abort;
+mod build;
+mod cleanup;
+pub mod discover;
+mod fire;
+mod grant;
+mod grants_file;
+mod journal;
+mod list;
+mod new;
+mod plan;
+mod review;
+mod revoke;
+mod run;
+mod session;
+mod show;
+
+pub use grant::offer;
+
+/// Exit codes: a published interface. Where several hold: 5, 4, 1, 3 in that order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// All as expected.
+    Success = 0,
+    /// A link of a detection chain is broken.
+    Broken = 1,
+    /// Usage or configuration.
+    Usage = 2,
+    /// Something was inconclusive.
+    Inconclusive = 3,
+    /// Residue was left.
+    Residue = 4,
+    /// An internal error.
+    Internal = 5,
+}
+
+/// Fires ATT&CK techniques in a sandbox, says which link of the detection chain is broken, puts everything back.
+#[derive(Debug, Parser)]
+#[command(name = "foil", version, max_term_width = 100, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags of every subcommand.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Global {
+    /// The state folder: journal, locks, compiled modules [default: /var/lib/foil for root, ~/.local/state/foil]
+    #[arg(long, global = true, value_name = "DIR", env = "FOIL_STATE")]
+    pub state: Option<PathBuf>,
+    /// How to print
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub format: Format,
+    /// The grants file [default: grants.toml beside the experiment or in this folder, then upwards]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub grants: Option<PathBuf>,
+    /// The environment file [default: foil.yaml, looked for likewise]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub environment: Option<PathBuf>,
+    /// Folders with modules from outside (*.wasm), besides those built in
+    #[arg(long = "modules", global = true, value_name = "DIR")]
+    pub modules: Vec<PathBuf>,
+}
+
+/// How to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs; the schema is stable.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Fire one technique, without expectations
+    Fire(fire::Args),
+    /// Run an experiment file
+    Run(run::Args),
+    /// Say what an experiment would do, on which target, and how it is undone; touches nothing
+    Plan(plan::Args),
+    /// List modules
+    List(list::Args),
+    /// Show what a module says of itself
+    Show(show::Args),
+    /// Show what a module may do and asks for, for a reviewer; runs nothing
+    Review(review::Args),
+    /// Allow a module what it asks for, or less
+    Grant(grant::Args),
+    /// Take a grant back
+    Revoke(revoke::Args),
+    /// Build a module's folder to a .wasm
+    Build(build::Args),
+    /// Start a technique or a check
+    New(new::Args),
+    /// Undo what earlier runs left
+    Cleanup(cleanup::Args),
+    /// Stop every live run on this machine, then clean up
+    Abort(abort::Args),
+    /// Show runs, effects, undos and residue
+    Journal(journal::Args),
+}
+
+/// An error that is Foil's own fault, not the user's: exit code 5.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:#}")]
+pub struct InternalError(pub anyhow::Error);
+
+/// Runs the command line and returns its exit code.
+pub fn main() -> ExitCode {
+    if let Some(served) = crate::shield::launcher::maybe_serve() {
+        return served;
+    }
+    let cli = Cli::parse();
+    let global = &cli.global;
+    let result = match cli.command {
+        Command::Fire(args) => fire::run(args, global),
+        Command::Run(args) => run::run(args, global),
+        Command::Plan(args) => plan::run(args, global),
+        Command::List(args) => list::run(args, global),
+        Command::Show(args) => show::run(args, global),
+        Command::Review(args) => review::run(args, global),
+        Command::Grant(args) => grant::run(args, global),
+        Command::Revoke(args) => revoke::run(args, global),
+        Command::Build(args) => build::run(args, global),
+        Command::New(args) => new::run(args, global),
+        Command::Cleanup(args) => cleanup::run(args, global),
+        Command::Abort(args) => abort::run(args, global),
+        Command::Journal(args) => journal::run(args, global),
+    };
+    let exit = result.unwrap_or_else(|error| {
+        anstream::eprintln!("foil: {error:#}");
+        if error.is::<InternalError>() { Exit::Internal } else { Exit::Usage }
+    });
+    ExitCode::from(exit as u8)
+}

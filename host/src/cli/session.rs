@@ -1,0 +1,164 @@
+//! What `fire`, `run` and `plan` have in common: files found, modules listed, experiments prepared, runs run.
+
+use super::{Exit, Format, Global, InternalError, discover, grants_file};
+use crate::campaign::{self, Experiment, Host, Preparation, PrepareError, Prepared};
+use crate::engine::Engine;
+use crate::journal::Journal;
+use crate::module::Catalog;
+use crate::policy::{Environment, Grants};
+use crate::report::{self, RunReport};
+use crate::shield::Launcher;
+use anyhow::{Context as _, anyhow};
+use futures_util::StreamExt as _;
+use std::path::{Path, PathBuf};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// The files that an experiment is judged by.
+pub(super) struct Session<'a> {
+    global: &'a Global,
+    experiment: Option<&'a Path>,
+    /// The modules.
+    pub catalog: Catalog,
+    grants: Grants,
+    environment: Environment,
+    own: Vec<String>,
+}
+
+impl<'a> Session<'a> {
+    /// Finds grants and environment beside `experiment` (`None`: this folder), then upwards.
+    pub fn open(global: &'a Global, experiment: Option<&'a Path>) -> anyhow::Result<Self> {
+        let catalog = Catalog::open(&global.modules);
+        for problem in catalog.problems() {
+            anstream::eprintln!("foil: {problem}");
+        }
+        let grants = discover::grants(global, experiment)?;
+        let environment = discover::environment(global, experiment)?;
+        let own = grants_file::own(global.state.as_deref(), grants.path.as_deref())?;
+        Ok(Self { global, experiment, catalog, grants: grants.value, environment: environment.value, own })
+    }
+
+    /// How many runs may go on at once.
+    pub fn parallel(&self) -> usize {
+        usize::try_from(self.environment.parallel).unwrap_or(1)
+    }
+
+    /// Prepares an experiment; on a terminal, offers to grant what is not granted.
+    pub fn prepare(&mut self, experiment: &Experiment) -> anyhow::Result<Prepared> {
+        let (machine_id, host_name) = discover::this_host();
+        loop {
+            let preparation = Preparation {
+                catalog: &self.catalog,
+                grants: &self.grants,
+                environment: &self.environment,
+                own: self.own.clone(),
+                machine_id: machine_id.clone(),
+                host_name: host_name.clone(),
+            };
+            let (module, refusal) = match preparation.prepare(experiment.clone()) {
+                Ok(prepared) => return Ok(prepared),
+                Err(PrepareError::NotGranted { module, refusal }) => (module, refusal),
+                Err(error) => return Err(error.into()),
+            };
+            match super::offer(&module, &refusal, self.experiment, self.global)? {
+                Some(grants) => self.grants = grants,
+                None => return Err(refusal.into()),
+            }
+        }
+    }
+}
+
+/// Reads an experiment file; an error names the file, the line and the column.
+pub(super) fn read_experiment(path: &Path) -> anyhow::Result<Experiment> {
+    let text = discover::read_trusted(path, campaign::experiment::MAX_EXPERIMENT)?;
+    campaign::experiment::parse(&text).map_err(|error| anyhow!("{}: {error}", path.display()))
+}
+
+/// Runs what was prepared, at most `parallel` at once, prints the reports and returns the exit code.
+pub(super) fn run_all(global: &Global, prepared: Vec<Prepared>, parallel: usize) -> anyhow::Result<Exit> {
+    // First of all: the launcher is forked from a process without threads and without an engine.
+    let launcher = Launcher::start().map_err(InternalError)?;
+    let state = state_folder(global)?;
+    let journal = Journal::open(&state)?;
+    warn_of_dead_runs(&journal);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .worker_threads(std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8))
+        .build()
+        .context("the runtime")
+        .map_err(InternalError)?;
+    let engine = Engine::new(state.join("cache")).map_err(InternalError)?;
+    let host = Host { engine, journal, launcher, cancel: CancellationToken::new() };
+    let reports = runtime.block_on(async {
+        watch_signals(&host.cancel)?;
+        let text = global.format == Format::Text;
+        let mut done = futures_util::stream::iter(prepared.iter().enumerate())
+            .map(|(index, prepared)| {
+                let host = &host;
+                async move { (index, campaign::run(host, prepared).await) }
+            })
+            .buffer_unordered(parallel.max(1));
+        let mut reports = Vec::new();
+        while let Some((index, report)) = done.next().await {
+            if text {
+                report::print(&mut anstream::stdout().lock(), &report)?;
+            }
+            reports.push((index, report));
+        }
+        reports.sort_by_key(|(index, _)| *index);
+        anyhow::Ok(reports.into_iter().map(|(_, report)| report).collect::<Vec<_>>())
+    });
+    // Every run has ended by now. A thread that still compiles what was given up is not waited for.
+    runtime.shutdown_background();
+    let reports = reports?;
+    finish(global, &reports)?;
+    Ok(report::exit(&reports))
+}
+
+fn finish(global: &Global, reports: &[RunReport]) -> anyhow::Result<()> {
+    match global.format {
+        Format::Json => anstream::println!("{}", serde_json::to_string_pretty(reports)?),
+        Format::Text if reports.len() > 1 => report::summary(&mut anstream::stdout().lock(), reports)?,
+        Format::Text => {}
+    }
+    Ok(())
+}
+
+fn state_folder(global: &Global) -> anyhow::Result<PathBuf> {
+    match &global.state {
+        Some(folder) => Ok(std::path::absolute(folder)?),
+        None => crate::state::default_folder(),
+    }
+}
+
+fn warn_of_dead_runs(journal: &Journal) {
+    match journal.to_recover() {
+        Ok(left) if !left.is_empty() => anstream::eprintln!(
+            "foil: earlier runs left {} effect(s) that were not undone; `foil cleanup` undoes them",
+            left.len()
+        ),
+        Ok(_) => {}
+        Err(error) => anstream::eprintln!("foil: {error}"),
+    }
+}
+
+/// Ctrl-C or SIGTERM once: stop, clean up, report. Twice: stop waiting; the journal knows what is left.
+fn watch_signals(cancel: &CancellationToken) -> anyhow::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let cancel = cancel.clone();
+    tokio::spawn(async move {
+        let mut stopping = false;
+        loop {
+            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            if stopping {
+                anstream::eprintln!("foil: no longer waiting; `foil cleanup` undoes what is left");
+                std::process::exit(Exit::Residue as i32);
+            }
+            stopping = true;
+            anstream::eprintln!("foil: stopping and cleaning up; once more to stop waiting");
+            cancel.cancel();
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! `foil show`: all that a module says of itself, for people.
+
+use super::{Exit, Format, Global};
+use crate::module::{Catalog, Module};
+use anstyle::{AnsiColor, Style};
+use foil_manifest::{Capability, Imports, Limits, Manifest, Network, Parameter, ShieldLevel, attack};
+
+/// Its arguments.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A module's id, one of its aliases, or a .wasm file
+    #[arg(value_name = "ID")]
+    id: String,
+}
+
+const BOLD: Style = Style::new().bold();
+const RED: Style = AnsiColor::Red.on_default().bold();
+
+pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+    let module = Catalog::open(&global.modules).find(&args.id)?;
+    match global.format {
+        Format::Json => anstream::println!("{:#}", json(&module)),
+        Format::Text => print(&module),
+    }
+    Ok(Exit::Success)
+}
+
+fn json(module: &Module) -> serde_json::Value {
+    serde_json::json!({
+        "manifest": *module.manifest, "imports": module.imports.interfaces, "digest": module.digest,
+        "judged": module.judged(), "size": module.bytes.len(), "source": module.source.to_string(),
+    })
+}
+
+fn print(module: &Module) {
+    let manifest = &module.manifest;
+    anstream::println!("{BOLD}{}{BOLD:#}  {}", manifest.id, manifest.title);
+    if !manifest.about.is_empty() {
+        anstream::println!();
+        for line in manifest.about.trim().lines() {
+            anstream::println!("  {line}");
+        }
+    }
+    anstream::println!();
+    let field = |name: &str, value: &str| anstream::println!("  {name:<11} {value}");
+    field("kind", &manifest.kind.to_string());
+    field("impact", &manifest.impact.to_string());
+    for id in &manifest.attack {
+        let tactics = attack::tactics(id.as_str()).join(", ");
+        field("ATT&CK", &format!("{id} {} ({tactics})", attack::name(id.as_str()).unwrap_or_default()));
+    }
+    if !manifest.aliases.is_empty() {
+        field("aliases", &manifest.aliases.join(", "));
+    }
+    field("shield", &shields(manifest));
+    field("root", if manifest.root { "needed" } else { "not needed" });
+    field("idempotent", if manifest.idempotent { "yes" } else { "no" });
+    if !manifest.programs.is_empty() {
+        field("programs", &manifest.programs.join(", "));
+    }
+    field("source", &module.source.to_string());
+    field("size", &format!("{} bytes", module.bytes.len()));
+    field("digest", &module.digest.to_string());
+    print_limits(&manifest.limits);
+    for (name, parameter) in &manifest.parameters {
+        print_parameter(name, parameter);
+    }
+    if !manifest.expected.is_empty() {
+        anstream::println!("\n{BOLD}Should be noticed by{BOLD:#}");
+        for sensor in &manifest.expected {
+            anstream::println!("  {sensor}");
+        }
+    }
+    anstream::println!("\n{BOLD}Asks for{BOLD:#}");
+    if manifest.capabilities.is_empty() {
+        anstream::println!("  nothing");
+    }
+    for capability in &manifest.capabilities {
+        print_capability(capability);
+    }
+    anstream::println!();
+    print_imports(&module.imports);
+}
+
+fn shields(manifest: &Manifest) -> String {
+    let one = |level: &ShieldLevel| match level {
+        ShieldLevel::Open => format!("{RED}open{RED:#}"),
+        other => other.to_string(),
+    };
+    manifest.shields().iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn print_limits(limits: &Limits) {
+    // Named as in the file, and by the type itself, so that no limit can be forgotten here.
+    if let Ok(serde_json::Value::Object(limits)) = serde_json::to_value(limits) {
+        for (name, value) in limits {
+            anstream::println!("  {:<11} {name} = {value}", "limit");
+        }
+    }
+}
+
+fn print_parameter(name: &str, parameter: &Parameter) {
+    let kind = serde_json::to_value(parameter.kind).unwrap_or_default();
+    let mut text = format!("{name}: {}", kind.as_str().unwrap_or_default());
+    if parameter.required {
+        text.push_str(", required");
+    }
+    if let Some(default) = &parameter.default {
+        text.push_str(&format!(", default {default}"));
+    }
+    if !parameter.choices.is_empty() {
+        let choices: Vec<_> = parameter.choices.iter().map(ToString::to_string).collect();
+        text.push_str(&format!(", one of {}", choices.join(", ")));
+    }
+    anstream::println!("  {:<11} {text}\n  {:<11} {}", "parameter", "", parameter.about.trim());
+}
+
+fn print_capability(capability: &Capability) {
+    let name = capability.name();
+    let style = if matches!(capability, Capability::Exec(_)) { RED } else { BOLD };
+    anstream::println!("  {style}{name}{style:#}: {}", capability.reason().trim());
+    let list = |what: &str, values: Vec<String>| {
+        for value in values {
+            anstream::println!("    {what} {value}");
+        }
+    };
+    match capability {
+        Capability::Exec(scope) => {
+            list("run", scope.allow.iter().map(ToString::to_string).collect());
+            list("children read", scope.reads.clone());
+            list("children write", scope.writes.clone());
+            list("environment", scope.env.clone());
+            if scope.network == Network::Host {
+                anstream::println!("    {RED}children use the host's network{RED:#}");
+            }
+            if scope.privileges {
+                anstream::println!("    {RED}children may gain privileges by set-id programs{RED:#}");
+            }
+        }
+        Capability::FilesRead(scope) => list("read", scope.allow.iter().map(ToString::to_string).collect()),
+        Capability::FilesWrite(scope) => list("write", scope.allow.iter().map(ToString::to_string).collect()),
+        Capability::EventsRead(scope) => list("collector", scope.allow.clone()),
+        // A capability without a scope, or one that is newer than this listing: its name and reason stand above.
+        _ => {}
+    }
+}
+
+/// The imported functions, by interface.
+pub(super) fn print_imports(imports: &Imports) {
+    anstream::println!("{BOLD}Imports{BOLD:#}");
+    if imports.interfaces.is_empty() {
+        anstream::println!("  nothing");
+    }
+    for (interface, functions) in &imports.interfaces {
+        let functions: Vec<_> = functions.iter().map(String::as_str).collect();
+        let functions = if functions.is_empty() { "types only".to_owned() } else { functions.join(", ") };
+        let style = if interface.starts_with("foil:host/exec@") { RED } else { Style::new() };
+        anstream::println!("  {style}{interface}{style:#}: {functions}");
+    }
+}

@@ -1,0 +1,122 @@
+//! wasmtime, held on a short lead: compiles modules, runs one phase of one module in a fresh store, and stops it at its
+//! limits. What a guest may call is linked from its permission, interface by interface.
+
+pub mod bindings;
+mod cache;
+mod inert;
+mod limits;
+mod outcome;
+mod phase;
+mod ticker;
+
+pub use inert::Inert;
+pub use limits::{Budget, Spent};
+pub use outcome::{PhaseError, cut};
+pub use phase::{Phase, detonate, probe, warmup};
+
+use crate::capability::Guest;
+use anyhow::Context;
+use foil_manifest::CapabilityName;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+use wasmtime::component::{Component, InstancePre, Linker};
+
+/// How often the epoch advances. Guests are charged for computing by this tick: short enough that a spinning guest
+/// cannot overdraw its budget by much, long enough that waking costs nothing.
+pub const TICK: Duration = Duration::from_millis(10);
+
+/// The largest transfer from guest to host in one call, in bytes: what the host allocates before it has seen the
+/// arguments. A file's content (1 MiB) and its overhead fit; a 1 GiB string does not.
+const HOSTCALL_FUEL: usize = 2 << 20;
+
+/// The deepest stack of a guest, in bytes: recursion ends here rather than in the host's stack.
+const GUEST_STACK: usize = 512 << 10;
+
+/// Linear memory is reserved by this much up front. The default of 4 GiB a memory is address space that a guest with
+/// many memories could exhaust; modules here are small.
+const MEMORY_RESERVATION: u64 = 64 << 20;
+
+/// How long compiling a module may take. Ours take 30 ms; 1.5 MB of one function made for it takes minutes.
+const COMPILE: Duration = Duration::from_secs(30);
+
+/// Handles a guest may hold at once. The contract has no long-lived resources.
+const MAX_HANDLES: usize = 64;
+
+/// The engine: one for the process.
+pub struct Engine {
+    inner: wasmtime::Engine,
+    cache: cache::Cache,
+    _ticker: ticker::Ticker,
+}
+
+impl Engine {
+    /// Starts the engine and its ticker; compiled modules are kept in `cache` (a folder of ours, mode 0700).
+    pub fn new(cache: PathBuf) -> anyhow::Result<Self> {
+        let mut config = wasmtime::Config::new();
+        config.epoch_interruption(true);
+        config.max_wasm_stack(GUEST_STACK);
+        config.async_stack_size(2 * GUEST_STACK);
+        config.memory_reservation(MEMORY_RESERVATION);
+        config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16));
+        let inner = wasmtime::Engine::new(&config).map_err(plain).context("the WebAssembly engine")?;
+        let ticker = ticker::Ticker::start(inner.clone())?;
+        Ok(Self { cache: cache::Cache::new(cache), inner, _ticker: ticker })
+    }
+
+    /// Compiles a module, or takes its native code from the cache, and links exactly `linked`.
+    ///
+    /// # Errors
+    /// A sentence where the bytes do not compile or import what is not linked.
+    pub async fn prepare(
+        &self,
+        bytes: crate::module::Bytes,
+        digest: foil_manifest::Digest,
+        linked: &BTreeSet<CapabilityName>,
+    ) -> anyhow::Result<InstancePre<Guest>> {
+        // Bytes from outside choose how long compiling takes. The thread cannot be stopped; nobody waits for it.
+        let (inner, cache) = (self.inner.clone(), self.cache.clone());
+        let compiling = tokio::task::spawn_blocking(move || cache.component(&inner, &bytes, &digest));
+        let component = tokio::time::timeout(COMPILE, compiling)
+            .await
+            .map_err(|_| {
+                anyhow::anyhow!("stopped: the module was not compiled within {COMPILE:?}; it is made to be costly")
+            })?
+            .context("the thread that compiles broke off")??;
+        self.link(&component, linked)
+    }
+
+    /// Links exactly `linked`, and the inert interfaces.
+    pub fn link(&self, component: &Component, linked: &BTreeSet<CapabilityName>) -> anyhow::Result<InstancePre<Guest>> {
+        let mut linker = Linker::<Guest>::new(&self.inner);
+        crate::capability::link(&mut linker, linked).map_err(plain)?;
+        inert::link(&mut linker).map_err(plain)?;
+        linker.instantiate_pre(component).map_err(plain).context(
+            "the module imports what was not granted, so that it is not linked; `foil review` shows what it asks for",
+        )
+    }
+
+    /// Compiles, or loads native code from the cache; blocks for as long as that takes.
+    pub fn compile(&self, bytes: &[u8], digest: &foil_manifest::Digest) -> anyhow::Result<Component> {
+        self.cache.component(&self.inner, bytes, digest)
+    }
+
+    fn store(&self, guest: Guest) -> wasmtime::Store<Guest> {
+        let mut store = wasmtime::Store::new(&self.inner, guest);
+        store.limiter(|guest| &mut guest.budget.memory);
+        store.set_hostcall_fuel(HOSTCALL_FUEL);
+        store.set_max_component_handles(MAX_HANDLES);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|mut context| {
+            // Called at most once a tick, and only while the guest computes: ticks inside host calls are not charged.
+            context.data_mut().budget.tick(TICK)?;
+            Ok(wasmtime::UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+        });
+        store
+    }
+}
+
+/// The engine's error as ours: its chain becomes one sentence.
+fn plain(error: wasmtime::Error) -> anyhow::Error {
+    anyhow::anyhow!("{error:#}")
+}

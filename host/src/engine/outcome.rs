@@ -1,0 +1,92 @@
+//! What came of a phase that did not end well.
+
+use super::bindings::types;
+use super::limits::Spent;
+
+/// Why a phase did not end well.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PhaseError {
+    /// A limit stopped it.
+    #[error("stopped: {0}")]
+    Limit(Spent),
+    /// The guest trapped.
+    #[error("the module trapped: {0}")]
+    Trap(String),
+    /// The module reported a refusal by policy that it would not go on without.
+    #[error("denied: `{capability}`: {rule}")]
+    Denied {
+        /// The capability.
+        capability: String,
+        /// The rule.
+        rule: String,
+    },
+    /// The module reported that it could not do its work.
+    #[error("{message}")]
+    Failed {
+        /// The error's code, such as `prerequisite` or `shield`.
+        code: String,
+        /// A sentence.
+        message: String,
+    },
+    /// The run was stopped.
+    #[error("the run was stopped")]
+    Cancelled,
+    /// The host could not run it.
+    #[error("{0}")]
+    Host(String),
+}
+
+impl From<types::Error> for PhaseError {
+    fn from(error: types::Error) -> Self {
+        let failed = |code: &str, message: String| Self::Failed { code: code.to_owned(), message };
+        match error {
+            types::Error::Denied(d) => Self::Denied { capability: cut(&d.capability, 64), rule: cut(&d.rule, 1024) },
+            types::Error::Limit(text) => failed("limit", cut(&text, 1024)),
+            types::Error::Invalid(text) => failed("invalid", cut(&text, 1024)),
+            types::Error::NotFound(text) => failed("not-found", format!("not found: {}", cut(&text, 1024))),
+            types::Error::Timeout => failed("timeout", "a host call took longer than its time-out".to_owned()),
+            types::Error::Cancelled => Self::Cancelled,
+            types::Error::Other(f) => failed(&cut(&f.code, 64), cut(&f.message, 1024)),
+        }
+    }
+}
+
+/// A guest's text, made fit to be printed: control characters, and those that turn the direction of writing or show
+/// nothing, are escaped; at most `limit` bytes of it.
+pub fn cut(text: &str, limit: usize) -> String {
+    let end = text.floor_char_boundary(limit.min(text.len()));
+    let mut out = String::with_capacity(end);
+    for c in text.get(..end).unwrap_or_default().chars() {
+        // Quotes and backslashes are for reading, not for a parser.
+        if matches!(c, '\'' | '"' | '\\') { out.push(c) } else { out.extend(c.escape_debug()) }
+    }
+    if end < text.len() {
+        out.push('…');
+    }
+    out
+}
+
+impl PhaseError {
+    /// What a failed call means: a limit where one was reached, else a trap.
+    pub(super) fn from_call(error: &wasmtime::Error, memory: Option<Spent>) -> Self {
+        if let Some(spent) = error.downcast_ref::<Spent>() {
+            return Self::Limit(spent.clone());
+        }
+        if let Some(spent) = memory {
+            return Self::Limit(spent);
+        }
+        if let Some(trap) = error.downcast_ref::<wasmtime::Trap>() {
+            if *trap == wasmtime::Trap::StackOverflow {
+                let stack = super::GUEST_STACK as u64;
+                return Self::Limit(Spent { limit: "stack", allowed: stack, reached: stack.saturating_add(1) });
+            }
+            return Self::Trap(trap.to_string());
+        }
+        let text = format!("{error:#}");
+        if text.contains("fuel allocated for hostcalls") {
+            let fuel = super::HOSTCALL_FUEL as u64;
+            return Self::Limit(Spent { limit: "transfer", allowed: fuel, reached: fuel.saturating_add(1) });
+        }
+        Self::Trap(cut(&text, 2048))
+    }
+}

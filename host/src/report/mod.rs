@@ -1,0 +1,134 @@
+//! What a run came to, for people and for programs.
+
+mod text;
+
+pub use text::{print, summary};
+
+use crate::campaign::verdict::{LinkVerdict, Verdict};
+use crate::capability::LogLine;
+use crate::cli::Exit;
+use crate::collector::Attribution;
+use crate::journal::UndoReport;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// The version of the JSON form; a change that breaks readers raises it.
+pub const SCHEMA: u32 = 1;
+
+/// One run of an experiment.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RunReport {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The run's id; empty where no run was begun.
+    pub run: String,
+    /// The experiment's name; `fire` for a technique fired alone.
+    pub experiment: String,
+    /// What was believed.
+    pub hypothesis: String,
+    /// The technique's id.
+    pub technique: String,
+    /// ATT&CK ids.
+    pub attack: Vec<String>,
+    /// The module's digest.
+    pub digest: String,
+    /// The environment's name.
+    pub environment: String,
+    /// Host name of the target.
+    pub target: String,
+    /// The shield's level.
+    pub shield: String,
+    /// What this machine could not give of it, in sentences.
+    pub gaps: Vec<String>,
+    /// The user that children ran as.
+    pub run_as: String,
+    /// RFC 3339.
+    pub started: String,
+    /// The moment from which every `within` counts, RFC 3339.
+    pub detonated: Option<String>,
+    /// From start to the end of the clean-up, in milliseconds.
+    pub duration_ms: u64,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why, in a sentence.
+    pub reason: String,
+    /// What the technique said it did.
+    pub summary: Option<String>,
+    /// Its facts.
+    pub facts: BTreeMap<String, String>,
+    /// The links, in the experiment's order.
+    pub links: Vec<LinkReport>,
+    /// What Foil itself saw its children do: no sensor's word.
+    pub observed: Vec<String>,
+    /// What was undone, and what was not.
+    pub undo: UndoReport,
+    /// What cannot be undone, or was not journaled.
+    pub residue: Vec<String>,
+    /// What the module logged.
+    pub log: Vec<LogLine>,
+}
+
+/// One link.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LinkReport {
+    /// Which hop.
+    pub link: String,
+    /// The check that looked.
+    pub check: String,
+    /// The verdict.
+    pub verdict: LinkVerdict,
+    /// Why, where it is not `seen`.
+    pub reason: Option<String>,
+    /// From the detonation to the event, in milliseconds.
+    pub after_ms: Option<f64>,
+    /// From the event to our seeing it, in milliseconds.
+    pub noticed_ms: Option<f64>,
+    /// What was allowed, in milliseconds.
+    pub within_ms: u64,
+    /// Fed by audit rules of Foil's own: no proof of the operator's sensor.
+    pub own_rules: bool,
+    /// What was seen, first first; at most ten.
+    pub evidence: Vec<Evidence>,
+    /// How many events the check looked at.
+    pub looked_at: u64,
+}
+
+/// One sighting.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Evidence {
+    /// One line.
+    pub summary: String,
+    /// How it was tied to this run.
+    pub attribution: Attribution,
+    /// Seen only by Foil itself.
+    pub own_observation: bool,
+    /// The check's facts.
+    pub facts: BTreeMap<String, String>,
+}
+
+impl RunReport {
+    /// The exit code of this run alone.
+    pub fn exit(&self) -> Exit {
+        if !self.residue.is_empty() || self.undo.residue().next().is_some() {
+            return Exit::Residue;
+        }
+        match self.verdict {
+            Verdict::Pass | Verdict::Blocked => Exit::Success,
+            Verdict::Fail => Exit::Broken,
+            Verdict::Inconclusive => Exit::Inconclusive,
+            Verdict::Error => Exit::Internal,
+        }
+    }
+}
+
+/// The exit code of several runs: 5, 4, 1, 3 in that order.
+pub fn exit(reports: &[RunReport]) -> Exit {
+    let codes: Vec<Exit> = reports.iter().map(RunReport::exit).collect();
+    [Exit::Internal, Exit::Residue, Exit::Broken, Exit::Inconclusive]
+        .into_iter()
+        .find(|code| codes.contains(code))
+        .unwrap_or(Exit::Success)
+}
