@@ -1,0 +1,5 @@
+//! What the end-to-end tests share.
+
+pub mod e2e;
+pub mod e2e_fixture;
+pub mod hostile;

@@ -1,0 +1,54 @@
+//! `cargo xtask demo`.
+
+use crate::tools::root;
+use anyhow::{Context as _, Result, bail};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Something was inconclusive: one of Foil's published exit codes. Expected where the machine has no audit stream for us.
+const INCONCLUSIVE: i32 = 3;
+
+/// Runs every experiment of `examples/demo/` with the binary that was just built, then shows that nothing is left.
+pub fn demo() -> Result<()> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir));
+    let foil = |arguments: &[&str]| {
+        let mut command = Command::new(target.join("release/foil"));
+        // A state folder of the demo's own: it works without rights to /var/lib, and a second demo finds nothing old.
+        command.current_dir(root().join("examples")).env("FOIL_STATE", target.join("demo-state")).args(arguments);
+        command
+    };
+    let ran = say(foil(&["run"]).args(experiments()?))?;
+    let left = say(&mut foil(&["cleanup"]))?;
+    say(&mut foil(&["journal", "runs"]))?;
+    match (ran, left) {
+        (0, 0) => Ok(()),
+        (INCONCLUSIVE, 0) => {
+            println!(
+                "\nSome experiments were inconclusive, each with its reason above. As root on a kernel with auditing every one \
+                 of them passes."
+            );
+            Ok(())
+        }
+        (ran, left) => bail!("the demo did not end as designed: `foil run` exited {ran}, `foil cleanup` {left}"),
+    }
+}
+
+fn experiments() -> Result<Vec<PathBuf>> {
+    let folder = root().join("examples/demo");
+    let entries = std::fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))?;
+    let mut found = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    found.retain(|path| path.extension().is_some_and(|e| e == "yaml"));
+    found.sort();
+    if found.is_empty() {
+        bail!("there is no experiment in {}", folder.display());
+    }
+    Ok(found)
+}
+
+/// Runs a command under its own words, and returns its exit code.
+fn say(command: &mut Command) -> Result<i32> {
+    let words: Vec<_> = command.get_args().filter(|a| !a.to_string_lossy().ends_with(".yaml")).collect();
+    println!("\n$ foil {}", words.iter().map(|w| w.to_string_lossy()).collect::<Vec<_>>().join(" "));
+    let status = command.status().context("foil could not be started")?;
+    status.code().with_context(|| format!("foil was killed: {status}"))
+}
