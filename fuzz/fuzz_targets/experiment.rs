@@ -1,0 +1,72 @@
+//! Experiment files.
+
+#![no_main]
+
+// Only what reads the file; see Cargo.toml.
+#[allow(dead_code, reason = "the host uses more of it")]
+#[path = "../../host/src/campaign/experiment.rs"]
+mod experiment;
+#[path = "../../host/src/collector/audit/request.rs"]
+mod request;
+#[path = "../common/swell.rs"]
+mod swell;
+
+/// Where `experiment` looks for it in the host.
+mod collector {
+    pub mod audit {
+        pub use crate::request::RuleRequest;
+    }
+}
+
+use experiment::{Experiment, Link};
+use libfuzzer_sys::fuzz_target;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+fuzz_target!(|data: &[u8]| {
+    let data = swell::swell(data, 1 << 18);
+    let Ok(text) = std::str::from_utf8(&data) else { return };
+    match experiment::parse(text) {
+        Ok(read) => {
+            for link in &read.expect {
+                assert!((Duration::from_millis(1)..=Duration::from_secs(86_400)).contains(&link.within()));
+                assert!(link.grace() >= Duration::from_millis(1));
+            }
+            let written = written(&read);
+            let again = experiment::parse(&written).unwrap_or_else(|error| panic!("{error}\n{written}"));
+            assert_eq!(again, read, "{written}");
+        }
+        Err(error) => assert!(!error.is_empty()),
+    }
+});
+
+/// The experiment as JSON, which is YAML.
+fn written(read: &Experiment) -> String {
+    let mut file = json!({
+        "experiment": read.name,
+        "hypothesis": read.hypothesis,
+        "technique": read.technique,
+        "with": read.with,
+        "expect": read.expect.iter().map(link).collect::<Vec<_>>(),
+    });
+    if let Some(shield) = read.shield {
+        file["shield"] = json!(shield);
+    }
+    if let Some(rules) = &read.audit.own_rules {
+        file["audit"] = json!({ "own-rules": rules });
+    }
+    file.to_string()
+}
+
+fn link(link: &Link) -> Value {
+    let mut file = json!({
+        "link": link.link,
+        "check": link.check,
+        "with": link.with,
+        "within": format!("{}ns", link.within().as_nanos()),
+    });
+    if link.grace.is_some() {
+        file["grace"] = format!("{}ns", link.grace().as_nanos()).into();
+    }
+    file
+}
