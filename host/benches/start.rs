@@ -57,7 +57,9 @@ fn started(command: &mut Command) -> Option<Duration> {
         Ok(report) if report.is_array() => report[0]["summary"].as_str().expect("a summary").to_owned(),
         _ => text.into_owned(),
     };
-    let nanos = said.trim().parse().ok().filter(|nanos| *nanos > 1_000_000_000_000_000_000)?;
+    // A report shows the end of the line as two characters.
+    let digits: String = said.chars().take_while(char::is_ascii_digit).collect();
+    let nanos = digits.parse().ok().filter(|nanos| *nanos > 1_000_000_000_000_000_000)?;
     Some(Duration::from_nanos(nanos).saturating_sub(before))
 }
 

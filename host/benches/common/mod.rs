@@ -11,7 +11,8 @@ pub fn line(name: &str, ours: &mut [Duration], than: &str, theirs: &mut [Duratio
     let n = ours.len();
     let (ours, theirs) = (median(ours), median(theirs));
     let ratio = ours.as_secs_f64() / theirs.as_secs_f64();
-    println!("{name}: ratio {ratio:.2} (ours {} vs {than} {}, n={n})", shown(ours), shown(theirs));
+    let digits = if ratio < 0.1 { 4 } else { 2 };
+    println!("{name}: ratio {ratio:.digits$} (ours {} vs {than} {}, n={n})", shown(ours), shown(theirs));
 }
 
 /// The middle of them; sorts.
