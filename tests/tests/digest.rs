@@ -1,5 +1,5 @@
 //! A module's bytes depend on its sources, the lock file and the compiler: not on the folder, the depth of it, the user's
-//! flags and configuration, or `CARGO_HOME`.
+//! flags and configuration, `CARGO_HOME`, or where the toolchain is and whether it has sources.
 
 use foil_manifest::build::{self, Options};
 use std::path::{Path, PathBuf};
@@ -89,6 +89,34 @@ fn other_cargo_home(home: &Path) {
     }
 }
 
+/// A folder with a `rustc` whose standard library has its sources installed, as most developers' has: then the compiler
+/// names the files of the standard library by where they are.
+fn compiler_with_sources(root: &Path) -> PathBuf {
+    let output = Command::new("rustc").args(["--print", "sysroot"]).output().expect("rustc starts");
+    let real = PathBuf::from(String::from_utf8(output.stdout).expect("UTF-8").trim());
+    let ours = root.join("sysroot");
+    let libraries = ours.join("lib/rustlib");
+    for part in ["std", "core", "alloc"] {
+        let source = libraries.join("src/rust/library").join(part).join("src");
+        std::fs::create_dir_all(&source).expect("writable");
+        std::fs::write(source.join("lib.rs"), "").expect("writable");
+    }
+    for entry in std::fs::read_dir(real.join("lib/rustlib")).expect("readable") {
+        let entry = entry.expect("an entry");
+        if entry.file_name() != "src" {
+            std::os::unix::fs::symlink(entry.path(), libraries.join(entry.file_name())).expect("linked");
+        }
+    }
+    let bin = root.join("bin");
+    std::fs::create_dir(&bin).expect("writable");
+    let script =
+        format!("#!/bin/sh\nexec '{}' \"$@\" --sysroot '{}'\n", real.join("bin/rustc").display(), ours.display());
+    std::fs::write(bin.join("rustc"), script).expect("writable");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(bin.join("rustc"), executable).expect("set");
+    bin
+}
+
 #[test]
 fn two_folders_two_cargo_homes_and_other_flags_give_the_same_bytes() {
     let temporary = tempfile::tempdir().expect("a temporary folder");
@@ -103,8 +131,11 @@ fn two_folders_two_cargo_homes_and_other_flags_give_the_same_bytes() {
     let home = root.join("home of b");
     other_cargo_home(&home);
     let home = home.to_str().expect("UTF-8");
+    let bin = compiler_with_sources(&root);
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").expect("PATH"));
     let other = [
         ("CARGO_HOME", home),
+        ("PATH", &path),
         ("RUSTFLAGS", "-Copt-level=0 -Cdebuginfo=2"),
         ("CARGO_PROFILE_MODULE_STRIP", "none"),
         ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0"),

@@ -37,7 +37,7 @@ for argument do
     case $argument in metadata=*) argument="metadata=$crate" ;; esac
     set -- "$@" "$argument"
 done
-set -- "$@" "--remap-path-prefix=$CARGO_MANIFEST_DIR=/crates/$crate" "--remap-path-prefix=$FOIL_SYSROOT/lib/rustlib/src/rust=/rustc"
+set -- "$@" "--remap-path-prefix=$CARGO_MANIFEST_DIR=/crates/$crate" "--remap-path-prefix=$FOIL_RUST_SOURCE=/rustc/$FOIL_RUST_COMMIT"
 [ -z "${OUT_DIR:-}" ] || set -- "$@" "--remap-path-prefix=$OUT_DIR=/out/$crate"
 exec "$compiler" "$@"
 "#;
@@ -49,7 +49,7 @@ pub(super) fn build(folder: &Path, options: &Options) -> anyhow::Result<Vec<u8>>
         bail!("{} is missing: a module's folder is a Rust package; `foil new` starts one", package.display());
     }
     let folder = folder.canonicalize().with_context(|| format!("cannot find {}", folder.display()))?;
-    let sysroot = sysroot(&folder)?;
+    let compiler = Compiler::find(&folder)?;
     let target_dir = match &options.target_dir {
         Some(dir) => std::path::absolute(dir)?,
         None => target_dir(&folder)?,
@@ -66,7 +66,8 @@ pub(super) fn build(folder: &Path, options: &Options) -> anyhow::Result<Vec<u8>>
     if options.quiet {
         command.arg("--quiet");
     }
-    command.env("RUSTC_WRAPPER", wrapper).env("FOIL_SYSROOT", sysroot);
+    command.env("RUSTC_WRAPPER", wrapper).env("FOIL_RUST_SOURCE", compiler.source);
+    command.env("FOIL_RUST_COMMIT", compiler.commit);
     let output = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -125,26 +126,40 @@ fn clean(mut command: Command, folder: &Path) -> Command {
     command
 }
 
-/// Where the compiler's own files are; [`MissingTarget`] where there is no standard library for modules.
-fn sysroot(folder: &Path) -> anyhow::Result<PathBuf> {
-    let ask = |arguments: &[&str]| -> anyhow::Result<PathBuf> {
-        let output = clean(Command::new("rustc"), folder)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .context("cannot start rustc: install Rust from https://rustup.rs")?;
-        if !output.status.success() {
-            bail!("rustc {} failed: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+/// The compiler that cargo will use.
+struct Compiler {
+    /// Where the standard library's sources are, for those who installed them.
+    source: PathBuf,
+    /// What the standard library calls itself where its sources are not installed: `/rustc/COMMIT`.
+    commit: String,
+}
+
+impl Compiler {
+    /// [`MissingTarget`] where there is no standard library for modules.
+    fn find(folder: &Path) -> anyhow::Result<Self> {
+        let ask = |arguments: &[&str]| -> anyhow::Result<String> {
+            let output = clean(Command::new("rustc"), folder)
+                .args(arguments)
+                .stdin(Stdio::null())
+                .output()
+                .context("cannot start rustc: install Rust from https://rustup.rs")?;
+            if !output.status.success() {
+                bail!("rustc {} failed: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+            }
+            String::from_utf8(output.stdout).context("rustc said something that is not UTF-8")
+        };
+        let libraries = ask(&["--print", "target-libdir", "--target", TARGET])?;
+        // The folder may be there and empty, after a target was removed.
+        let has_core = std::fs::read_dir(libraries.trim_end())
+            .is_ok_and(|mut dir| dir.any(|e| e.is_ok_and(|e| e.file_name().to_string_lossy().starts_with("libcore-"))));
+        if !has_core {
+            return Err(MissingTarget.into());
         }
-        Ok(PathBuf::from(String::from_utf8(output.stdout).context("rustc named a path that is not UTF-8")?.trim_end()))
-    };
-    let libraries = ask(&["--print", "target-libdir", "--target", TARGET])?;
-    let has_core = std::fs::read_dir(libraries)
-        .is_ok_and(|mut dir| dir.any(|e| e.is_ok_and(|e| e.file_name().to_string_lossy().starts_with("libcore-"))));
-    if !has_core {
-        return Err(MissingTarget.into());
+        let source = Path::new(ask(&["--print", "sysroot"])?.trim_end()).join("lib/rustlib/src/rust");
+        let version = ask(&["-vV"])?;
+        let commit = version.lines().find_map(|line| line.strip_prefix("commit-hash: ")).unwrap_or("unknown");
+        Ok(Self { source, commit: commit.to_owned() })
     }
-    ask(&["--print", "sysroot"])
 }
 
 /// A folder of our own in the workspace's target folder: sharing cargo's would wait for its lock.
