@@ -196,9 +196,12 @@ fn what_new_makes_passes_its_tests_and_builds() {
         let module = folder.path().join(id.replace('.', "-"));
         // What the lock file pins is in the registry already.
         std::fs::copy(workspace().join("Cargo.lock"), module.join("Cargo.lock")).expect("copied");
+        std::fs::create_dir(module.join(".cargo")).expect("made");
+        let config = format!("[build]\ntarget-dir = {target:?}\n");
+        std::fs::write(module.join(".cargo/config.toml"), config).expect("written");
         let mut cargo = Command::new(env!("CARGO"));
         let tested =
-            cargo.current_dir(&module).args(["test", "--quiet", "--lib"]).env("CARGO_TARGET_DIR", &target).output();
+            cargo.current_dir(&module).args(["test", "--quiet", "--lib"]).env_remove("CARGO_TARGET_DIR").output();
         let tested = tested.expect("cargo starts");
         assert!(tested.status.success(), "{}{}", stdout(&tested), stderr(&tested));
         assert!(!stdout(&tested).contains(" 0 passed"), "it has tests: {}", stdout(&tested));
@@ -231,4 +234,27 @@ fn build_names_file_line_and_column() {
     refused("Cargo.toml is missing");
     std::fs::write(folder.path().join("check.toml"), "").expect("written");
     refused("both a technique.toml and a check.toml");
+}
+
+#[test]
+fn a_missing_target_is_one_sentence_that_says_what_to_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made =
+        foil_in(folder.path(), &["new", "technique", "test.mine", "--sdk", workspace().to_str().expect("UTF-8")]);
+    assert!(made.status.success(), "{}", stderr(&made));
+    // A compiler that has no standard library at all.
+    let rustc = folder.path().join("rustc");
+    let script = format!("#!/bin/sh\nPATH=${{PATH#*:}}\nexec rustc \"$@\" --sysroot {:?}\n", folder.path());
+    std::fs::write(&rustc, script).expect("written");
+    std::fs::set_permissions(&rustc, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("set");
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").expect("PATH"));
+    let mut foil = Command::new(env!("CARGO_BIN_EXE_foil"));
+    let built =
+        foil.args(["build", "test-mine"]).current_dir(folder.path()).env("PATH", path).output().expect("starts");
+    assert_eq!(built.status.code(), Some(2));
+    assert_eq!(
+        stderr(&built),
+        "foil: the wasm32-unknown-unknown target is missing: run `rustup target add wasm32-unknown-unknown`, or build with \
+         `cargo xtask build`, which does\n"
+    );
 }
