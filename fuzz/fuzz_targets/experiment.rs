@@ -10,6 +10,8 @@ mod experiment;
 mod request;
 #[path = "../common/swell.rs"]
 mod swell;
+#[path = "../../host/src/yaml.rs"]
+mod yaml;
 
 /// Where `experiment` looks for it in the host.
 mod collector {

@@ -8,6 +8,8 @@
 mod policy;
 #[path = "../common/swell.rs"]
 mod swell;
+#[path = "../../host/src/yaml.rs"]
+mod yaml;
 
 use foil_manifest::Capability;
 use libfuzzer_sys::fuzz_target;

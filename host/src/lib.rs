@@ -28,3 +28,4 @@ pub mod report;
 pub mod run_id;
 pub mod shield;
 pub mod state;
+pub mod yaml;

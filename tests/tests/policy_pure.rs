@@ -18,6 +18,8 @@ fn policy_imports_nothing_that_acts() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/src/policy");
     let mut files = Vec::new();
     sources(&folder, &mut files);
+    // What it reads files with is pure as well.
+    files.push(folder.join("../yaml.rs"));
     assert!(files.len() > 10, "the sources were found: {files:?}");
     for file in files {
         let text = std::fs::read_to_string(&file).expect("readable");
@@ -26,8 +28,8 @@ fn policy_imports_nothing_that_acts() {
             if line.starts_with("//") {
                 continue;
             }
-            let foreign =
-                line.split("crate::").skip(1).any(|path| !path.starts_with("policy::") && !path.starts_with("policy;"));
+            let ours = ["policy::", "policy;", "yaml::"];
+            let foreign = line.split("crate::").skip(1).any(|path| !ours.iter().any(|our| path.starts_with(our)));
             let acts = [
                 "std::fs",
                 "std::io",

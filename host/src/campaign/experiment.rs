@@ -14,7 +14,7 @@ pub const MAX_EXPERIMENT: usize = 1 << 20;
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Experiment {
     /// Its name.
-    #[serde(rename = "experiment")]
+    #[serde(rename = "experiment", deserialize_with = "plain_name")]
     pub name: String,
     /// What is believed, in a sentence.
     #[serde(default)]
@@ -109,17 +109,22 @@ impl Link {
     }
 }
 
-/// Reads an experiment. Errors name line and column; unknown and duplicate keys are errors.
+/// Reads an experiment. Errors begin with `line:column: `; unknown and duplicate keys are errors.
 pub fn parse(text: &str) -> Result<Experiment, String> {
-    let experiment: Experiment = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+    crate::yaml::parse(text)
+}
+
+/// A name that fits into a file name, a label and a line.
+fn plain_name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if experiment.name.is_empty() || experiment.name.len() > 80 || !experiment.name.chars().all(plain) {
-        return Err(format!(
-            "`experiment: {}` must be 1 to 80 letters, digits, dashes, dots or underscores",
-            experiment.name.escape_debug()
-        ));
+    if (1..=80).contains(&name.len()) && name.chars().all(plain) {
+        return Ok(name);
     }
-    Ok(experiment)
+    let name = name.escape_debug();
+    Err(serde::de::Error::custom(format!(
+        "`experiment: {name}` must be 1 to 80 letters, digits, dashes, dots or underscores"
+    )))
 }
 
 #[cfg(test)]
@@ -150,12 +155,14 @@ expect:
         for (bad, line, word) in [
             (GOOD.replace("within: 10s", "within: soon"), 9, "soon"),
             (GOOD.replace("link: telemetry", "link: vibes"), 6, "vibes"),
+            (GOOD.replace("experiment: delete", "experiment: ''"), 2, "1 to 80"),
+            (GOOD.replace("experiment: delete", "experiment: a/b"), 2, "a/b"),
             (format!("{GOOD}unknown: 1\n"), 10, "unknown"),
             (format!("{GOOD}technique: linux.other\n"), 10, "technique"),
             (GOOD.replace("with: { count: 3 }", "with: { count: 3"), 5, ""),
         ] {
             let error = parse(&bad).expect_err(&bad);
-            assert!(error.contains(&format!("line {line}")) && error.contains(word), "{line} {word}: {error}");
+            assert!(error.starts_with(&format!("{line}:")) && error.contains(word), "{line} {word}: {error}");
         }
     }
 

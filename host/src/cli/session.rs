@@ -71,7 +71,7 @@ impl<'a> Session<'a> {
 /// Reads an experiment file; an error names the file, the line and the column.
 pub(super) fn read_experiment(path: &Path) -> anyhow::Result<Experiment> {
     let text = discover::read_trusted(path, campaign::experiment::MAX_EXPERIMENT)?;
-    campaign::experiment::parse(&text).map_err(|error| anyhow!("{}: {error}", path.display()))
+    campaign::experiment::parse(&text).map_err(|error| anyhow!("{}:{error}", path.display()))
 }
 
 /// Runs what was prepared, at most `parallel` at once, prints the reports and returns the exit code.

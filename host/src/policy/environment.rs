@@ -101,7 +101,7 @@ pub fn parse(text: &str) -> Result<Environment, Refusal> {
     if text.len() > MAX_FILE {
         return Err(Refusal(format!("1:1: the file has {} bytes, more than {MAX_FILE}", text.len())));
     }
-    let file: File = serde_saphyr::from_str_with_options(text, options()).map_err(|e| Refusal(sentence(&e)))?;
+    let file: File = crate::yaml::parse(text).map_err(Refusal)?;
     let default = Environment::default();
     let name = checked(file.environment, |name| {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -141,37 +141,6 @@ pub fn parse(text: &str) -> Result<Environment, Refusal> {
         limits: limits.transpose()?.unwrap_or_default(),
         capabilities: capabilities.transpose()?,
     })
-}
-
-/// Small budgets: the file is a page, and a few nested aliases can stand for gigabytes.
-fn options() -> serde_saphyr::Options {
-    serde_saphyr::options! {
-        budget: serde_saphyr::budget! {
-            max_events: 100_000,
-            max_nodes: 50_000,
-            max_depth: 16,
-            max_documents: 1,
-            max_aliases: 100,
-            max_anchors: 100,
-            max_merge_keys: 0,
-        },
-        alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: 10_000,
-            max_replay_stack_depth: 4,
-        },
-        duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::Error,
-        strict_booleans: true,
-        with_snippet: false,
-    }
-}
-
-fn sentence(error: &serde_saphyr::Error) -> String {
-    let error = error.without_snippet();
-    let (line, column) = error.location().map_or((1, 1), |l| (l.line(), l.column()));
-    let text = error.to_string();
-    // The library adds the place at the end as well.
-    let text = text.split(" at line ").next().unwrap_or_default();
-    format!("{line}:{column}: {text}")
 }
 
 fn checked<T>(value: Spanned<T>, check: impl FnOnce(&T) -> Result<(), String>) -> Result<T, Refusal> {
