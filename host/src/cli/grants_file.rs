@@ -109,6 +109,7 @@ pub fn reviewer() -> Option<String> {
     [said(command), named("SUDO_USER"), named("USER"), named("LOGNAME")]
         .into_iter()
         .flatten()
+        .chain(nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.name))
         .map(|name| name.trim().to_owned())
         .find(|name| !name.is_empty())
 }

@@ -1,11 +1,12 @@
 //! `foil journal`.
 
 use super::cleanup::{open, plain};
+use super::table;
 use super::{Exit, Format, Global};
 use crate::journal::{EffectEntry, Journal, RunEntry};
 use crate::run_id::RunId;
 use anyhow::bail;
-use comfy_table::{ColumnConstraint, ContentArrangement, Table};
+use comfy_table::Table;
 use std::time::Duration;
 
 /// Its arguments.
@@ -122,17 +123,6 @@ fn show<T: serde::Serialize>(
         Format::Text => anstream::println!("{}", as_table(rows)),
     }
     Ok(())
-}
-
-fn table<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = Table::new();
-    // 80 columns wherever it goes, so that what is pasted into a ticket looks the same.
-    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(80).set_header(header);
-    // The first column says which: an id in two pieces could not be copied to `journal effects` or `cleanup --forget`.
-    if let Some(column) = table.column_mut(0) {
-        column.set_constraint(ColumnConstraint::ContentWidth);
-    }
-    table
 }
 
 fn runs_table(runs: &[RunEntry]) -> Table {

@@ -3,7 +3,7 @@
 use super::{Exit, Format, Global};
 use crate::module::{Catalog, Filter, Module, Source};
 use clap::ValueEnum;
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::Table;
 use foil_manifest::{AttackId, Kind};
 
 /// Its arguments.
@@ -53,7 +53,7 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
             anstream::println!("{:#}", serde_json::Value::Array(rows));
         }
         Format::Text if modules.is_empty() => anstream::println!("no module matches"),
-        Format::Text => anstream::println!("{}", table(&modules)),
+        Format::Text => anstream::println!("{}", rows(&modules)),
     }
     for problem in catalog.problems() {
         anstream::eprintln!("foil: {problem}");
@@ -73,26 +73,20 @@ fn json(module: &Module) -> serde_json::Value {
     })
 }
 
-fn table(modules: &[Module]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["ID", "KIND", "ATT&CK", "IMPACT", "DIGEST", "SOURCE", "TITLE"]);
+/// What fits into a line of a terminal; `foil show` and `--format json` say the rest.
+fn rows(modules: &[Module]) -> Table {
+    let outside = modules.iter().any(|module| module.source != Source::Builtin);
+    let mut table = super::table(["id", "ATT&CK", "impact", "title"].into_iter().chain(outside.then_some("source")));
     for module in modules {
         let manifest = &module.manifest;
         let attack: Vec<_> = manifest.attack.iter().map(AttackId::as_str).collect();
+        let kind = if manifest.kind == Kind::Check { "(check)".to_owned() } else { attack.join(" ") };
         let source = match &module.source {
             Source::Builtin => "builtin".to_owned(),
             Source::File(path) => path.display().to_string().escape_debug().to_string(),
         };
-        table.add_row([
-            manifest.id.to_string(),
-            manifest.kind.to_string(),
-            attack.join(" "),
-            manifest.impact.to_string(),
-            module.digest.short(),
-            source,
-            manifest.title.clone(),
-        ]);
+        let row = [manifest.id.to_string(), kind, manifest.impact.to_string(), manifest.title.clone()];
+        table.add_row(row.into_iter().chain(outside.then_some(source)));
     }
     table
 }

@@ -20,8 +20,10 @@ mod revoke;
 mod run;
 mod session;
 mod show;
+mod table;
 
 pub use grant::offer;
+use table::table;
 
 /// Exit codes: a published interface. Where several hold: 5, 4, 1, 3 in that order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,10 +11,9 @@ pub fn render(review: &Review<'_>) -> String {
     let mut page = Page::default();
     let (module, manifest) = (&review.module, review.module.manifest);
     page.heading(&format!("{}: {}", manifest.id, manifest.title));
-    if !manifest.about.is_empty() {
-        for line in manifest.about.trim().lines() {
-            page.item(2, PLAIN, "", line);
-        }
+    // An author wraps lines for the editor, we for the page.
+    for paragraph in manifest.about.trim().split("\n\n").filter(|p| !p.is_empty()) {
+        page.item(2, PLAIN, "", &paragraph.lines().map(str::trim).collect::<Vec<_>>().join(" "));
     }
     let origin = if module.builtin { "built in" } else { "from outside" };
     page.item(2, PLAIN, "kind      ", &format!("{}, {origin}", manifest.kind));

@@ -1,0 +1,62 @@
+//! What is said and asked where a person sits at a terminal.
+
+use foil_tests::e2e::Bench;
+use nix::pty::{OpenptyResult, Winsize, openpty};
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+/// Runs `foil` on a terminal of 80 columns, types `answer`, and returns the exit code and all that was on the screen.
+fn at_a_terminal(bench: &Bench, arguments: &[&str], answer: &str) -> (Option<i32>, String) {
+    let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+    let OpenptyResult { master, slave } = openpty(&size, None).expect("a terminal");
+    let mut command = bench.command(arguments);
+    let end = || Stdio::from(slave.try_clone().expect("copied"));
+    let mut child = command.stdin(end()).stdout(end()).stderr(end()).spawn().expect("foil starts");
+    drop((command, slave));
+    let mut master = File::from(master);
+    master.write_all(answer.as_bytes()).expect("typed");
+    let (mut screen, mut part) = (Vec::new(), [0; 4096]);
+    let end = Instant::now() + Duration::from_secs(60);
+    // Reading fails with EIO once nobody holds the other end.
+    while let Ok(read @ 1..) = master.read(&mut part) {
+        screen.extend_from_slice(&part[..read]);
+        assert!(Instant::now() < end, "{}", String::from_utf8_lossy(&screen));
+    }
+    let code = child.wait().expect("a child").code();
+    (code, String::from_utf8(screen).expect("UTF-8"))
+}
+
+#[test]
+fn what_is_not_granted_is_shown_and_offered() {
+    let bench = Bench::bare(None);
+    let (code, screen) = at_a_terminal(&bench, &["fire", "linux.system-info"], "n\n");
+    assert_eq!(code, Some(2), "{screen}");
+    assert!(screen.contains("Asks for") && screen.contains("/bin/uname") && screen.contains("[y/N]"), "{screen}");
+    assert!(!bench.path("grants.toml").exists() && !bench.path("state").exists());
+
+    let (code, screen) = at_a_terminal(&bench, &["fire", "linux.system-info"], "y\n");
+    assert_eq!(code, Some(0), "{screen}");
+    let grants = std::fs::read_to_string(bench.path("grants.toml")).expect("written");
+    assert!(grants.contains("linux.system-info") && grants.contains("granted when it was to be fired"), "{grants}");
+    // From now on nobody is asked, on a terminal or not.
+    bench.foil(&["fire", "linux.system-info"]).says(0, &["pass"]);
+}
+
+#[test]
+fn what_was_taken_back_is_not_offered_again() {
+    let bench = Bench::new();
+    bench.foil(&["revoke", "linux.system-info", "--reason", "no", "--reviewer", "ann"]).says(0, &[]);
+    let (code, screen) = at_a_terminal(&bench, &["fire", "linux.system-info"], "y\n");
+    assert_eq!(code, Some(2), "{screen}");
+    assert!(screen.contains("revoked") && !screen.contains("[y/N]"), "{screen}");
+}
+
+#[test]
+fn a_list_fits_the_terminal() {
+    let (code, screen) = at_a_terminal(&Bench::bare(None), &["list"], "");
+    assert_eq!(code, Some(0));
+    let longest = screen.lines().map(|line| line.trim_end().chars().count()).max();
+    assert!(longest <= Some(80) && screen.contains("linux.cron-persistence"), "{screen}");
+}
