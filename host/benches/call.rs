@@ -119,5 +119,11 @@ impl Bench {
 fn permission(module: &[u8]) -> Permission {
     let manifest = inspect(module).expect("a module").manifest;
     let grant = manifest.capabilities.iter().cloned().map(|c| c.without_reason()).collect();
-    Permission { request: manifest.capabilities, grant, guardrail: None, variables: Default::default() }
+    Permission {
+        request: manifest.capabilities,
+        grant,
+        guardrail: None,
+        variables: Default::default(),
+        own: Vec::new(),
+    }
 }

@@ -152,6 +152,15 @@ pub struct Limits {
     /// Elements of all tables together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table_entries: Option<u64>,
+    /// Address space of each child, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub child_memory: Option<u64>,
+    /// The largest file that a child may write, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub child_file: Option<u64>,
+    /// What a run may write in its overlay, which is in the machine's memory, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlay: Option<u64>,
 }
 
 /// What a module says of itself and asks for.

@@ -1,6 +1,6 @@
 //! The command line, with bad input: the exit code is 2, the sentence says what and where, and nothing was touched.
 
-use foil_tests::e2e::{Bench, Done};
+use foil_tests::e2e::{Bench, Done, is_root};
 
 /// `foil` refuses: usage or configuration, one sentence on standard error, nothing on standard output.
 #[track_caller]
@@ -171,7 +171,7 @@ fn grants_that_do_not_hold() {
 
     // Narrowed: it loads, and the call that is not granted is denied. Nothing else happens.
     grant(&["--narrow", "exec.allow=/bin/uname -a"]).says(0, &[]);
-    fire().says(5, &["error", "/bin/cat"]);
+    fire().says(3, &["inconclusive", "denied", "/bin/cat", "the grant"]);
 }
 
 #[test]
@@ -210,6 +210,29 @@ fn a_mistake_in_the_files_that_decide_names_file_line_and_column() {
 }
 
 #[test]
+fn limits_of_children_are_the_environments() {
+    let bench = Bench::bare(None);
+    bench.grant_shell();
+    let fire = |limits: &str, shield: &str, script: &str| {
+        bench.write("foil.yaml", &format!("environment: e2e\nshield: [confined, overlay]\nlimits: {{ {limits} }}\n"));
+        let script = format!("script={script}");
+        let fire = ["fire", "shell.wasm", "--shield", shield, "--with", &script, "--format", "json"];
+        bench.foil(&fire).report()
+    };
+    let write = "head -c 5000 /dev/zero > $FOIL_SCRATCH/x; stat -c %s $FOIL_SCRATCH/x";
+    assert_eq!(fire("child-file: 10000", "confined", write)["facts"]["stdout"], "5000");
+    assert_eq!(fire("child-file: 4096", "confined", write)["facts"]["stdout"], "4096");
+    let memory = "ulimit -v";
+    assert_eq!(fire("child-memory: 268435456", "confined", memory)["facts"]["stdout"], "262144");
+    if is_root() {
+        let fill = "head -c 5000000 /dev/zero > /var/tmp/foil-e2e-full; stat -c %s /var/tmp/foil-e2e-full";
+        assert_eq!(fire("overlay: 8388608", "overlay", fill)["facts"]["stdout"], "5000000");
+        let cut = fire("overlay: 1048576", "overlay", fill)["facts"]["stdout"].as_str().map(str::parse::<u64>);
+        assert!(matches!(cut, Some(Ok(0..=1048576))), "{cut:?}");
+    }
+}
+
+#[test]
 fn guardrails_of_the_environment_hold() {
     let bench = Bench::new();
     for (text, id, words) in [
@@ -217,6 +240,7 @@ fn guardrails_of_the_environment_hold() {
         ("hosts: [{ machine-id: '00000000000000000000000000000000' }]", "linux.system-info", ["host", "e2e"]),
         ("impact: read-only", "linux.dev-shm-exec", ["reversible", "read-only"]),
         ("shield: [open]", "linux.system-info", ["the environment allows `open`", "`confined`"]),
+        ("capabilities: []", "linux.system-info", ["`exec`", "the environment `e2e`"]),
         ("run-as: no-such-user-here", "linux.system-info", ["no-such-user-here", "run-as"]),
     ] {
         bench.write("foil.yaml", &format!("environment: e2e\n{text}\n"));

@@ -104,6 +104,6 @@ fn own_rules(name: &str, prepared: &Prepared, journal: &RunJournal) -> Result<Op
         undo: Undo::AuditRules { rules, disable },
     };
     let id = journal.intend(&effect).map_err(|e| e.to_string())?;
-    journal.applied(id, None).map_err(|e| e.to_string())?;
+    journal.applied_soon(id).map_err(|e| e.to_string())?;
     Ok(Some(own))
 }

@@ -5,17 +5,19 @@ use super::prepare::{Prepared, PreparedLink};
 use super::undo_host::Machine;
 use super::verdict::{Detonation, judge};
 use super::watch::{self, Sight, Zero};
-use crate::capability::{Guest, LogLine, World, unix_nanos};
+use crate::capability::{Asked, Guest, LogLine, World, unix_nanos};
 use crate::collector::{Blindness, EventLog};
 use crate::engine::bindings::check::Observation;
 use crate::engine::bindings::technique::Evidence;
 use crate::engine::bindings::types::{Context, Fact};
 use crate::engine::{Budget, Engine, Phase, PhaseError, cut};
 use crate::journal::{Effect, Journal, RunJournal, RunRecord, Undo};
+use crate::policy::EffectiveLimits;
 use crate::report::{LinkReport, RunReport};
 use crate::shield::{ChildLimits, Launcher, RunSpec, ShieldedRun};
 use anyhow::Context as _;
 use foil_manifest::ShieldLevel;
+use std::collections::BTreeSet;
 use std::os::unix::fs::DirBuilderExt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -85,13 +87,15 @@ impl<'a> Live<'a> {
         // Listening comes first: a process that was started before auditing was switched on is never audited.
         let arming = Arming::arm(self.prepared, &self.journal);
         let mut shield = None;
-        let detonation = match self.set_up(&arming, &mut shield).await {
-            Ok(world) if self.host.cancel.is_cancelled() => {
-                drop(world);
-                Detonation::Inconclusive("it was stopped".into())
-            }
-            Ok(world) => self.act(&world, &arming, report).await,
-            Err(detonation) => detonation,
+        let linked = self.prepared.authorised.permission.linked();
+        let technique = &self.prepared.technique;
+        let module = self.host.engine.prepare(technique.bytes.clone(), technique.digest, &linked);
+        // At once: one waits for the disk and the kernel, the other computes.
+        let detonation = match tokio::join!(self.set_up(&arming, &mut shield), module) {
+            (Err(detonation), _) => detonation,
+            (Ok(_), _) if self.host.cancel.is_cancelled() => Detonation::Inconclusive("it was stopped".into()),
+            (Ok(_), Err(error)) => Detonation::Error(format!("{error:#}")),
+            (Ok(world), Ok(module)) => self.act(&module, &world, &arming, report).await,
         };
         report.observed = arming.observed();
         report.gaps = shield.as_ref().map(|shield| shield.gaps().to_vec()).unwrap_or_default();
@@ -112,7 +116,7 @@ impl<'a> Live<'a> {
             writes: authorised.children.writes.clone(),
             privileges: authorised.children.privileges,
             scratch: self.prepared.scratch.clone(),
-            limits: child_limits(authorised),
+            limits: child_limits(&authorised.limits),
         };
         let shield =
             self.host.launcher.open(spec).await.map_err(|e| Detonation::Inconclusive(format!("{e} (shield)")))?;
@@ -149,25 +153,21 @@ impl<'a> Live<'a> {
             std::os::unix::fs::lchown(scratch, Some(identity.uid), Some(identity.gid))
                 .with_context(|| format!("cannot give {} to {}", scratch.display(), identity.name))?;
         }
-        Ok(self.journal.applied(id, None)?)
+        Ok(self.journal.applied_soon(id)?)
     }
 
     /// Warms up, detonates, and watches the links from that moment.
-    async fn act(&self, world: &Arc<World>, arming: &Arming, report: &mut RunReport) -> Detonation {
+    async fn act(
+        &self,
+        module: &InstancePre<Guest>,
+        world: &Arc<World>,
+        arming: &Arming,
+        report: &mut RunReport,
+    ) -> Detonation {
         let prepared = self.prepared;
-        let linked = prepared.authorised.permission.linked();
-        let module = match self
-            .host
-            .engine
-            .prepare(prepared.technique.bytes.clone(), prepared.technique.digest, &linked)
-            .await
-        {
-            Ok(module) => module,
-            Err(error) => return Detonation::Error(format!("{error:#}")),
-        };
         let context =
             Context { run_id: prepared.run.to_string(), scratch: prepared.scratch.display().to_string(), dry: false };
-        let warm = crate::engine::warmup(self.phase(&module, world), &context, &prepared.parameters).await;
+        let warm = crate::engine::warmup(self.phase(module, world), &context, &prepared.parameters).await;
         let state = match self.phase_over(world, arming, warm).await {
             Ok(state) => state,
             Err(detonation) => return detonation,
@@ -179,8 +179,7 @@ impl<'a> Live<'a> {
         let zero = Zero { instant: tokio::time::Instant::now(), unix_ns: unix_nanos() };
         report.detonated = Some(jiff::Timestamp::now().to_string());
         let detonate = async {
-            let done =
-                crate::engine::detonate(self.phase(&module, world), &context, &prepared.parameters, &state).await;
+            let done = crate::engine::detonate(self.phase(module, world), &context, &prepared.parameters, &state).await;
             self.phase_over(world, arming, done).await
         };
         tokio::pin!(detonate);
@@ -240,6 +239,8 @@ impl<'a> Live<'a> {
         let open = self.prepared.authorised.shield == ShieldLevel::Open;
         match &error {
             PhaseError::Cancelled => Detonation::Inconclusive("it was stopped".into()),
+            // A grant may be narrower than the request: what the module would have done is not known.
+            PhaseError::Denied { .. } => Detonation::Inconclusive(format!("{error} (policy)")),
             PhaseError::Failed { code, message } => match code.as_str() {
                 "prerequisite" | "shield" | "not-found" => Detonation::Inconclusive(format!("{message} ({code})")),
                 // Only where nothing of ours held the child is a refusal somebody else's, and a control that works.
@@ -265,9 +266,9 @@ impl<'a> Live<'a> {
         let module = self.host.engine.prepare(link.check.bytes.clone(), link.check.digest, &linked).await;
         let logs = link.collectors.iter().filter_map(|name| arming.log(name)).map(|log| (Arc::clone(log), 0)).collect();
         let module = module.map_err(|e| format!("{e:#}"));
-        let mut look = Look { live: self, link, world, arming, context, module, logs };
+        let mut look = Look { live: self, link, world, arming, context, module, logs, asked: Asked::default() };
         let mut report = watch::watch(&link.link, zero, &mut look).await;
-        report.own_rules = arming.own_rules(&link.collectors);
+        report.own_rules = arming.own_rules(&look.read());
         report
     }
 
@@ -315,6 +316,15 @@ struct Look<'a> {
     module: Result<InstancePre<Guest>, String>,
     /// The check's logs, and how far each had come before the last look.
     logs: Vec<(Arc<EventLog>, u64)>,
+    asked: Asked,
+}
+
+impl Look<'_> {
+    /// The collectors that the check read; all that it may read as long as it has read none.
+    fn read(&self) -> BTreeSet<String> {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.is_empty() { self.link.collectors.clone() } else { asked.clone() }
+    }
 }
 
 impl Sight for Look<'_> {
@@ -328,7 +338,8 @@ impl Sight for Look<'_> {
         }
         let permission = Arc::new(self.link.authorised.permission.clone());
         let budget = Budget::new(self.link.authorised.limits);
-        let guest = Guest::new(Arc::clone(self.world), permission, budget, Arc::clone(&self.live.lines));
+        let guest =
+            Guest::new(Arc::clone(self.world), permission, budget, Arc::clone(&self.live.lines)).noting(&self.asked);
         let phase = Phase { engine: &self.live.host.engine, module, guest };
         crate::engine::probe(phase, self.context, &self.link.parameters, cursor).await
     }
@@ -344,7 +355,7 @@ impl Sight for Look<'_> {
     }
 
     fn blind(&self) -> Option<Blindness> {
-        self.arming.blind(&self.link.collectors)
+        self.arming.blind(&self.read())
     }
 }
 
@@ -363,19 +374,12 @@ async fn settled(effects: &TaskTracker) {
     effects.reopen();
 }
 
-fn child_limits(authorised: &crate::policy::Authorised) -> ChildLimits {
+fn child_limits(limits: &EffectiveLimits) -> ChildLimits {
     ChildLimits {
-        processes: authorised.limits.children,
-        memory: CHILD_MEMORY,
-        file_size: CHILD_FILE,
-        output: authorised.limits.output,
-        overlay: OVERLAY,
+        processes: limits.children,
+        memory: limits.child_memory,
+        file_size: limits.child_file,
+        output: limits.output,
+        overlay: limits.overlay,
     }
 }
-
-/// Address space of a child: a runaway allocation ends here, before the target's OOM killer looks for a victim.
-const CHILD_MEMORY: u64 = 4 << 30;
-/// The largest file that a child may write.
-const CHILD_FILE: u64 = 1 << 30;
-/// What a run may write in its overlay, which is in memory.
-const OVERLAY: u64 = 1 << 30;

@@ -18,6 +18,9 @@ impl Host for Guest {
         if !(1..=MAX_EVENTS).contains(&limit) {
             return Ok(Err(Error::Invalid(format!("`limit` is {limit}; it must be 1 to {MAX_EVENTS}"))));
         }
+        if let Ok(mut asked) = self.asked.lock() {
+            asked.insert(collector.clone());
+        }
         let Some(source) = self.world.sources.get(&collector) else {
             let text = format!("the collector `{collector}` is not armed in this run");
             return Ok(Err(failure("dead-collector", text)));

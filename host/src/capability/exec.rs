@@ -70,6 +70,11 @@ async fn with_pre_images(
     for path in writes {
         let what = format!("{line} (may change {path})");
         let id = match safe_path::fingerprint(Path::new(path)) {
+            // Policy was asked when the run began; a folder may have come since.
+            Ok(Some(there)) if there.kind == "directory" => {
+                let text = format!("{path} has become a folder, and what a program does to a folder cannot be undone");
+                return Err(failure("conflict", text));
+            }
             Ok(Some(there)) => world.intend_change(&what, path, &there, Change::Unknown)?,
             // A file that the program may make; the undo removes it if it did.
             Ok(None) | Err(PathError::NotFound(_)) => {

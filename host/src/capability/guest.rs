@@ -8,7 +8,7 @@ use crate::policy::{self, Permission};
 use crate::run_id::RunId;
 use crate::shield::{ShieldError, ShieldedRun};
 use foil_manifest::ShieldLevel;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -51,7 +51,11 @@ pub struct Guest {
     pub(crate) started: Instant,
     pub(crate) inert: Option<Box<crate::engine::Inert>>,
     pub(crate) lines: Arc<std::sync::Mutex<Vec<LogLine>>>,
+    pub(crate) asked: Asked,
 }
+
+/// The collectors that a check asked for events.
+pub type Asked = Arc<std::sync::Mutex<BTreeSet<String>>>;
 
 impl Guest {
     /// A guest at the start of a phase. Its log lines go to `lines`.
@@ -61,7 +65,13 @@ impl Guest {
         budget: Budget,
         lines: Arc<std::sync::Mutex<Vec<LogLine>>>,
     ) -> Self {
-        Self { world, permission, budget, started: Instant::now(), inert: None, lines }
+        Self { world, permission, budget, started: Instant::now(), inert: None, lines, asked: Asked::default() }
+    }
+
+    /// Notes in `asked` which collectors the guest reads: only their blindness is its own.
+    pub fn noting(mut self, asked: &Asked) -> Self {
+        self.asked = Arc::clone(asked);
+        self
     }
 
     pub(crate) fn cancelled(&self) -> CancellationToken {

@@ -15,7 +15,7 @@ mod loopback_serve;
 pub mod safe_path;
 
 pub use clock::unix_nanos;
-pub use guest::{Guest, LogLine, World};
+pub use guest::{Asked, Guest, LogLine, World};
 
 use crate::engine::bindings::imports;
 use foil_manifest::CapabilityName;

@@ -119,16 +119,26 @@ impl wasmtime::ResourceLimiter for Memory {
         self.answer(grown)
     }
 
-    /// A component made of thousands of core instances is no module of a person's.
     fn instances(&self) -> usize {
-        64
+        INSTANCES
     }
 
     fn tables(&self) -> usize {
-        64
+        TABLES
     }
 
     fn memories(&self) -> usize {
-        16
+        MEMORIES
     }
 }
+
+/// A component made of thousands of core instances is no module of a person's: each costs the host some KiB that no
+/// other limit sees.
+const INSTANCES: usize = 64;
+const TABLES: usize = 64;
+/// Each memory costs address space, even where it is empty.
+const MEMORIES: usize = 16;
+
+/// What wasmtime calls what it counts, what we call the limit, and how many there may be.
+pub(super) const COUNTS: [(&str, &str, usize); 3] =
+    [("instance", "instances", INSTANCES), ("table", "tables", TABLES), ("memory", "memories", MEMORIES)];

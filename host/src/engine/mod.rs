@@ -47,6 +47,8 @@ const MAX_HANDLES: usize = 64;
 pub struct Engine {
     inner: wasmtime::Engine,
     cache: cache::Cache,
+    /// How long compiling a module may take.
+    compile: Duration,
     _ticker: ticker::Ticker,
 }
 
@@ -61,7 +63,7 @@ impl Engine {
         config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16));
         let inner = wasmtime::Engine::new(&config).map_err(plain).context("the WebAssembly engine")?;
         let ticker = ticker::Ticker::start(inner.clone())?;
-        Ok(Self { cache: cache::Cache::new(cache), inner, _ticker: ticker })
+        Ok(Self { cache: cache::Cache::new(cache), inner, compile: COMPILE, _ticker: ticker })
     }
 
     /// Compiles a module, or takes its native code from the cache, and links exactly `linked`.
@@ -77,10 +79,11 @@ impl Engine {
         // Bytes from outside choose how long compiling takes. The thread cannot be stopped; nobody waits for it.
         let (inner, cache) = (self.inner.clone(), self.cache.clone());
         let compiling = tokio::task::spawn_blocking(move || cache.component(&inner, &bytes, &digest));
-        let component = tokio::time::timeout(COMPILE, compiling)
+        let bound = self.compile;
+        let component = tokio::time::timeout(bound, compiling)
             .await
             .map_err(|_| {
-                anyhow::anyhow!("stopped: the module was not compiled within {COMPILE:?}; it is made to be costly")
+                anyhow::anyhow!("stopped: the module was not compiled within {bound:?}; it is made to be costly")
             })?
             .context("the thread that compiles broke off")??;
         self.link(&component, linked)
@@ -119,4 +122,30 @@ impl Engine {
 /// The engine's error as ours: its chain becomes one sentence.
 fn plain(error: wasmtime::Error) -> anyhow::Error {
     anyhow::anyhow!("{error:#}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_made_to_be_costly_to_compile_is_given_up() {
+        // One function of many blocks that all end at once: compiling it takes a minute or so.
+        let blocks = 60_000;
+        let body =
+            format!("{}{}{}", "(block ".repeat(blocks), "(br_if 0 (i32.const 1))".repeat(blocks), ")".repeat(blocks));
+        let text = format!("(component (core module (func {body})))");
+        let bytes = wat::parse_str(&text).expect("well-formed");
+        let cache = tempfile::tempdir().expect("a folder");
+        let mut engine = Engine::new(cache.path().join("cache")).expect("an engine");
+        engine.compile = Duration::from_millis(50);
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+        let digest = foil_manifest::Digest::of(&bytes);
+        let done =
+            runtime.block_on(engine.prepare(crate::module::Bytes::Shared(bytes.into()), digest, &BTreeSet::new()));
+        // The thread that compiles cannot be stopped; it ends with the process.
+        runtime.shutdown_background();
+        let error = done.err().expect("given up").to_string();
+        assert!(error.contains("not compiled within 50ms"), "{error}");
+    }
 }

@@ -87,6 +87,15 @@ impl PhaseError {
             let fuel = super::HOSTCALL_FUEL as u64;
             return Self::Limit(Spent { limit: "transfer", allowed: fuel, reached: fuel.saturating_add(1) });
         }
+        for (what, limit, allowed) in super::limits::COUNTS {
+            if text.contains(&format!("{what} count too high")) {
+                return Self::Limit(Spent {
+                    limit,
+                    allowed: allowed as u64,
+                    reached: allowed.saturating_add(1) as u64,
+                });
+            }
+        }
         Self::Trap(cut(&text, 2048))
     }
 }

@@ -152,6 +152,17 @@ impl RunJournal {
         Ok(())
     }
 
+    /// As [`applied`](Self::applied), without a wait for the disk: for what teaches nothing that the undo would need. After a
+    /// loss of power the effect may be `intended` again, and undo looks at it all the same.
+    pub fn applied_soon(&self, id: EffectId) -> Result<()> {
+        fault::point("applied.before");
+        self.alive()?;
+        let changed = self.inner.write_ahead(|tx| self.set(tx, id, EffectState::Applied, None, None))?;
+        self.one(changed, id)?;
+        fault::point("applied.after");
+        Ok(())
+    }
+
     /// It did not happen, for certain: the world is as before. Where that is not certain, say nothing: undo will look.
     pub fn refused(&self, id: EffectId, why: &str) -> Result<()> {
         fault::point("refused.before");
@@ -225,9 +236,24 @@ impl RunJournal {
             if state == EffectState::Refused {
                 tx.prepare_cached("DELETE FROM preimages WHERE effect = ?1")?.execute([id.0])?;
             }
-            tx.prepare_cached("UPDATE effects SET state = ?3, learned = ?4, reason = ?5 WHERE id = ?1 AND run = ?2")?
-                .execute(params![id.0, self.run.as_str(), state.word(), learned, reason])
+            self.set(tx, id, state, learned, reason)
         })?;
+        self.one(changed, id)
+    }
+
+    fn set(
+        &self,
+        tx: &Transaction<'_>,
+        id: EffectId,
+        state: EffectState,
+        learned: Option<&str>,
+        reason: Option<&str>,
+    ) -> rusqlite::Result<usize> {
+        tx.prepare_cached("UPDATE effects SET state = ?3, learned = ?4, reason = ?5 WHERE id = ?1 AND run = ?2")?
+            .execute(params![id.0, self.run.as_str(), state.word(), learned, reason])
+    }
+
+    fn one(&self, changed: usize, id: EffectId) -> Result<()> {
         if changed == 1 { Ok(()) } else { Err(JournalError::Unknown(format!("effect {} of run {}", id.0, self.run))) }
     }
 }

@@ -60,6 +60,7 @@ pub fn authorise(case: Case<'_>) -> Result<Authorised, Refusal> {
         grant: grant.capabilities.clone(),
         guardrail: environment.capabilities.clone(),
         variables: case.variables,
+        own: case.own.to_vec(),
     };
     let children = permission.children();
     if shield != ShieldLevel::Overlay {

@@ -101,7 +101,7 @@ mod tests {
 
     fn permission(request: Vec<Capability>, grant: Vec<Capability>, guardrail: Option<Vec<Capability>>) -> Permission {
         let variables = Variables { run: "r".into(), scratch: "/tmp/foil-r".into() };
-        Permission { request, grant, guardrail, variables }
+        Permission { request, grant, guardrail, variables, own: Vec::new() }
     }
 
     #[test]

@@ -23,6 +23,13 @@ mod default {
     pub const CHILDREN: u64 = 64;
     /// A table grown by `table.grow`: an element costs the host eight bytes or more, outside any memory.
     pub const TABLE_ENTRIES: u64 = 10_000;
+    /// A child's runaway allocation: ends before the target's OOM killer looks for a victim. Address space, of which many
+    /// runtimes reserve gigabytes.
+    pub const CHILD_MEMORY: u64 = 4 << 30;
+    /// A child that fills the target's disk with one file.
+    pub const CHILD_FILE: u64 = 1 << 30;
+    /// A child that fills the target's memory by way of the overlay, which is a tmpfs.
+    pub const OVERLAY: u64 = 1 << 30;
 }
 
 /// Bytes of log that a phase may write, together: lines are at most 4 KiB, so that a thousand of them could be four
@@ -40,6 +47,9 @@ pub const HARD_MAXIMA: Limits = Limits {
     log_lines: Some(100_000),
     children: Some(4_096),
     table_entries: Some(1_000_000),
+    child_memory: Some(1 << 40),
+    child_file: Some(64 << 30),
+    overlay: Some(64 << 30),
 };
 
 /// The limits of each phase of one run: concrete numbers.
@@ -63,6 +73,12 @@ pub struct EffectiveLimits {
     pub children: u64,
     /// Elements of all tables together.
     pub table_entries: u64,
+    /// Address space of each child, in bytes.
+    pub child_memory: u64,
+    /// The largest file that a child may write, in bytes.
+    pub child_file: u64,
+    /// What a run may write in its overlay, in bytes.
+    pub overlay: u64,
 }
 
 impl EffectiveLimits {
@@ -82,6 +98,9 @@ impl EffectiveLimits {
             log_bytes: LOG_BYTES,
             children: least(|l| l.children, default::CHILDREN),
             table_entries: least(|l| l.table_entries, default::TABLE_ENTRIES),
+            child_memory: least(|l| l.child_memory, default::CHILD_MEMORY),
+            child_file: least(|l| l.child_file, default::CHILD_FILE),
+            overlay: least(|l| l.overlay, default::OVERLAY),
         }
     }
 }
@@ -94,7 +113,8 @@ pub(super) fn check_environment(limits: &Limits) -> Result<(), Refusal> {
             return Err(Refusal(format!("`{name}` is {value}, and no environment may allow more than {most}")));
         }
         // Without children a check still works; without any of the others nothing does.
-        if value == 0 && name != "children" && name != "log-lines" && name != "output" && name != "table-entries" {
+        let may_be_none = ["children", "log-lines", "output", "table-entries", "child-file"];
+        if value == 0 && !may_be_none.contains(&name) {
             return Err(Refusal(format!("`{name}` is 0, with which no module can run")));
         }
     }
@@ -104,7 +124,7 @@ pub(super) fn check_environment(limits: &Limits) -> Result<(), Refusal> {
 type Field = fn(&Limits) -> Option<u64>;
 
 /// Every field by its name in files.
-pub(super) fn named() -> [(&'static str, Field); 8] {
+pub(super) fn named() -> [(&'static str, Field); 11] {
     [
         ("wall-ms", |l| l.wall_ms),
         ("cpu-ms", |l| l.cpu_ms),
@@ -114,6 +134,9 @@ pub(super) fn named() -> [(&'static str, Field); 8] {
         ("log-lines", |l| l.log_lines),
         ("children", |l| l.children),
         ("table-entries", |l| l.table_entries),
+        ("child-memory", |l| l.child_memory),
+        ("child-file", |l| l.child_file),
+        ("overlay", |l| l.overlay),
     ]
 }
 

@@ -1,7 +1,7 @@
 //! May this call be made? Each layer is asked by itself; all must agree.
 
 use super::denial::{Denial, Layer, bounded};
-use super::paths::usable;
+use super::paths::{contains, usable};
 use super::text::quote;
 use foil_manifest::pattern::Variables;
 use foil_manifest::{Capability, CapabilityName, ExecScope, PathPattern, PathScope};
@@ -18,6 +18,9 @@ pub struct Permission {
     pub guardrail: Option<Vec<Capability>>,
     /// What `{run}` and `{scratch}` stand for.
     pub variables: Variables,
+    /// Foil's own folders and files, which hold pre-images of what others may not read: no call reaches them, whatever
+    /// the layers say.
+    pub own: Vec<String>,
 }
 
 /// How precisely a path was allowed. A hard-linked file is only touched where it was named exactly.
@@ -92,6 +95,10 @@ impl Permission {
     }
 
     fn path(&self, capability: CapabilityName, path: &str) -> Result<Exactness, Denial> {
+        if self.own.iter().any(|own| contains(own, path)) {
+            let rule = bounded(format!("{} is Foil's own, which no grant reaches", quote(path)));
+            return Err(Denial { capability, layer: Layer::Guardrail, rule });
+        }
         let mut exactness = Exactness::Literal;
         for (layer, list) in self.layers() {
             let scopes: Vec<&PathScope> = path_scopes(list, capability).collect();

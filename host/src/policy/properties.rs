@@ -106,6 +106,7 @@ fn permission() -> impl Strategy<Value = Permission> {
         grant,
         guardrail,
         variables: variables(),
+        own: Vec::new(),
     })
 }
 
@@ -243,17 +244,12 @@ proptest! {
 
     #[test]
     fn no_limit_exceeds_a_layer(m in limits(), g in limits(), e in limits()) {
-        let effective = EffectiveLimits::of(&m, &g, &e);
-        let got = [
-            effective.wall.as_millis() as u64, effective.cpu.as_millis() as u64, effective.memory, effective.host_calls,
-            effective.output, effective.log_lines, effective.children, effective.table_entries,
+        let numbers = |l: EffectiveLimits| [
+            l.wall.as_millis() as u64, l.cpu.as_millis() as u64, l.memory, l.host_calls, l.output, l.log_lines,
+            l.children, l.table_entries, l.child_memory, l.child_file, l.overlay,
         ];
         let none = Limits::default();
-        let free = EffectiveLimits::of(&none, &none, &none);
-        let default = [
-            free.wall.as_millis() as u64, free.cpu.as_millis() as u64, free.memory, free.host_calls,
-            free.output, free.log_lines, free.children, free.table_entries,
-        ];
+        let (got, default) = (numbers(EffectiveLimits::of(&m, &g, &e)), numbers(EffectiveLimits::of(&none, &none, &none)));
         for (i, (name, field)) in super::limits::named().into_iter().enumerate() {
             prop_assert!([&m, &g, &e].iter().all(|l| field(l).is_none_or(|v| got[i] <= v)), "{}", name);
             prop_assert!(got[i] <= field(&super::HARD_MAXIMA).unwrap_or(0), "{}", name);
@@ -272,8 +268,13 @@ proptest! {
 
 fn limits() -> impl Strategy<Value = Limits> {
     let number = || prop::option::of(prop_oneof![0u64..200_000, any::<u64>()]);
-    ((number(), number(), number(), number()), (number(), number(), number(), number())).prop_map(
-        |((wall_ms, cpu_ms, memory, host_calls), (output, log_lines, children, table_entries))| Limits {
+    let guest = (number(), number(), number(), number(), number(), number());
+    let children = (number(), number(), number(), number(), number());
+    (guest, children).prop_map(
+        |(
+            (wall_ms, cpu_ms, memory, host_calls, log_lines, table_entries),
+            (output, children, child_memory, child_file, overlay),
+        )| Limits {
             wall_ms,
             cpu_ms,
             memory,
@@ -282,6 +283,9 @@ fn limits() -> impl Strategy<Value = Limits> {
             log_lines,
             children,
             table_entries,
+            child_memory,
+            child_file,
+            overlay,
         },
     )
 }

@@ -11,7 +11,7 @@ fn fire(stage: &Stage, allow: &str, command: &Command<'_>) -> Ended {
 
 #[track_caller]
 fn denied(allow: &str, command: &Command<'_>) {
-    fire(&Stage::new(), allow, command).is("error", 5, "denied: `exec`");
+    fire(&Stage::new(), allow, command).is("inconclusive", 3, "denied: `exec`");
 }
 
 #[test]
@@ -37,8 +37,7 @@ fn the_same_program_by_another_way() {
         ["/bin/../bin/echo", "/bin//echo", "/bin/./echo", "/usr/bin/echo", "echo", "./echo", "", "/bin/echo/"]
     {
         let ended = fire(&Stage::new(), "/bin/echo ...", &Command::new(program, &["a"]));
-        assert_ne!(ended.report()["verdict"], "pass", "{program}");
-        ended.is("error", 5, "");
+        ended.is("inconclusive", 3, "denied: `exec`");
     }
 }
 

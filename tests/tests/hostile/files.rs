@@ -36,7 +36,9 @@ fn stage() -> (Stage, String, String) {
 #[track_caller]
 fn kept(ended: &Ended, word: &str) {
     let report = ended.report();
-    assert!(report["verdict"] == "error" && !ended.stdout.contains("the secret"), "{report:#}");
+    // What policy denies says nothing of the technique; what the host refuses on looking is the module's mistake.
+    let verdict = report["verdict"].as_str().unwrap_or_default();
+    assert!(["inconclusive", "error"].contains(&verdict) && !ended.stdout.contains("the secret"), "{report:#}");
     let why = report["reason"].as_str().unwrap_or_default();
     assert!(why.contains(word), "{why}");
 }
@@ -135,8 +137,7 @@ fn paths_that_are_none() {
     for path in
         ["", "relative", "\0", &format!("{}/a\0b", stage.data("open")), &long, &stage.data("open/").replace('/', "//")]
     {
-        let report = read(&stage, &allow, path).report();
-        assert_eq!(report["verdict"], "error", "{report:#}");
+        kept(&read(&stage, &allow, path), "");
     }
 }
 
@@ -165,7 +166,7 @@ fn a_write_through_a_link() {
     std::fs::hard_link(&secret, stage.data("open/hard")).expect("linked");
     for path in ["open/link", "open/folder/secret", "open/hard", "open/../secret"] {
         let report = write(&stage, &allow, &stage.data(path), NO_MODE).report();
-        assert_eq!(report["verdict"], "error", "{path}: {report:#}");
+        assert!(report["verdict"] == "error" || report["verdict"] == "inconclusive", "{path}: {report:#}");
         assert_eq!(std::fs::read_to_string(&secret).expect("there"), "the secret", "{path}");
     }
 }

@@ -11,6 +11,7 @@ fn permission(request: &[&str], grant: &[&str], guardrail: Option<&[&str]>) -> P
         grant: list(grant),
         guardrail: guardrail.map(list),
         variables: Variables { run: "01abc".into(), scratch: "/tmp/foil-01abc".into() },
+        own: vec!["/var/lib/foil".into()],
     }
 }
 
@@ -137,4 +138,15 @@ fn collectors_and_plain_capabilities() {
         permission(&[serve], &[], None).plain(CapabilityName::LoopbackServe).unwrap_err().rule,
         "the grant has no `loopback-serve`"
     );
+}
+
+#[test]
+fn foils_own_folders_are_out_of_reach_whatever_was_granted() {
+    let all = "name = 'files-read'\nallow = ['/**']";
+    let p = permission(&[all], &[all], None);
+    assert_eq!(p.read("/var/lib/foilx"), Ok(Exactness::Pattern));
+    for path in ["/var/lib/foil", "/var/lib/foil/journal.db"] {
+        let denial = p.read(path).unwrap_err().to_string();
+        assert!(denial.contains("Foil's own") && denial.contains(path), "{denial}");
+    }
 }
