@@ -1,6 +1,6 @@
 //! `foil fire`: one technique, without expectations.
 
-use super::session::{Session, run_all};
+use super::session::{Session, launcher, run_all};
 use super::{Exit, Global};
 use crate::campaign::{Experiment, parameters};
 use foil_manifest::ShieldLevel;
@@ -19,6 +19,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+    let launcher = launcher()?;
     let mut session = Session::open(global, None)?;
     let module = session.catalog.find(&args.technique)?;
     let with = parameters::from_command_line(&module.manifest, &args.with).map_err(anyhow::Error::msg)?;
@@ -32,5 +33,5 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         audit: Default::default(),
     };
     let prepared = session.prepare(&experiment)?;
-    run_all(global, vec![prepared], 1)
+    run_all(global, launcher, vec![prepared], 1)
 }

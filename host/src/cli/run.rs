@@ -1,6 +1,6 @@
 //! `foil run`: experiments from files.
 
-use super::session::{Session, read_experiment, run_all};
+use super::session::{Session, launcher, read_experiment, run_all};
 use super::{Exit, Global};
 use std::path::PathBuf;
 
@@ -16,6 +16,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+    let launcher = launcher()?;
     // All files are settled before the first runs: a mistake in the last one half-runs nothing.
     let mut prepared = Vec::new();
     let mut parallel = usize::MAX;
@@ -27,5 +28,5 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         prepared.push(settled.map_err(|error| error.context(format!("{}", file.display())))?);
     }
     let asked = args.parallel.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
-    run_all(global, prepared, parallel.min(asked))
+    run_all(global, launcher, prepared, parallel.min(asked))
 }

@@ -74,10 +74,19 @@ pub(super) fn read_experiment(path: &Path) -> anyhow::Result<Experiment> {
     campaign::experiment::parse(&text).map_err(|error| anyhow!("{}:{error}", path.display()))
 }
 
+/// Starts the launcher. First of all: it is forked from a process without threads and without an engine, and gets ready while
+/// files are read.
+pub(super) fn launcher() -> anyhow::Result<Launcher> {
+    Ok(Launcher::start().map_err(InternalError)?)
+}
+
 /// Runs what was prepared, at most `parallel` at once, prints the reports and returns the exit code.
-pub(super) fn run_all(global: &Global, prepared: Vec<Prepared>, parallel: usize) -> anyhow::Result<Exit> {
-    // First of all: the launcher is forked from a process without threads and without an engine.
-    let launcher = Launcher::start().map_err(InternalError)?;
+pub(super) fn run_all(
+    global: &Global,
+    launcher: Launcher,
+    prepared: Vec<Prepared>,
+    parallel: usize,
+) -> anyhow::Result<Exit> {
     let state = state_folder(global)?;
     let journal = Journal::open(&state)?;
     warn_of_dead_runs(&journal);

@@ -90,6 +90,7 @@ impl Launcher {
         mask.add(Signal::SIGCHLD);
         mask.thread_block()?;
         let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        cgroup::prepare();
         cgroup::sweep();
         Ok(Self { socket, signals, lifeline: Lifeline::new()?, runs: HashMap::new() })
     }
