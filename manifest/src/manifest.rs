@@ -122,6 +122,10 @@ pub struct Parameter {
     /// The values that are allowed; empty: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<serde_json::Value>,
+    /// Its value is the full name of a collector, such as `file.falco`, which the check reads: that one is armed, and only that
+    /// one's blindness counts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub collector: bool,
 }
 
 /// Limits of one phase. `None`: the next layer's, and in the end the host's default.

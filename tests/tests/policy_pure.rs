@@ -33,7 +33,8 @@ fn policy_imports_nothing_that_acts() {
             let acts = [
                 "std::fs",
                 "std::io",
-                "std::net",
+                "std::net::Tcp",
+                "std::net::Udp",
                 "std::env",
                 "std::process",
                 "std::time::SystemTime",

@@ -2,6 +2,7 @@
 
 use super::prepare::Prepared;
 use crate::collector::audit::{self, OwnRules, RuleError, plan_own_rules};
+use crate::collector::{file, rules};
 use crate::collector::{ArmOptions, Armed, Blindness, EventLog, Observed, ProcessTree, arm, observed};
 use crate::journal::{Effect, RunJournal, Undo};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,8 +24,16 @@ impl Arming {
         let mut arming = Self { tree, armed: BTreeMap::new(), rules_installed: false };
         let mut names = prepared.collectors();
         names.insert(observed::NAME.to_owned());
-        for name in names {
+        if names.remove(rules::NAME) {
+            // What rules are evaluated over is armed with them, and before them.
+            names.insert(audit::NAME.to_owned());
+            names.extend(prepared.sensors.files.keys().map(|name| format!("{}{name}", file::PREFIX)));
+        }
+        let after = prepared.collectors().contains(rules::NAME).then(|| rules::NAME.to_owned());
+        for name in names.into_iter().chain(after) {
             let mut options = ArmOptions::new(prepared.run.clone(), Arc::clone(&arming.tree));
+            options.sensors = Arc::clone(&prepared.sensors);
+            options.feeds = arming.sources().into_iter().filter(|(name, _)| name != observed::NAME).collect();
             let armed = match own_rules(&name, prepared, journal) {
                 Err(why) => Err(Blindness::Dead(why)),
                 Ok(rules) => {

@@ -63,19 +63,37 @@ pub struct Link {
     pub grace: Option<Span>,
 }
 
-/// Hops of a detection chain.
+/// Hops of a detection chain, in its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Hop {
     /// A sensor recorded it.
     Telemetry,
+    /// A rule's logic matches what was recorded.
+    Rule,
+    /// It is searchable.
+    Ingestion,
+    /// An alert exists.
+    Detection,
+    /// The alert was routed.
+    Alert,
+    /// A human was called.
+    Page,
+    /// What is to be done about it is there.
+    Runbook,
 }
 
 impl std::fmt::Display for Hop {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Telemetry => f.pad("telemetry"),
-        }
+        f.pad(match self {
+            Self::Telemetry => "telemetry",
+            Self::Rule => "rule",
+            Self::Ingestion => "ingestion",
+            Self::Detection => "detection",
+            Self::Alert => "alert",
+            Self::Page => "page",
+            Self::Runbook => "runbook",
+        })
     }
 }
 

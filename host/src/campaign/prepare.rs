@@ -2,16 +2,18 @@
 
 use super::experiment::{Experiment, Link};
 use super::{parameters, preflight};
-use crate::engine::bindings::types::Parameter;
+use crate::collector::Sensors;
+use crate::engine::bindings::types::{Parameter, Value};
 use crate::module::{Catalog, Module, NotFound, Source};
 use crate::policy::{Authorised, Case, Environment, GrantRefusal, Grants, Judged, Refusal, authorise};
 use crate::report::{RunReport, SCHEMA};
 use crate::run_id::RunId;
 use crate::shield::Identity;
 use foil_manifest::pattern::Variables;
-use foil_manifest::{Capability, CapabilityName, Kind, ShieldLevel};
+use foil_manifest::{Capability, CapabilityName, Kind, Manifest, ShieldLevel};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What preparing needs to know.
 pub struct Preparation<'a> {
@@ -27,6 +29,8 @@ pub struct Preparation<'a> {
     pub machine_id: Option<String>,
     /// The host's name.
     pub host_name: String,
+    /// The operator's sensors.
+    pub sensors: Arc<Sensors>,
 }
 
 /// Why an experiment cannot be prepared: a mistake in what was given, never the target's fault.
@@ -91,6 +95,8 @@ pub struct Prepared {
     pub identity: Option<Identity>,
     /// Why the technique cannot run on this target.
     pub unmet: Option<String>,
+    /// The operator's sensors.
+    pub sensors: Arc<Sensors>,
 }
 
 impl Preparation<'_> {
@@ -130,6 +136,7 @@ impl Preparation<'_> {
             target: self.host_name.clone(),
             identity,
             unmet,
+            sensors: Arc::clone(&self.sensors),
         })
     }
 
@@ -137,11 +144,10 @@ impl Preparation<'_> {
         let check = self.module(&link.check, Kind::Check)?;
         let authorised = self.authorise(&check, None, variables)?;
         let parameters = parameters::resolve(&check.manifest, &link.with).map_err(PrepareError::Wrong)?;
-        let named = check.manifest.capabilities.iter().filter_map(|capability| match capability {
-            Capability::EventsRead(scope) => Some(scope.allow.iter().cloned()),
-            _ => None,
-        });
-        let collectors = named.flatten().filter(|name| authorised.permission.collector(name).is_ok()).collect();
+        let collectors = collectors(&check.manifest, &parameters);
+        if let Some(denial) = collectors.iter().find_map(|name| authorised.permission.collector(name).err()) {
+            return Err(PrepareError::Wrong(format!("{} may not read a collector: {denial}", check.id())));
+        }
         Ok(PreparedLink { link: link.clone(), check, authorised, parameters, collectors })
     }
 
@@ -205,6 +211,27 @@ impl Preparation<'_> {
             ))),
         }
     }
+}
+
+/// The collectors that a check reads: those that its parameters name, else all that its manifest names.
+fn collectors(manifest: &Manifest, parameters: &[Parameter]) -> BTreeSet<String> {
+    let is_collector = |name: &str| manifest.parameters.get(name).is_some_and(|declared| declared.collector);
+    let named: BTreeSet<String> = parameters
+        .iter()
+        .filter(|parameter| is_collector(&parameter.name))
+        .filter_map(|parameter| match &parameter.value {
+            Value::Text(name) => Some(name.clone()),
+            _ => None,
+        })
+        .collect();
+    if manifest.parameters.values().any(|declared| declared.collector) {
+        return named;
+    }
+    let scopes = manifest.capabilities.iter().filter_map(|capability| match capability {
+        Capability::EventsRead(scope) => Some(scope.allow.iter().cloned()),
+        _ => None,
+    });
+    scopes.flatten().filter(|name| !name.ends_with('*')).collect()
 }
 
 /// The user of that name, with its groups.

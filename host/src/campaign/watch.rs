@@ -125,6 +125,7 @@ fn take(report: &mut LinkReport, observation: Observation, link: &Link, zero: Ze
         let attribution = match sighting.attribution {
             events_read::Attribution::Tree => Attribution::Tree,
             events_read::Attribution::Marker => Attribution::Marker,
+            events_read::Attribution::Likeness => Attribution::Likeness,
             events_read::Attribution::Window => Attribution::Window,
             // A check that counts a stranger's event is wrong; it is not believed.
             events_read::Attribution::Stranger => continue,

@@ -40,6 +40,7 @@ fn event(event: collector::Event) -> Event {
         attribution: match event.attribution {
             collector::Attribution::Tree => Attribution::Tree,
             collector::Attribution::Marker => Attribution::Marker,
+            collector::Attribution::Likeness => Attribution::Likeness,
             collector::Attribution::Window => Attribution::Window,
             collector::Attribution::Stranger => Attribution::Stranger,
         },

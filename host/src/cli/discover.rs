@@ -29,7 +29,14 @@ pub fn grants(global: &Global, experiment: Option<&Path>) -> anyhow::Result<Foun
 
 /// The environment that holds for an experiment (`None`: for this folder). No file: [`Environment::default`].
 pub fn environment(global: &Global, experiment: Option<&Path>) -> anyhow::Result<Found<Environment>> {
-    load(global.environment.as_deref(), ENVIRONMENT, experiment, environment::parse, environment::MAX_FILE)
+    let mut found =
+        load(global.environment.as_deref(), ENVIRONMENT, experiment, environment::parse, environment::MAX_FILE)?;
+    if let Some(path) = &found.path {
+        let path = path.canonicalize().with_context(|| format!("cannot look at {}", path.display()))?;
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        found.value.folder = folder.to_str().context("the folder of foil.yaml has a name that is no UTF-8")?.to_owned();
+    }
+    Ok(found)
 }
 
 /// The file that a new grant is written to: the one in force, else a new one beside the experiment (`None`: in this folder).

@@ -2,6 +2,7 @@
 
 use super::{Exit, Format, Global, InternalError, discover, grants_file};
 use crate::campaign::{self, Experiment, Host, Preparation, PrepareError, Prepared};
+use crate::collector::Sensors;
 use crate::engine::Engine;
 use crate::journal::Journal;
 use crate::module::Catalog;
@@ -11,6 +12,7 @@ use crate::shield::Launcher;
 use anyhow::{Context as _, anyhow};
 use futures_util::StreamExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +24,7 @@ pub(super) struct Session<'a> {
     pub catalog: Catalog,
     grants: Grants,
     environment: Environment,
+    sensors: Arc<Sensors>,
     own: Vec<String>,
 }
 
@@ -35,7 +38,9 @@ impl<'a> Session<'a> {
         let grants = discover::grants(global, experiment)?;
         let environment = discover::environment(global, experiment)?;
         let own = grants_file::own(global.state.as_deref(), grants.path.as_deref())?;
-        Ok(Self { global, experiment, catalog, grants: grants.value, environment: environment.value, own })
+        let environment = environment.value;
+        let sensors = Arc::new(Sensors::open(&environment.sources, Path::new(&environment.folder), &[])?);
+        Ok(Self { global, experiment, catalog, grants: grants.value, environment, sensors, own })
     }
 
     /// How many runs may go on at once.
@@ -54,6 +59,7 @@ impl<'a> Session<'a> {
                 own: self.own.clone(),
                 machine_id: machine_id.clone(),
                 host_name: host_name.clone(),
+                sensors: Arc::clone(&self.sensors),
             };
             let (module, refusal) = match preparation.prepare(experiment.clone()) {
                 Ok(prepared) => return Ok(prepared),

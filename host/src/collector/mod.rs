@@ -6,15 +6,20 @@
 
 pub mod audit;
 mod clock;
+pub mod file;
+pub mod inbox;
 pub mod log;
 mod netlink;
 pub mod observed;
 pub mod registry;
+pub mod rules;
+mod sensors;
 pub mod tree;
 
 pub use log::{EventLog, LogLimits, Page, Process, Recorded};
 pub use observed::Observed;
 pub use registry::{ArmOptions, Armed, arm};
+pub use sensors::Sensors;
 pub use tree::ProcessTree;
 
 use serde::{Deserialize, Serialize};
@@ -28,6 +33,8 @@ pub enum Attribution {
     Tree,
     /// By the run's id, found in the event.
     Marker,
+    /// By what it says of a process (command line, parents, user) and the time, where it names none that could be looked up.
+    Likeness,
     /// By time and target only.
     Window,
     /// Not tied to this run.

@@ -1,13 +1,13 @@
 //! Collectors by name.
 
 use super::audit::{self, AuditCollector, OwnRules};
+use super::file::{self, Follower};
+use super::inbox::{self, Subscription};
 use super::observed::{self, Observed};
-use super::{Blindness, EventLog, LogLimits, ProcessTree};
+use super::rules::{self, Evaluation};
+use super::{Blindness, EventLog, LogLimits, ProcessTree, Sensors};
 use crate::run_id::RunId;
 use std::sync::Arc;
-
-/// The names that a check's manifest may ask for.
-pub const NAMES: &[&str] = &[audit::NAME, observed::NAME];
 
 /// What a collector is armed with.
 #[derive(Debug, Clone)]
@@ -16,6 +16,10 @@ pub struct ArmOptions {
     pub run: RunId,
     /// Its processes.
     pub tree: Arc<ProcessTree>,
+    /// The operator's sensors.
+    pub sensors: Arc<Sensors>,
+    /// The logs that `rules` evaluates: those of the run's other collectors, armed before. Only `rules` looks at it.
+    pub feeds: Vec<(String, Arc<EventLog>)>,
     /// Audit rules to install, planned and journaled. Only `linux.audit` looks at it.
     pub own_rules: Option<OwnRules>,
     /// How much the log holds.
@@ -25,9 +29,17 @@ pub struct ArmOptions {
 }
 
 impl ArmOptions {
-    /// Listens only, with the default limits and a buffer of 32 MiB.
+    /// Listens only, without sensors of the operator's, with the default limits and a buffer of 32 MiB.
     pub fn new(run: RunId, tree: Arc<ProcessTree>) -> Self {
-        Self { run, tree, own_rules: None, limits: LogLimits::default(), receive_buffer: 32 << 20 }
+        Self {
+            run,
+            tree,
+            sensors: Arc::default(),
+            feeds: Vec::new(),
+            own_rules: None,
+            limits: LogLimits::default(),
+            receive_buffer: 32 << 20,
+        }
     }
 }
 
@@ -35,13 +47,16 @@ impl ArmOptions {
 enum Source {
     Audit(Box<AuditCollector>),
     Observed(Arc<Observed>),
+    File(Follower),
+    Inbox(Subscription),
+    Rules(Evaluation),
 }
 
 /// An armed collector. Dropping it stops it.
 #[derive(Debug)]
 pub struct Armed {
-    /// Its name.
-    pub name: &'static str,
+    /// Its full name.
+    pub name: String,
     /// What it recorded. Outlives it.
     pub log: Arc<EventLog>,
     source: Source,
@@ -51,18 +66,30 @@ pub struct Armed {
 pub fn arm(name: &str, options: &ArmOptions) -> Result<Armed, Blindness> {
     let tree = Some(Arc::clone(&options.tree));
     let log = Arc::new(EventLog::new(options.run.clone(), tree, options.limits));
-    match name {
-        audit::NAME => {
-            let collector = AuditCollector::arm(Arc::clone(&log), options)?;
-            Ok(Armed { name: audit::NAME, log, source: Source::Audit(Box::new(collector)) })
-        }
+    let sensors = &options.sensors;
+    let missing = || {
+        let there = sensors.names().join(", ");
+        Blindness::Dead(format!("there is no collector `{name}`: there are {there}; more are named in foil.yaml"))
+    };
+    let own = || Arc::clone(&log);
+    let source = match name {
+        audit::NAME => Source::Audit(Box::new(AuditCollector::arm(own(), options)?)),
         observed::NAME => {
-            let observed = Arc::new(Observed::new(Arc::clone(&log)));
+            let observed = Arc::new(Observed::new(own()));
             options.tree.report_to(&observed);
-            Ok(Armed { name: observed::NAME, log, source: Source::Observed(observed) })
+            Source::Observed(observed)
         }
-        _ => Err(Blindness::Dead(format!("there is no collector `{name}`; there are {}", NAMES.join(", ")))),
-    }
+        inbox::NAME => Source::Inbox(sensors.inbox.as_ref().ok_or_else(missing)?.subscribe(&log)),
+        rules::NAME => {
+            let rules = sensors.rules.clone().ok_or_else(missing)?;
+            Source::Rules(Evaluation::arm(own(), rules, options.feeds.clone())?)
+        }
+        _ => {
+            let source = name.strip_prefix(file::PREFIX).and_then(|name| sensors.files.get(name)).ok_or_else(missing)?;
+            Source::File(Follower::arm(own(), source)?)
+        }
+    };
+    Ok(Armed { name: name.to_owned(), log, source })
 }
 
 impl Armed {
@@ -70,7 +97,7 @@ impl Armed {
     pub fn observed(&self) -> Option<Arc<Observed>> {
         match &self.source {
             Source::Observed(observed) => Some(Arc::clone(observed)),
-            Source::Audit(_) => None,
+            _ => None,
         }
     }
 
@@ -79,6 +106,9 @@ impl Armed {
         match &self.source {
             Source::Audit(collector) => collector.verify(),
             Source::Observed(_) => self.log.blind(),
+            Source::File(follower) => follower.verify(),
+            Source::Inbox(subscription) => subscription.verify(),
+            Source::Rules(evaluation) => evaluation.verify(),
         }
     }
 
@@ -88,6 +118,9 @@ impl Armed {
         match self.source {
             Source::Audit(collector) => collector.finish(),
             Source::Observed(_) => self.log.blind(),
+            Source::File(follower) => follower.finish(),
+            Source::Inbox(subscription) => subscription.verify(),
+            Source::Rules(evaluation) => evaluation.finish(),
         }
     }
 }

@@ -4,12 +4,13 @@ use super::denial::Refusal;
 use super::limits::check_environment;
 use super::paths::check_literal;
 use super::permission::exec_scopes;
+use super::sources::{FileFormat, FileSource, InboxSource, Sources};
 use super::text::quote;
 use foil_manifest::pattern::Variables;
 use foil_manifest::{Capability, Impact, Limits, PathPattern, ShieldLevel};
 use serde::Deserialize;
 use serde_saphyr::Spanned;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The longest environment file that is read, in bytes.
 pub const MAX_FILE: usize = 1 << 20;
@@ -38,6 +39,10 @@ pub struct Environment {
     pub limits: Limits,
     /// The capabilities that any module may have at most; `None`: no limit beyond request and grant.
     pub capabilities: Option<Vec<Capability>>,
+    /// The operator's sensors. Relative paths in it are relative to `folder`.
+    pub sources: Sources,
+    /// The folder of the file; empty where there is none.
+    pub folder: String,
 }
 
 impl Default for Environment {
@@ -52,6 +57,8 @@ impl Default for Environment {
             own_audit_rules: false,
             limits: Limits::default(),
             capabilities: None,
+            sources: Sources::default(),
+            folder: String::new(),
         }
     }
 }
@@ -85,6 +92,12 @@ struct File {
     limits: Option<Spanned<Limits>>,
     #[serde(default)]
     capabilities: Option<Spanned<Vec<Capability>>>,
+    #[serde(default)]
+    files: BTreeMap<String, Spanned<FileSource>>,
+    #[serde(default)]
+    inbox: Option<Spanned<InboxSource>>,
+    #[serde(default)]
+    rules: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -140,7 +153,44 @@ pub fn parse(text: &str) -> Result<Environment, Refusal> {
         own_audit_rules: file.own_audit_rules.unwrap_or(default.own_audit_rules),
         limits: limits.transpose()?.unwrap_or_default(),
         capabilities: capabilities.transpose()?,
+        sources: Sources {
+            files: file.files.into_iter().map(file_source).collect::<Result<_, _>>()?,
+            inbox: file.inbox.map(|inbox| checked(inbox, check_inbox)).transpose()?,
+            rules: file.rules,
+        },
+        folder: String::new(),
     })
+}
+
+fn file_source((name, source): (String, Spanned<FileSource>)) -> Result<(String, FileSource), Refusal> {
+    let source = checked(source, |source| {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if name.is_empty() || name.len() > 40 || !name.chars().all(plain) {
+            return Err(format!("`files: {}`: a name is 1 to 40 small letters, digits and dashes", quote(&name)));
+        }
+        if source.path.is_empty() {
+            return Err(format!("`files: {name}`: `path` is empty"));
+        }
+        match (source.format, &source.pattern) {
+            (FileFormat::Regex, None) => Err(format!("`files: {name}`: the format `regex` needs a `pattern`")),
+            (FileFormat::Json | FileFormat::Text, Some(_)) => {
+                Err(format!("`files: {name}`: a `pattern` is for the format `regex` only"))
+            }
+            _ => Ok(()),
+        }
+    })?;
+    Ok((name, source))
+}
+
+fn check_inbox(inbox: &InboxSource) -> Result<(), String> {
+    let address: std::net::SocketAddr = inbox
+        .listen
+        .parse()
+        .map_err(|_| format!("`listen: {}` is no address and port, such as 127.0.0.1:2801", inbox.listen.escape_debug()))?;
+    if !address.ip().is_loopback() && inbox.token_file.is_none() {
+        return Err(format!("`listen: {address}` is reached from outside this machine: that takes a `token-file`"));
+    }
+    Ok(())
 }
 
 fn checked<T>(value: Spanned<T>, check: impl FnOnce(&T) -> Result<(), String>) -> Result<T, Refusal> {

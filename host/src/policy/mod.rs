@@ -29,6 +29,7 @@ mod narrow;
 mod paths;
 mod permission;
 mod shield;
+pub mod sources;
 pub mod text;
 mod warn;
 

@@ -127,7 +127,7 @@ impl Permission {
                     _ => None,
                 })
                 .collect();
-            if !scopes.iter().any(|allow| allow.iter().any(|n| n == name)) {
+            if !scopes.iter().any(|allow| allow.iter().any(|rule| names_collector(rule, name))) {
                 let rules = scopes.iter().flat_map(|allow| allow.iter().map(String::as_str));
                 return Err(denial(capability, layer, scopes.is_empty(), rules, name));
             }
@@ -142,6 +142,11 @@ impl Permission {
             None => Ok(()),
         }
     }
+}
+
+/// `file.*` means every followed log; anything else is a name.
+fn names_collector(rule: &str, name: &str) -> bool {
+    rule == name || rule.strip_suffix('*').is_some_and(|prefix| prefix.ends_with('.') && name.starts_with(prefix))
 }
 
 pub(super) fn exec_scopes(list: &[Capability]) -> impl Iterator<Item = &ExecScope> {
