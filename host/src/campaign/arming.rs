@@ -2,8 +2,8 @@
 
 use super::prepare::Prepared;
 use crate::collector::audit::{self, OwnRules, RuleError, plan_own_rules};
-use crate::collector::{file, rules};
 use crate::collector::{ArmOptions, Armed, Blindness, EventLog, Observed, ProcessTree, arm, observed};
+use crate::collector::{file, rules};
 use crate::journal::{Effect, RunJournal, Undo};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -294,6 +294,9 @@ impl Prepared {
             undo: crate::journal::UndoReport::default(),
             residue: Vec::new(),
             log: Vec::new(),
+            earlier: Vec::new(),
+            control: None,
+            campaign: None,
         }
     }
 }

@@ -11,8 +11,12 @@ pub enum LinkVerdict {
     Seen,
     /// Within its grace.
     Late,
+    /// Seen, but below the severity asked for: one that nobody will read.
+    Weak,
     /// Looked for to the end and not there.
     Missed,
+    /// The benign twin raised it too.
+    Noisy,
     /// Could not look: absence proves nothing.
     Unknown,
 }
@@ -22,7 +26,9 @@ impl fmt::Display for LinkVerdict {
         f.pad(match self {
             Self::Seen => "seen",
             Self::Late => "late",
+            Self::Weak => "weak",
             Self::Missed => "missed",
+            Self::Noisy => "noisy",
             Self::Unknown => "unknown",
         })
     }
@@ -47,6 +53,8 @@ pub enum Detonation {
 pub enum Verdict {
     /// Every link as expected.
     Pass,
+    /// As expected, but not at the first attempt.
+    Flaky,
     /// A link is broken.
     Fail,
     /// A control prevented the technique.
@@ -61,6 +69,7 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Pass => "pass",
+            Self::Flaky => "flaky",
             Self::Fail => "fail",
             Self::Blocked => "blocked",
             Self::Inconclusive => "inconclusive",

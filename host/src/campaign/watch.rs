@@ -57,6 +57,8 @@ pub async fn watch(link: &Link, zero: Zero, sight: &mut impl Sight) -> LinkRepor
         own_rules: false,
         evidence: Vec::new(),
         looked_at: 0,
+        severity: None,
+        contradicted: false,
     };
     let deadline = zero.instant + link.within() + link.grace();
     let (mut cursor, mut wait) = (0, FIRST_WAIT);

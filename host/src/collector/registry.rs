@@ -85,7 +85,8 @@ pub fn arm(name: &str, options: &ArmOptions) -> Result<Armed, Blindness> {
             Source::Rules(Evaluation::arm(own(), rules, options.feeds.clone())?)
         }
         _ => {
-            let source = name.strip_prefix(file::PREFIX).and_then(|name| sensors.files.get(name)).ok_or_else(missing)?;
+            let source =
+                name.strip_prefix(file::PREFIX).and_then(|name| sensors.files.get(name)).ok_or_else(missing)?;
             Source::File(Follower::arm(own(), source)?)
         }
     };

@@ -183,10 +183,9 @@ fn file_source((name, source): (String, Spanned<FileSource>)) -> Result<(String,
 }
 
 fn check_inbox(inbox: &InboxSource) -> Result<(), String> {
-    let address: std::net::SocketAddr = inbox
-        .listen
-        .parse()
-        .map_err(|_| format!("`listen: {}` is no address and port, such as 127.0.0.1:2801", inbox.listen.escape_debug()))?;
+    let address: std::net::SocketAddr = inbox.listen.parse().map_err(|_| {
+        format!("`listen: {}` is no address and port, such as 127.0.0.1:2801", inbox.listen.escape_debug())
+    })?;
     if !address.ip().is_loopback() && inbox.token_file.is_none() {
         return Err(format!("`listen: {address}` is reached from outside this machine: that takes a `token-file`"));
     }

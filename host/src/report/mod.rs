@@ -67,6 +67,22 @@ pub struct RunReport {
     pub residue: Vec<String>,
     /// What the module logged.
     pub log: Vec<LogLine>,
+    /// Earlier attempts that missed; each was a run of its own.
+    pub earlier: Vec<RunReport>,
+    /// The benign twin's run, which must raise nothing.
+    pub control: Option<Box<RunReport>>,
+    /// The campaign that it was a step of.
+    pub campaign: Option<StepOf>,
+}
+
+/// Which step of which campaign.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct StepOf {
+    /// The campaign's name.
+    pub campaign: String,
+    /// The step's name.
+    pub step: String,
 }
 
 /// One link.
@@ -93,6 +109,10 @@ pub struct LinkReport {
     pub evidence: Vec<Evidence>,
     /// How many events the check looked at.
     pub looked_at: u64,
+    /// The highest severity seen, in the source's own word.
+    pub severity: Option<String>,
+    /// It was missed, and a link behind it was seen: then the check, or what it reads, is wrong, and not the sensor.
+    pub contradicted: bool,
 }
 
 /// One sighting.
@@ -116,7 +136,7 @@ impl RunReport {
             return Exit::Residue;
         }
         match self.verdict {
-            Verdict::Pass | Verdict::Blocked => Exit::Success,
+            Verdict::Pass | Verdict::Flaky | Verdict::Blocked => Exit::Success,
             Verdict::Fail => Exit::Broken,
             Verdict::Inconclusive => Exit::Inconclusive,
             Verdict::Error => Exit::Internal,

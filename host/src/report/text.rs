@@ -15,6 +15,7 @@ const DIM: Style = Style::new().dimmed();
 pub fn print(out: &mut dyn Write, report: &RunReport) -> std::io::Result<()> {
     let style = match report.verdict {
         Verdict::Pass => GREEN,
+        Verdict::Flaky => YELLOW,
         Verdict::Fail | Verdict::Error => RED,
         Verdict::Blocked | Verdict::Inconclusive => YELLOW,
     };
@@ -68,8 +69,8 @@ pub fn print(out: &mut dyn Write, report: &RunReport) -> std::io::Result<()> {
 fn print_link(out: &mut dyn Write, link: &LinkReport) -> std::io::Result<()> {
     let style = match link.verdict {
         LinkVerdict::Seen => GREEN,
-        LinkVerdict::Missed => RED,
-        LinkVerdict::Late | LinkVerdict::Unknown => YELLOW,
+        LinkVerdict::Missed | LinkVerdict::Noisy => RED,
+        LinkVerdict::Late | LinkVerdict::Weak | LinkVerdict::Unknown => YELLOW,
     };
     let after = link.after_ms.map(|ms| format!(" after {ms:.1} ms")).unwrap_or_default();
     let own = if link.own_rules { " (own rules)" } else { "" };
@@ -88,11 +89,12 @@ fn print_link(out: &mut dyn Write, link: &LinkReport) -> std::io::Result<()> {
 /// One line for several runs.
 pub fn summary(out: &mut dyn Write, reports: &[RunReport]) -> std::io::Result<()> {
     let count = |verdict: Verdict| reports.iter().filter(|r| r.verdict == verdict).count();
-    let parts: Vec<String> = [Verdict::Pass, Verdict::Fail, Verdict::Blocked, Verdict::Inconclusive, Verdict::Error]
-        .into_iter()
-        .filter(|v| count(*v) > 0)
-        .map(|v| format!("{} {v}", count(v)))
-        .collect();
+    let parts: Vec<String> =
+        [Verdict::Pass, Verdict::Flaky, Verdict::Fail, Verdict::Blocked, Verdict::Inconclusive, Verdict::Error]
+            .into_iter()
+            .filter(|v| count(*v) > 0)
+            .map(|v| format!("{} {v}", count(v)))
+            .collect();
     let residue = reports.iter().map(|r| r.residue.len() + r.undo.residue().count()).sum::<usize>();
     let left =
         if residue == 0 { "nothing was left behind".to_owned() } else { format!("{residue} things were left behind") };

@@ -26,7 +26,11 @@ pub struct Evaluation {
 
 impl Evaluation {
     /// Evaluates `rules` over what comes into `feeds` from now on, and writes matches into `log`.
-    pub fn arm(log: Arc<EventLog>, rules: Arc<RuleSet>, feeds: Vec<(String, Arc<EventLog>)>) -> Result<Self, Blindness> {
+    pub fn arm(
+        log: Arc<EventLog>,
+        rules: Arc<RuleSet>,
+        feeds: Vec<(String, Arc<EventLog>)>,
+    ) -> Result<Self, Blindness> {
         let _ = (rules, feeds);
         Ok(Self { log })
     }
