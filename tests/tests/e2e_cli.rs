@@ -64,7 +64,7 @@ fn a_wrong_value_names_experiment_module_and_parameter() {
             format!("{GOOD}audit: {{ own-rules: {{ syscalls: [execve] }} }}\n"),
             vec!["own-audit-rules: true", "foil.yaml"],
         ),
-        (GOOD.replace("experiment: e", "experiment: a/b"), vec!["experiment: a/b"]),
+        (GOOD.replace("experiment: e", "experiment: a/b"), vec!["the name `a/b`", "1:13"]),
     ];
     for (text, mut words) in cases {
         bench.write("bad.yaml", &text);

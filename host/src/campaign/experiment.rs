@@ -1,5 +1,6 @@
 //! The experiment file: a hypothesis, one technique, and the links expected to notice it.
 
+use super::severity::Severity;
 use crate::collector::audit::RuleRequest;
 use foil_manifest::ShieldLevel;
 use serde::Deserialize;
@@ -10,11 +11,11 @@ use std::time::Duration;
 pub const MAX_EXPERIMENT: usize = 1 << 20;
 
 /// A hypothesis about a detection chain.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Experiment {
-    /// Its name.
-    #[serde(rename = "experiment", deserialize_with = "plain_name")]
+    /// Its name. A step of a campaign has the step's.
+    #[serde(default, rename = "experiment", deserialize_with = "plain_name")]
     pub name: String,
     /// What is believed, in a sentence.
     #[serde(default)]
@@ -27,12 +28,101 @@ pub struct Experiment {
     /// The shield; the technique's preferred one where none is given.
     #[serde(default)]
     pub shield: Option<ShieldLevel>,
-    /// What is expected to notice.
-    #[serde(default)]
+    /// What is expected to notice, in the chain's order.
+    #[serde(default, deserialize_with = "placed_links")]
     pub expect: Vec<Link>,
     /// How the kernel's audit stream is listened to.
     #[serde(default)]
     pub audit: Audit,
+    /// Runs, each of its own, before a miss is believed: 1 to 10. A pass on a later one is `flaky`.
+    #[serde(default)]
+    pub attempts: Attempts,
+    /// The benign twin, which must raise nothing behind `telemetry`.
+    #[serde(default)]
+    pub control: Option<Control>,
+    /// How long what the technique did stays.
+    #[serde(default)]
+    pub hold: Hold,
+    /// What is to happen to the technique.
+    #[serde(default)]
+    pub outcome: Outcome,
+}
+
+/// How often a miss is tried again: 1 to 10 runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "u32")]
+pub struct Attempts(pub u32);
+
+impl Default for Attempts {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+impl TryFrom<u32> for Attempts {
+    type Error = String;
+
+    fn try_from(number: u32) -> Result<Self, String> {
+        if (1..=10).contains(&number) {
+            Ok(Self(number))
+        } else {
+            Err(format!("`attempts` is {number}; it must be 1 to 10"))
+        }
+    }
+}
+
+/// The benign twin.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Control {
+    /// Parameters that differ from the technique's own `with`. `dry` (`true` where it is not given) is no parameter: it asks
+    /// the technique to do all but what a sensor should notice.
+    #[serde(default)]
+    pub with: BTreeMap<String, serde_json::Value>,
+}
+
+impl Control {
+    /// Whether the technique is asked for its benign twin.
+    pub fn dry(&self) -> bool {
+        self.with.get("dry").is_none_or(|dry| dry == &serde_json::Value::Bool(true))
+    }
+
+    /// The twin's parameters: the experiment's own, and what differs.
+    pub fn parameters(
+        &self,
+        own: &BTreeMap<String, serde_json::Value>,
+    ) -> Result<BTreeMap<String, serde_json::Value>, String> {
+        if let Some(dry) = self.with.get("dry").filter(|dry| !dry.is_boolean()) {
+            return Err(format!("`control: with: dry` is {dry}; it is true or false"));
+        }
+        let mut all = own.clone();
+        all.extend(self.with.iter().filter(|(name, _)| *name != "dry").map(|(n, v)| (n.clone(), v.clone())));
+        Ok(all)
+    }
+}
+
+/// How long what the technique did stays.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hold {
+    /// It is undone as soon as the technique has ended.
+    #[default]
+    No,
+    /// It is undone once the links are settled: for sensors that look at how things are, and not at what happens.
+    Verdict,
+}
+
+/// What is to happen to the technique.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It is detected, or prevented.
+    #[default]
+    Either,
+    /// It is detected: a control that prevents it is a failure, since the detection was not put to the test.
+    Detected,
+    /// It is prevented: that it ran is a failure.
+    Prevented,
 }
 
 /// How the kernel's audit stream is listened to.
@@ -43,6 +133,32 @@ pub struct Audit {
     /// that the kernel can see the technique, not that the operator's sensor does.
     #[serde(default)]
     pub own_rules: Option<RuleRequest>,
+}
+
+/// A place in a file, for messages. All are equal: where a thing stands is no part of what it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct At {
+    line: u64,
+    column: u64,
+}
+
+impl At {
+    /// Where the YAML reader saw it.
+    pub(super) fn of(location: &serde_saphyr::Location) -> Self {
+        Self { line: location.line(), column: location.column() }
+    }
+}
+
+impl PartialEq for At {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl std::fmt::Display for At {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
 }
 
 /// A hop of the detection chain.
@@ -58,6 +174,12 @@ pub struct Link {
     pub with: BTreeMap<String, serde_json::Value>,
     /// From the moment of detonation.
     pub within: Span,
+    /// The least severity that somebody reads: a sighting below it is `weak`. Words of Sigma, Falco, syslog and most SIEMs.
+    #[serde(default)]
+    pub min_severity: Option<Severity>,
+    /// Where in the file it stands.
+    #[serde(skip)]
+    pub at: At,
     /// How much longer it is waited for, to tell `late` from `missed`: a fifth of `within`, at least a second, where not given.
     #[serde(default)]
     pub grace: Option<Span>,
@@ -129,11 +251,23 @@ impl Link {
 
 /// Reads an experiment. Errors begin with `line:column: `; unknown and duplicate keys are errors.
 pub fn parse(text: &str) -> Result<Experiment, String> {
-    crate::yaml::parse(text)
+    let read: Experiment = crate::yaml::parse(text)?;
+    if read.name.is_empty() {
+        return Err(
+            "1:1: `experiment` is missing: it is the name, 1 to 80 letters, digits, dashes, dots or underscores".into(),
+        );
+    }
+    Ok(read)
+}
+
+fn placed_links<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Link>, D::Error> {
+    let links = Vec::<serde_saphyr::Spanned<Link>>::deserialize(deserializer)?;
+    let placed = links.into_iter().map(|link| Link { at: At::of(&link.referenced), ..link.value });
+    Ok(placed.collect())
 }
 
 /// A name that fits into a file name, a label and a line.
-fn plain_name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+pub(super) fn plain_name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let name = String::deserialize(deserializer)?;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if (1..=80).contains(&name.len()) && name.chars().all(plain) {
@@ -141,7 +275,7 @@ fn plain_name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Strin
     }
     let name = name.escape_debug();
     Err(serde::de::Error::custom(format!(
-        "`experiment: {name}` must be 1 to 80 letters, digits, dashes, dots or underscores"
+        "the name `{name}` must be 1 to 80 letters, digits, dashes, dots or underscores"
     )))
 }
 

@@ -4,16 +4,22 @@
 //! parameters, the target's identity. `plan` prints that; `run` does it.
 
 mod arming;
+pub mod attempts;
+pub mod document;
 pub mod experiment;
+mod look;
+pub mod outputs;
 pub mod parameters;
 mod preflight;
 mod prepare;
 mod run;
+pub mod sequence;
+pub mod severity;
 mod undo_host;
 pub mod verdict;
 mod watch;
 
 pub use experiment::Experiment;
 pub use prepare::{Preparation, PrepareError, Prepared, PreparedLink};
-pub use run::{Host, run};
+pub use run::Host;
 pub use undo_host::Machine;

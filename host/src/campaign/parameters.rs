@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 /// The longest text of one parameter, in bytes.
 const MAX_TEXT: usize = 64 << 10;
 
-/// Given values and defaults, typed. Errors are sentences that name the module and the parameter.
+/// Given values and defaults, typed. `later`: what is to be filled in by a campaign is left out. Errors are sentences that name the module and the parameter.
 pub(super) fn resolve(
     manifest: &Manifest,
     with: &BTreeMap<String, serde_json::Value>,
+    later: bool,
 ) -> Result<Vec<Parameter>, String> {
     let id = &manifest.id;
     if let Some(unknown) = with.keys().find(|name| !manifest.parameters.contains_key(*name)) {
@@ -26,6 +27,10 @@ pub(super) fn resolve(
             }
             continue;
         };
+        // What an earlier step of a campaign finds is put in, and looked at again, once it is known.
+        if later && !super::outputs::of(value).is_empty() {
+            continue;
+        }
         if !declared.choices.is_empty() && !declared.choices.contains(value) {
             let choices: Vec<String> = declared.choices.iter().map(ToString::to_string).collect();
             return Err(format!("{id}: `{name}` is {value}; it must be one of {}", choices.join(", ")));

@@ -1,10 +1,12 @@
 //! Everything that can be settled without touching the target.
 
-use super::experiment::{Experiment, Link};
+use super::experiment::{Experiment, Hop, Link};
 use super::{parameters, preflight};
 use crate::collector::Sensors;
 use crate::engine::bindings::types::{Parameter, Value};
 use crate::module::{Catalog, Module, NotFound, Source};
+use crate::policy::sources::Sources;
+use crate::policy::windows::Windows;
 use crate::policy::{Authorised, Case, Environment, GrantRefusal, Grants, Judged, Refusal, authorise};
 use crate::report::{RunReport, SCHEMA};
 use crate::run_id::RunId;
@@ -29,8 +31,6 @@ pub struct Preparation<'a> {
     pub machine_id: Option<String>,
     /// The host's name.
     pub host_name: String,
-    /// The operator's sensors.
-    pub sensors: Arc<Sensors>,
 }
 
 /// Why an experiment cannot be prepared: a mistake in what was given, never the target's fault.
@@ -53,6 +53,16 @@ pub enum PrepareError {
     /// A parameter is wrong, or a module of the wrong kind is named.
     #[error("{0}")]
     Wrong(String),
+}
+
+impl PrepareError {
+    /// The same, with the link that it is about.
+    fn at(self, link: &Link) -> Self {
+        match self {
+            Self::NotGranted { .. } => self,
+            other => Self::Wrong(format!("{}: the link `{}`: {other}", link.at, link.link)),
+        }
+    }
 }
 
 /// A link, ready to be watched.
@@ -95,13 +105,21 @@ pub struct Prepared {
     pub identity: Option<Identity>,
     /// Why the technique cannot run on this target.
     pub unmet: Option<String>,
-    /// The operator's sensors.
+    /// The operator's sensors. They are opened once all is prepared: nothing listens before.
     pub sensors: Arc<Sensors>,
+    /// What they are opened from, and the folder that paths in it are relative to.
+    pub sources: (Sources, String),
+    /// When it may run.
+    pub windows: Windows,
+    /// The benign twin is asked for.
+    pub dry: bool,
+    /// The parameters of the benign twin.
+    pub control_parameters: Vec<Parameter>,
 }
 
 impl Preparation<'_> {
-    /// Settles an experiment.
-    pub fn prepare(&self, experiment: Experiment) -> Result<Prepared, PrepareError> {
+    /// Settles an experiment. `later`: it is a step whose `{step.fact}` are filled in when earlier ones have run.
+    pub fn prepare(&self, experiment: Experiment, later: bool) -> Result<Prepared, PrepareError> {
         // The target is verified first: nothing else matters on the wrong host.
         self.environment.admits_host(self.machine_id.as_deref(), &self.host_name)?;
         if experiment.audit.own_rules.is_some() && !self.environment.own_audit_rules {
@@ -112,17 +130,20 @@ impl Preparation<'_> {
             )));
         }
         let run = RunId::new();
-        let scratch = std::env::temp_dir().join(format!("foil-{run}"));
+        let scratch = scratch(&run);
         let variables = Variables { run: run.to_string(), scratch: scratch.display().to_string() };
         let technique = self.module(&experiment.technique, Kind::Technique)?;
         let authorised = self.authorise(&technique, experiment.shield, &variables)?;
-        let parameters = parameters::resolve(&technique.manifest, &experiment.with).map_err(PrepareError::Wrong)?;
+        let parameters =
+            parameters::resolve(&technique.manifest, &experiment.with, later).map_err(PrepareError::Wrong)?;
+        let control_parameters = control(&technique.manifest, &experiment, later).map_err(PrepareError::Wrong)?;
         let root = rustix::process::geteuid().is_root();
         let identity = match &self.environment.run_as {
             Some(user) if root && !technique.manifest.root => Some(identity(user).map_err(PrepareError::Wrong)?),
             _ => None,
         };
-        let links = experiment.expect.iter().map(|link| self.link(link, &variables)).collect::<Result<_, _>>()?;
+        let placed = |link: &Link| self.link(link, &variables, later).map_err(|error| error.at(link));
+        let links = experiment.expect.iter().map(placed).collect::<Result<_, _>>()?;
         let unmet = preflight::unmet(&technique.manifest, root);
         Ok(Prepared {
             run,
@@ -136,14 +157,18 @@ impl Preparation<'_> {
             target: self.host_name.clone(),
             identity,
             unmet,
-            sensors: Arc::clone(&self.sensors),
+            sensors: Arc::default(),
+            sources: (self.environment.sources.clone(), self.environment.folder.clone()),
+            windows: self.environment.windows.clone(),
+            dry: false,
+            control_parameters,
         })
     }
 
-    fn link(&self, link: &Link, variables: &Variables) -> Result<PreparedLink, PrepareError> {
+    fn link(&self, link: &Link, variables: &Variables, later: bool) -> Result<PreparedLink, PrepareError> {
         let check = self.module(&link.check, Kind::Check)?;
         let authorised = self.authorise(&check, None, variables)?;
-        let parameters = parameters::resolve(&check.manifest, &link.with).map_err(PrepareError::Wrong)?;
+        let parameters = parameters::resolve(&check.manifest, &link.with, later).map_err(PrepareError::Wrong)?;
         let collectors = collectors(&check.manifest, &parameters);
         if let Some(denial) = collectors.iter().find_map(|name| authorised.permission.collector(name).err()) {
             return Err(PrepareError::Wrong(format!("{} may not read a collector: {denial}", check.id())));
@@ -213,6 +238,18 @@ impl Preparation<'_> {
     }
 }
 
+/// The parameters of the benign twin, where there is one.
+fn control(manifest: &Manifest, experiment: &Experiment, later: bool) -> Result<Vec<Parameter>, String> {
+    let Some(control) = &experiment.control else { return Ok(Vec::new()) };
+    if experiment.expect.iter().all(|link| link.link <= Hop::Telemetry) {
+        return Err(format!(
+            "the experiment {} has a `control`, and no link behind `telemetry` that must stay quiet: add one, or leave it out",
+            experiment.name
+        ));
+    }
+    parameters::resolve(manifest, &control.parameters(&experiment.with)?, later)
+}
+
 /// The collectors that a check reads: those that its parameters name, else all that its manifest names.
 fn collectors(manifest: &Manifest, parameters: &[Parameter]) -> BTreeSet<String> {
     let is_collector = |name: &str| manifest.parameters.get(name).is_some_and(|declared| declared.collector);
@@ -232,6 +269,11 @@ fn collectors(manifest: &Manifest, parameters: &[Parameter]) -> BTreeSet<String>
         _ => None,
     });
     scopes.flatten().filter(|name| !name.ends_with('*')).collect()
+}
+
+/// The folder of a run.
+fn scratch(run: &RunId) -> PathBuf {
+    std::env::temp_dir().join(format!("foil-{run}"))
 }
 
 /// The user of that name, with its groups.
@@ -260,6 +302,39 @@ impl Prepared {
         let me = nix::unistd::geteuid();
         let name = nix::unistd::User::from_uid(me).ok().flatten().map(|u| u.name);
         name.unwrap_or_else(|| me.to_string())
+    }
+
+    /// The same with the parameters of `experiment`, which differs in those alone.
+    pub(super) fn filled(&self, experiment: Experiment) -> Result<Self, String> {
+        let mut filled = self.clone();
+        filled.parameters = parameters::resolve(&self.technique.manifest, &experiment.with, false)?;
+        filled.control_parameters = control(&self.technique.manifest, &experiment, false)?;
+        for (prepared, link) in filled.links.iter_mut().zip(&experiment.expect) {
+            prepared.parameters = parameters::resolve(&prepared.check.manifest, &link.with, false)?;
+            prepared.link.clone_from(link);
+        }
+        filled.experiment = experiment;
+        Ok(filled)
+    }
+
+    /// The report of an experiment that did not come to run.
+    pub(super) fn not_run(&self, verdict: super::verdict::Verdict, reason: String) -> RunReport {
+        RunReport { run: String::new(), verdict, reason, ..self.report() }
+    }
+
+    /// The same once more, as a run of its own.
+    pub fn renewed(&self) -> Self {
+        let mut again = self.clone();
+        again.run = RunId::new();
+        again.scratch = scratch(&again.run);
+        let variables = Variables { run: again.run.to_string(), scratch: again.scratch.display().to_string() };
+        again.authorised.permission.variables = variables.clone();
+        again.authorised.children = again.authorised.permission.children();
+        for link in &mut again.links {
+            link.authorised.permission.variables = variables.clone();
+            link.authorised.children = link.authorised.permission.children();
+        }
+        again
     }
 
     /// Every collector that a link reads.

@@ -1,23 +1,22 @@
-//! One run of one experiment, from the first line in the journal to the last.
+//! One run: from the first line in the journal to the last.
 
 use super::arming::Arming;
+use super::experiment::Hold;
+use super::look::Look;
 use super::prepare::{Prepared, PreparedLink};
 use super::undo_host::Machine;
-use super::verdict::{Detonation, judge};
-use super::watch::{self, Sight, Zero};
-use crate::capability::{Asked, Guest, LogLine, World, unix_nanos};
-use crate::collector::{Blindness, EventLog};
-use crate::engine::bindings::check::Observation;
+use super::verdict::{Detonation, Judged, contradicted, judge};
+use super::watch::{self, Zero};
+use crate::capability::{Guest, LogLine, World, unix_nanos};
 use crate::engine::bindings::technique::Evidence;
 use crate::engine::bindings::types::{Context, Fact};
 use crate::engine::{Budget, Engine, Phase, PhaseError, cut};
-use crate::journal::{Effect, Journal, RunJournal, RunRecord, Undo};
+use crate::journal::{Effect, Journal, JournalError, RunJournal, RunRecord, Undo, UndoHost, UndoReport};
 use crate::policy::EffectiveLimits;
 use crate::report::{LinkReport, RunReport};
 use crate::shield::{ChildLimits, Launcher, RunSpec, ShieldedRun};
 use anyhow::Context as _;
-use foil_manifest::ShieldLevel;
-use std::collections::BTreeSet;
+use foil_manifest::{CapabilityName, ShieldLevel};
 use std::os::unix::fs::DirBuilderExt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -35,39 +34,68 @@ pub struct Host {
     pub launcher: Launcher,
     /// Stops all runs.
     pub cancel: CancellationToken,
+    /// How many experiments may go on at once.
+    pub turns: tokio::sync::Semaphore,
 }
 
 /// How long effects under way may take to end in the journal once the run is over.
 const EFFECTS_END: Duration = Duration::from_secs(30);
 
-/// Runs an experiment and puts everything back. Whatever happens in between is in the report.
-pub async fn run(host: &Host, prepared: &Prepared) -> RunReport {
+/// Runs an experiment once, up to its verdict. What it did is put back by now, but for what is held; the rest is put back, and
+/// the run is over, with [`Live::end`].
+pub async fn begin(host: &Host, prepared: Arc<Prepared>, hold: Hold) -> (RunReport, Option<Live<'_>>) {
     let started = Instant::now();
     let mut report = prepared.report();
-    let detonation = match &prepared.unmet {
-        Some(unmet) => Detonation::Inconclusive(unmet.clone()),
-        None => match Live::begin(host, prepared) {
-            Err(error) => Detonation::Error(format!("{error:#}")),
-            Ok(live) => live.go(&mut report).await,
+    let unmet = prepared.unmet.clone().or_else(|| prepared.windows.closed(jiff::Timestamp::now()));
+    let (detonation, live) = match unmet {
+        Some(unmet) => (Detonation::Inconclusive(unmet), None),
+        None => match Live::begin(host, Arc::clone(&prepared), hold) {
+            Err(error) => (Detonation::Error(format!("{error:#}")), None),
+            Ok(mut live) => (live.go(&mut report).await, Some(live)),
         },
     };
-    let links: Vec<_> = report.links.iter().map(|l| (l.link.clone(), l.verdict, l.reason.clone())).collect();
-    (report.verdict, report.reason) = judge(&detonation, &links);
-    report.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    report
+    let verdicts: Vec<_> = report.links.iter().map(|link| link.verdict).collect();
+    for (link, contradicted) in report.links.iter_mut().zip(contradicted(&verdicts)) {
+        link.contradicted = contradicted;
+    }
+    let links: Vec<_> = report
+        .links
+        .iter()
+        .map(|link| Judged { link: &link.link, verdict: link.verdict, reason: link.reason.as_deref() })
+        .collect();
+    (report.verdict, report.reason) = judge(&detonation, prepared.experiment.outcome, &links);
+    report.duration_ms = millis(started.elapsed());
+    (report, live)
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A run that has begun: the journal knows of it.
-struct Live<'a> {
-    host: &'a Host,
-    prepared: &'a Prepared,
+pub struct Live<'a> {
+    pub(super) host: &'a Host,
+    prepared: Arc<Prepared>,
+    hold: Hold,
     journal: Arc<RunJournal>,
     effects: TaskTracker,
-    lines: Arc<Mutex<Vec<LogLine>>>,
+    pub(super) lines: Arc<Mutex<Vec<LogLine>>>,
+    /// Until it is closed.
+    shield: Mutex<Option<Arc<ShieldedRun>>>,
+    back: Mutex<Back>,
+}
+
+/// What was put back, and what was not.
+#[derive(Debug, Default)]
+struct Back {
+    undo: UndoReport,
+    residue: Vec<String>,
+    /// What this machine could not give of the shield.
+    gaps: Vec<String>,
 }
 
 impl<'a> Live<'a> {
-    fn begin(host: &'a Host, prepared: &'a Prepared) -> anyhow::Result<Self> {
+    fn begin(host: &'a Host, prepared: Arc<Prepared>, hold: Hold) -> anyhow::Result<Self> {
         let journal = host.journal.begin(&RunRecord {
             run: prepared.run.clone(),
             started: jiff::Timestamp::now().to_string(),
@@ -79,34 +107,61 @@ impl<'a> Live<'a> {
             shield: prepared.authorised.shield.to_string(),
             pid: std::process::id(),
         })?;
-        Ok(Self { host, prepared, journal: Arc::new(journal), effects: TaskTracker::new(), lines: Arc::default() })
+        Ok(Self {
+            host,
+            prepared,
+            hold,
+            journal: Arc::new(journal),
+            effects: TaskTracker::new(),
+            lines: Arc::default(),
+            shield: Mutex::default(),
+            back: Mutex::default(),
+        })
     }
 
-    /// Everything between the first line in the journal and the last.
-    async fn go(self, report: &mut RunReport) -> Detonation {
+    /// Everything between the first line in the journal and the verdict.
+    async fn go(&mut self, report: &mut RunReport) -> Detonation {
         // Listening comes first: a process that was started before auditing was switched on is never audited.
-        let arming = Arming::arm(self.prepared, &self.journal);
-        let mut shield = None;
+        let arming = Arming::arm(&self.prepared, &self.journal);
         let linked = self.prepared.authorised.permission.linked();
         let technique = &self.prepared.technique;
         let module = self.host.engine.prepare(technique.bytes.clone(), technique.digest, &linked);
         // At once: one waits for the disk and the kernel, the other computes.
-        let detonation = match tokio::join!(self.set_up(&arming, &mut shield), module) {
+        let detonation = match tokio::join!(self.set_up(&arming), module) {
             (Err(detonation), _) => detonation,
             (Ok(_), _) if self.host.cancel.is_cancelled() => Detonation::Inconclusive("it was stopped".into()),
             (Ok(_), Err(error)) => Detonation::Error(format!("{error:#}")),
-            (Ok(world), Ok(module)) => self.act(&module, &world, &arming, report).await,
+            (Ok(world), Ok(module)) => self.act(&module, world, &arming, report).await,
         };
         report.observed = arming.observed();
-        report.gaps = shield.as_ref().map(|shield| shield.gaps().to_vec()).unwrap_or_default();
-        self.end(report, shield, arming).await;
+        report.gaps = self.back().gaps.clone();
+        // Blocking: a collector takes in what is still on its way.
+        if tokio::task::spawn_blocking(move || arming.finish()).await.is_err() {
+            report.residue.push("the collectors broke off while they were stopped".into());
+        }
         detonation
     }
 
-    /// The scratch folder and the shield.
-    async fn set_up(&self, arming: &Arming, slot: &mut Option<Arc<ShieldedRun>>) -> Result<Arc<World>, Detonation> {
-        self.make_scratch().map_err(|e| Detonation::Error(format!("{e:#}")))?;
+    fn shield(&self) -> std::sync::MutexGuard<'_, Option<Arc<ShieldedRun>>> {
+        self.shield.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the tree which processes are the run's, as far as the launcher knows by now.
+    pub(super) fn feed(&self, arming: &Arming) {
+        if let Some(shield) = &*self.shield() {
+            arming.tree.feed(&shield.tree());
+        }
+    }
+
+    /// The scratch folder and the shield, where the technique can act at all.
+    async fn set_up(&self, arming: &Arming) -> Result<Arc<World>, Detonation> {
         let authorised = &self.prepared.authorised;
+        let acts = [CapabilityName::Exec, CapabilityName::FilesWrite, CapabilityName::LoopbackServe];
+        let linked = authorised.permission.linked();
+        if !acts.iter().any(|name| linked.contains(name)) {
+            return Ok(Arc::new(self.world(arming, None)));
+        }
+        self.make_scratch().map_err(|e| Detonation::Error(format!("{e:#}")))?;
         let spec = RunSpec {
             run: self.prepared.run.clone(),
             level: authorised.shield,
@@ -121,18 +176,24 @@ impl<'a> Live<'a> {
         let shield =
             self.host.launcher.open(spec).await.map_err(|e| Detonation::Inconclusive(format!("{e} (shield)")))?;
         let shield = Arc::new(shield);
-        *slot = Some(Arc::clone(&shield));
-        arming.tree.feed(&shield.tree());
-        Ok(Arc::new(World {
+        self.back().gaps = shield.gaps().to_vec();
+        *self.shield() = Some(Arc::clone(&shield));
+        self.feed(arming);
+        Ok(Arc::new(self.world(arming, Some(shield))))
+    }
+
+    /// What guests act through, and see through.
+    fn world(&self, arming: &Arming, shield: Option<Arc<ShieldedRun>>) -> World {
+        World {
             run: self.prepared.run.clone(),
-            level: authorised.shield,
-            shield: Some(shield),
+            level: self.prepared.authorised.shield,
+            shield,
             journal: Arc::clone(&self.journal),
             sources: arming.sources(),
             effects: self.effects.clone(),
             observed: arming.observer(),
             cancel: self.host.cancel.clone(),
-        }))
+        }
     }
 
     fn make_scratch(&self) -> anyhow::Result<()> {
@@ -160,15 +221,18 @@ impl<'a> Live<'a> {
     async fn act(
         &self,
         module: &InstancePre<Guest>,
-        world: &Arc<World>,
+        world: Arc<World>,
         arming: &Arming,
         report: &mut RunReport,
     ) -> Detonation {
-        let prepared = self.prepared;
-        let context =
-            Context { run_id: prepared.run.to_string(), scratch: prepared.scratch.display().to_string(), dry: false };
-        let warm = crate::engine::warmup(self.phase(module, world), &context, &prepared.parameters).await;
-        let state = match self.phase_over(world, arming, warm).await {
+        let prepared = &*self.prepared;
+        let context = Context {
+            run_id: prepared.run.to_string(),
+            scratch: prepared.scratch.display().to_string(),
+            dry: prepared.dry,
+        };
+        let warm = crate::engine::warmup(self.phase(module, &world), &context, &prepared.parameters).await;
+        let state = match self.phase_over(&world, arming, warm).await {
             Ok(state) => state,
             Err(detonation) => return detonation,
         };
@@ -178,13 +242,21 @@ impl<'a> Live<'a> {
         }
         let zero = Zero { instant: tokio::time::Instant::now(), unix_ns: unix_nanos() };
         report.detonated = Some(jiff::Timestamp::now().to_string());
+        // What looks neither acts nor keeps what acted from being put back.
+        let seen = Arc::new(self.world(arming, None));
         let detonate = async {
-            let done = crate::engine::detonate(self.phase(module, world), &context, &prepared.parameters, &state).await;
-            self.phase_over(world, arming, done).await
+            let done =
+                crate::engine::detonate(self.phase(module, &world), &context, &prepared.parameters, &state).await;
+            let done = self.phase_over(&world, arming, done).await;
+            drop(world);
+            if self.hold == Hold::No {
+                self.put_back().await;
+            }
+            done
         };
         tokio::pin!(detonate);
         let watched = futures_util::future::join_all(
-            prepared.links.iter().map(|link| self.watch(link, world, arming, &context, zero)),
+            prepared.links.iter().map(|link| self.watch(link, &seen, arming, &context, zero)),
         );
         tokio::pin!(watched);
         // Links are watched from the first moment, and to their end only where the technique did what it does.
@@ -264,20 +336,20 @@ impl<'a> Live<'a> {
     ) -> LinkReport {
         let linked = link.authorised.permission.linked();
         let module = self.host.engine.prepare(link.check.bytes.clone(), link.check.digest, &linked).await;
-        let logs = link.collectors.iter().filter_map(|name| arming.log(name)).map(|log| (Arc::clone(log), 0)).collect();
         let module = module.map_err(|e| format!("{e:#}"));
-        let mut look = Look { live: self, link, world, arming, context, module, logs, asked: Asked::default() };
+        let mut look = Look::new(self, link, world, arming, context, module);
         let mut report = watch::watch(&link.link, zero, &mut look).await;
         report.own_rules = arming.own_rules(&look.read());
         report
     }
 
-    /// Puts everything back, and writes the last line in the journal.
-    async fn end(self, report: &mut RunReport, shield: Option<Arc<ShieldedRun>>, arming: Arming) {
-        report.log = std::mem::take(&mut *self.lines.lock().unwrap_or_else(PoisonError::into_inner));
+    /// Ends the children, and undoes what the technique did.
+    async fn put_back(&self) {
+        let mut residue = Vec::new();
         if tokio::time::timeout(EFFECTS_END, settled(&self.effects)).await.is_err() {
-            report.residue.push("an effect had not ended when the run did; `foil cleanup` will look at it".into());
+            residue.push("an effect had not ended when the run did; `foil cleanup` will look at it".to_owned());
         }
+        let shield = self.shield().take();
         let closed = match shield.map(Arc::try_unwrap) {
             None => Ok(()),
             Some(Ok(shield)) => shield.close().await,
@@ -285,82 +357,50 @@ impl<'a> Live<'a> {
             Some(Err(shared)) => shared.end_phase().await.map(drop),
         };
         if let Err(error) = closed {
-            report.residue.push(format!("children may still be running: {error}"));
+            residue.push(format!("children may still be running: {error}"));
+        }
+        self.undo(RunJournal::undo_acts).await;
+        self.back().residue.extend(residue);
+    }
+
+    fn back(&self) -> std::sync::MutexGuard<'_, Back> {
+        self.back.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn undo(&self, undo: fn(&RunJournal, &dyn UndoHost) -> Result<UndoReport, JournalError>) {
+        if !self.journal.has_effects() {
+            return;
         }
         let journal = Arc::clone(&self.journal);
         // Blocking: undo reads and writes files, and waits for the disk.
-        let undone = tokio::task::spawn_blocking(move || {
-            arming.finish();
-            journal.undo_all(&Machine)
-        });
-        match undone.await {
-            Ok(Ok(undo)) => report.undo = undo,
-            Ok(Err(error)) => report.residue.push(format!("the clean-up could not be done: {error}")),
-            Err(error) => report.residue.push(format!("the clean-up broke off: {error}; run `foil cleanup`")),
+        let undone = tokio::task::spawn_blocking(move || undo(&journal, &Machine)).await;
+        let mut back = self.back();
+        match undone {
+            // What an earlier look left undone was looked at once more: the later word counts.
+            Ok(Ok(report)) => {
+                back.undo.effects.retain(|(what, _)| !report.effects.iter().any(|(again, _)| again == what));
+                back.undo.effects.extend(report.effects);
+            }
+            Ok(Err(error)) => back.residue.push(format!("the clean-up could not be done: {error}")),
+            Err(error) => back.residue.push(format!("the clean-up broke off: {error}; run `foil cleanup`")),
         }
+    }
+
+    /// Puts back what was held, and writes the last line in the journal.
+    pub async fn end(self, report: &mut RunReport) {
+        self.put_back().await;
+        self.undo(RunJournal::undo_all).await;
+        report.log = std::mem::take(&mut *self.lines.lock().unwrap_or_else(PoisonError::into_inner));
+        let back = std::mem::take(&mut *self.back());
+        report.undo = UndoReport { run: report.run.clone(), effects: back.undo.effects };
+        report.residue.extend(back.residue);
         let left = !report.residue.is_empty() || report.undo.residue().next().is_some();
-        let verdict = serde_json::json!({ "links": report.links });
+        let verdict = serde_json::json!({ "verdict": report.verdict, "links": report.links });
         if let Err(error) = self.journal.finish(if left { "residue" } else { "clean" }, &verdict) {
             tracing::warn!("the end of run {} could not be written down: {error}", report.run);
         }
     }
 }
-
-/// One link's check, its module and its sources.
-struct Look<'a> {
-    live: &'a Live<'a>,
-    link: &'a PreparedLink,
-    world: &'a Arc<World>,
-    arming: &'a Arming,
-    context: &'a Context,
-    module: Result<InstancePre<Guest>, String>,
-    /// The check's logs, and how far each had come before the last look.
-    logs: Vec<(Arc<EventLog>, u64)>,
-    asked: Asked,
-}
-
-impl Look<'_> {
-    /// The collectors that the check read; all that it may read as long as it has read none.
-    fn read(&self) -> BTreeSet<String> {
-        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if asked.is_empty() { self.link.collectors.clone() } else { asked.clone() }
-    }
-}
-
-impl Sight for Look<'_> {
-    async fn look(&mut self, cursor: u64) -> Result<Observation, PhaseError> {
-        let module = self.module.as_ref().map_err(|e| PhaseError::Host(e.clone()))?;
-        if let Some(shield) = &self.world.shield {
-            self.arming.tree.feed(&shield.tree());
-        }
-        for (log, seen) in &mut self.logs {
-            *seen = log.newest();
-        }
-        let permission = Arc::new(self.link.authorised.permission.clone());
-        let budget = Budget::new(self.link.authorised.limits);
-        let guest =
-            Guest::new(Arc::clone(self.world), permission, budget, Arc::clone(&self.live.lines)).noting(&self.asked);
-        let phase = Phase { engine: &self.live.host.engine, module, guest };
-        crate::engine::probe(phase, self.context, &self.link.parameters, cursor).await
-    }
-
-    async fn news(&self) {
-        if self.logs.is_empty() {
-            return std::future::pending().await;
-        }
-        let waits = self.logs.iter().map(|(log, seen)| Box::pin(log.wait_beyond(*seen)));
-        futures_util::future::select_all(waits).await;
-        // A sensor that records thousands of events a second would have us look as often.
-        tokio::time::sleep(BETWEEN_LOOKS).await;
-    }
-
-    fn blind(&self) -> Option<Blindness> {
-        self.arming.blind(&self.read())
-    }
-}
-
-/// The shortest time between two looks of a link.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
 
 fn took(report: &mut RunReport, evidence: Evidence) {
     report.summary = Some(cut(&evidence.summary, 1024));

@@ -1,5 +1,6 @@
 //! Verdicts of links and of experiments. Pure.
 
+use super::experiment::Outcome;
 use serde::Serialize;
 use std::fmt;
 
@@ -78,23 +79,50 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// The verdict of an experiment, and why, from how the technique went and its links in order.
-pub fn judge(detonation: &Detonation, links: &[(String, LinkVerdict, Option<String>)]) -> (Verdict, String) {
-    match detonation {
-        Detonation::Blocked(why) => return (Verdict::Blocked, why.clone()),
-        Detonation::Inconclusive(why) => return (Verdict::Inconclusive, why.clone()),
-        Detonation::Error(why) => return (Verdict::Error, why.clone()),
-        Detonation::Done => {}
+/// What is known of each link, as `judge` needs it.
+#[derive(Debug, Clone, Copy)]
+pub struct Judged<'a> {
+    /// The hop's name.
+    pub link: &'a str,
+    /// Its verdict.
+    pub verdict: LinkVerdict,
+    /// Why.
+    pub reason: Option<&'a str>,
+}
+
+impl LinkVerdict {
+    /// Something of this run was there, in time or not, heavy enough or not.
+    pub fn is_there(self) -> bool {
+        matches!(self, Self::Seen | Self::Late | Self::Weak | Self::Noisy)
     }
-    let reason = |why: &Option<String>| why.as_ref().map(|w| format!(": {w}")).unwrap_or_default();
+
+    fn is_broken(self) -> bool {
+        matches!(self, Self::Missed | Self::Late | Self::Weak | Self::Noisy)
+    }
+}
+
+/// The verdict of an experiment, and why, from how the technique went, what was to happen to it, and its links in order.
+pub fn judge(detonation: &Detonation, outcome: Outcome, links: &[Judged<'_>]) -> (Verdict, String) {
+    match (detonation, outcome) {
+        (Detonation::Blocked(why), Outcome::Detected) => {
+            return (Verdict::Fail, format!("it was prevented ({why}), so that its detection was not put to the test"));
+        }
+        (Detonation::Blocked(why), _) => return (Verdict::Blocked, why.clone()),
+        (Detonation::Inconclusive(why), _) => return (Verdict::Inconclusive, why.clone()),
+        (Detonation::Error(why), _) => return (Verdict::Error, why.clone()),
+        (Detonation::Done, Outcome::Prevented) => {
+            return (Verdict::Fail, "nothing prevented the technique: it ran to its end".to_owned());
+        }
+        (Detonation::Done, _) => {}
+    }
+    let because = |link: &Judged<'_>| link.reason.map(|why| format!(": {why}")).unwrap_or_default();
     // The first broken link is the one to mend; a link that could not be looked at says nothing about those behind it.
-    if let Some((name, verdict, why)) =
-        links.iter().find(|(_, v, _)| matches!(v, LinkVerdict::Missed | LinkVerdict::Late))
-    {
-        return (Verdict::Fail, format!("the first broken link is {name} ({verdict}){}", reason(why)));
+    if let Some(link) = links.iter().find(|link| link.verdict.is_broken()) {
+        let Judged { link: name, verdict, .. } = link;
+        return (Verdict::Fail, format!("the first broken link is {name} ({verdict}){}", because(link)));
     }
-    if let Some((name, _, why)) = links.iter().find(|(_, v, _)| *v == LinkVerdict::Unknown) {
-        return (Verdict::Inconclusive, format!("{name} is unknown{}", reason(why)));
+    if let Some(link) = links.iter().find(|link| link.verdict == LinkVerdict::Unknown) {
+        return (Verdict::Inconclusive, format!("{} is unknown{}", link.link, because(link)));
     }
     if links.is_empty() {
         return (Verdict::Pass, "the technique ran; nothing was expected to notice".to_owned());
@@ -102,31 +130,58 @@ pub fn judge(detonation: &Detonation, links: &[(String, LinkVerdict, Option<Stri
     (Verdict::Pass, "every link was seen in time".to_owned())
 }
 
+/// Which links were missed although one behind them was there: it cannot be, so that the check, or what it reads, is wrong.
+pub fn contradicted(verdicts: &[LinkVerdict]) -> Vec<bool> {
+    let behind = |at: usize| verdicts.iter().skip(at.saturating_add(1)).any(|v| v.is_there());
+    verdicts.iter().enumerate().map(|(at, verdict)| *verdict == LinkVerdict::Missed && behind(at)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use LinkVerdict::{Late, Missed, Noisy, Seen, Unknown, Weak};
 
-    fn links(verdicts: &[LinkVerdict]) -> Vec<(String, LinkVerdict, Option<String>)> {
-        verdicts.iter().enumerate().map(|(i, v)| (format!("link-{i}"), *v, None)).collect()
+    fn of(detonation: &Detonation, outcome: Outcome, verdicts: &[LinkVerdict]) -> (Verdict, String) {
+        const NAMES: [&str; 3] = ["telemetry", "rule", "detection"];
+        let link = |(link, verdict): (&'static str, &LinkVerdict)| Judged { link, verdict: *verdict, reason: None };
+        judge(detonation, outcome, &NAMES.into_iter().zip(verdicts).map(link).collect::<Vec<_>>())
     }
 
     #[test]
     fn the_first_broken_link_is_named() {
-        use LinkVerdict::{Late, Missed, Seen, Unknown};
-        let of = |verdicts: &[LinkVerdict]| judge(&Detonation::Done, &links(verdicts));
-        assert_eq!(of(&[Seen, Seen]).0, Verdict::Pass);
-        assert!(of(&[Seen, Missed, Missed]).1.contains("link-1"));
-        assert_eq!(of(&[Seen, Late]).0, Verdict::Fail);
-        assert_eq!(of(&[Unknown, Missed]).0, Verdict::Fail);
-        assert_eq!(of(&[Seen, Unknown]).0, Verdict::Inconclusive);
-        assert_eq!(of(&[]).0, Verdict::Pass);
+        for (verdicts, verdict, word) in [
+            (&[Seen, Seen][..], Verdict::Pass, "every link"),
+            (&[Seen, Missed, Missed], Verdict::Fail, "rule (missed)"),
+            (&[Seen, Late], Verdict::Fail, "rule (late)"),
+            (&[Weak, Seen], Verdict::Fail, "telemetry (weak)"),
+            (&[Seen, Seen, Noisy], Verdict::Fail, "detection (noisy)"),
+            (&[Unknown, Missed], Verdict::Fail, "rule (missed)"),
+            (&[Seen, Unknown], Verdict::Inconclusive, "rule is unknown"),
+            (&[], Verdict::Pass, "nothing was expected"),
+        ] {
+            let judged = of(&Detonation::Done, Outcome::Either, verdicts);
+            assert!(judged.0 == verdict && judged.1.contains(word), "{verdicts:?}: {judged:?}");
+        }
     }
 
     #[test]
     fn a_technique_that_did_not_run_misses_nothing() {
-        let missed = links(&[LinkVerdict::Missed]);
-        assert_eq!(judge(&Detonation::Inconclusive("no root".into()), &missed).0, Verdict::Inconclusive);
-        assert_eq!(judge(&Detonation::Blocked("EPERM".into()), &missed).0, Verdict::Blocked);
-        assert_eq!(judge(&Detonation::Error("trap".into()), &missed).0, Verdict::Error);
+        let blocked = Detonation::Blocked("EPERM".into());
+        for (detonation, outcome, verdict) in [
+            (Detonation::Inconclusive("no root".into()), Outcome::Either, Verdict::Inconclusive),
+            (blocked.clone(), Outcome::Either, Verdict::Blocked),
+            (blocked.clone(), Outcome::Prevented, Verdict::Blocked),
+            (blocked, Outcome::Detected, Verdict::Fail),
+            (Detonation::Error("trap".into()), Outcome::Prevented, Verdict::Error),
+            (Detonation::Done, Outcome::Prevented, Verdict::Fail),
+        ] {
+            assert_eq!(of(&detonation, outcome, &[Missed]).0, verdict, "{detonation:?} {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_seen_behind_a_miss_contradicts_it() {
+        assert_eq!(contradicted(&[Seen, Missed, Weak]), [false, true, false]);
+        assert_eq!(contradicted(&[Missed, Missed, Unknown]), [false, false, false]);
     }
 }

@@ -1,6 +1,7 @@
 //! Watches one link from the moment of detonation until it is settled. The host owns time; the check only looks.
 
 use super::experiment::Link;
+use super::severity::Severity;
 use super::verdict::LinkVerdict;
 use crate::collector::{Attribution, Blindness};
 use crate::engine::PhaseError;
@@ -96,6 +97,9 @@ pub async fn watch(link: &Link, zero: Zero, sight: &mut impl Sight) -> LinkRepor
             () = tokio::time::sleep_until(deadline) => {}
         }
     };
+    if report.verdict == LinkVerdict::Weak {
+        return report;
+    }
     // Before the check's own failure: a collector that was never armed is why it could not look.
     if let Some(blind) = sight.blind() {
         return unknown(report, blind.to_string());
@@ -123,6 +127,7 @@ fn take(report: &mut LinkReport, observation: Observation, link: &Link, zero: Ze
     let earliest = zero.unix_ns.saturating_sub(nanos(CLOCK_SLACK));
     let now = crate::capability::unix_nanos();
     let mut first: Option<u64> = None;
+    let mut weak: Option<u64> = None;
     for sighting in observation.sightings {
         let attribution = match sighting.attribution {
             events_read::Attribution::Tree => Attribution::Tree,
@@ -144,24 +149,46 @@ fn take(report: &mut LinkReport, observation: Observation, link: &Link, zero: Ze
                 facts: sighting.facts.into_iter().map(|f| (f.name, crate::engine::cut(&f.value, 1024))).collect(),
             });
         }
-        if !sighting.own_observation {
-            first = Some(first.map_or(sighting.at, |at| at.min(sighting.at)));
+        if sighting.own_observation {
+            continue;
         }
+        let severity = sighting.severity.as_deref().and_then(Severity::of);
+        if severity > report.severity.as_deref().and_then(Severity::of) || report.severity.is_none() {
+            report.severity = sighting.severity.as_deref().map(|word| crate::engine::cut(word, 64));
+        }
+        let enough = link.min_severity.is_none_or(|least| severity.is_some_and(|severity| severity >= least));
+        let earliest = if enough { &mut first } else { &mut weak };
+        *earliest = Some(earliest.map_or(sighting.at, |at| at.min(sighting.at)));
     }
-    let Some(at) = first else { return false };
+    let Some(at) = first else {
+        // Not settled: one that is heavy enough may yet come.
+        if let Some(at) = weak {
+            report.after_ms = Some(millis(at.saturating_sub(zero.unix_ns)));
+            report.verdict = LinkVerdict::Weak;
+            report.reason = link.min_severity.map(|least| {
+                let seen = report.severity.as_deref().unwrap_or("none");
+                format!("it was seen with the severity {seen}, and at least {} was asked for", least.word())
+            });
+        }
+        return false;
+    };
     let after = at.saturating_sub(zero.unix_ns);
-    #[allow(clippy::cast_precision_loss, reason = "milliseconds for people")]
-    let millis = |ns: u64| ns as f64 / 1e6;
     report.after_ms = Some(millis(after));
     report.noticed_ms = Some(millis(now.saturating_sub(at)));
     if after <= nanos(link.within()) {
         report.verdict = LinkVerdict::Seen;
+        report.reason = None;
     } else {
         report.verdict = LinkVerdict::Late;
         report.reason =
             Some(format!("it came {:.1} ms after the detonation; {} ms were allowed", millis(after), report.within_ms));
     }
     true
+}
+
+#[allow(clippy::cast_precision_loss, reason = "milliseconds for people")]
+fn millis(ns: u64) -> f64 {
+    ns as f64 / 1e6
 }
 
 fn nanos(span: Duration) -> u64 {

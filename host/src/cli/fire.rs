@@ -1,9 +1,11 @@
 //! `foil fire`: one technique, without expectations.
 
+use super::load::Unit;
 use super::session::{Session, launcher, run_all};
 use super::{Exit, Global};
 use crate::campaign::{Experiment, parameters};
 use foil_manifest::ShieldLevel;
+use std::sync::Arc;
 
 /// Its arguments.
 #[derive(Debug, clap::Args)]
@@ -25,13 +27,11 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let with = parameters::from_command_line(&module.manifest, &args.with).map_err(anyhow::Error::msg)?;
     let experiment = Experiment {
         name: "fire".into(),
-        hypothesis: String::new(),
         technique: args.technique,
         with,
         shield: args.shield,
-        expect: Vec::new(),
-        audit: Default::default(),
+        ..Experiment::default()
     };
-    let prepared = session.prepare(&experiment)?;
-    run_all(global, launcher, vec![prepared], 1)
+    let prepared = session.prepare(&experiment, false)?;
+    run_all(global, launcher, &[Unit::Experiment(Arc::new(prepared))], 1)
 }

@@ -13,6 +13,7 @@ mod grant;
 mod grants_file;
 mod journal;
 mod list;
+mod load;
 mod new;
 mod plan;
 mod review;

@@ -1,6 +1,6 @@
 //! `foil plan`: what an experiment would do. Touches nothing.
 
-use super::session::{Session, read_experiment};
+use super::load::{Loader, files};
 use super::{Exit, Format, Global};
 use crate::campaign::Prepared;
 use foil_manifest::{Capability, Network, ShieldLevel};
@@ -9,23 +9,23 @@ use std::path::PathBuf;
 /// Its arguments.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Experiment files
+    /// Experiment and campaign files, and folders of them
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 }
 
 pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let mut plans = Vec::new();
-    for file in &args.files {
-        let experiment = read_experiment(file)?;
-        let prepared = Session::open(global, Some(file))?.prepare(&experiment);
-        plans.push(prepared.map_err(|error| error.context(format!("{}", file.display())))?);
+    let files = files(&args.files)?;
+    let mut loader = Loader::new(global);
+    for file in &files {
+        plans.extend(loader.load(file)?.experiments().cloned());
     }
     if global.format == Format::Json {
-        let plans: Vec<_> = plans.iter().map(json).collect();
+        let plans: Vec<_> = plans.iter().map(|plan| json(plan)).collect();
         anstream::println!("{}", serde_json::to_string_pretty(&plans)?);
     } else {
-        plans.iter().for_each(text);
+        plans.iter().for_each(|plan| text(plan));
     }
     Ok(Exit::Success)
 }

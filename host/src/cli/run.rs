@@ -1,32 +1,85 @@
-//! `foil run`: experiments from files.
+//! `foil run`: experiments and campaigns from files.
 
-use super::session::{Session, launcher, read_experiment, run_all};
+use super::load::{Loader, Unit, files};
+use super::session::{launcher, run_all};
 use super::{Exit, Global};
+use anyhow::bail;
+use foil_manifest::AttackId;
 use std::path::PathBuf;
 
 /// Its arguments.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Experiment files
+    /// Experiment and campaign files, and folders of them
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Runs at once, at most what the environment allows [default: what the environment allows]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     parallel: Option<u32>,
+    /// Only experiments and campaigns of this name, or of a pattern with `*`; may be given several times
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Only those with this ATT&CK technique or one of its sub-techniques, such as T1059
+    #[arg(long, value_name = "ID")]
+    attack: Option<AttackId>,
+    /// Each so many times
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    repeat: u32,
 }
 
 pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let launcher = launcher()?;
+    let files = files(&args.files)?;
+    let mut loader = Loader::new(global);
     // All files are settled before the first runs: a mistake in the last one half-runs nothing.
-    let mut prepared = Vec::new();
-    let mut parallel = usize::MAX;
-    for file in &args.files {
-        let experiment = read_experiment(file)?;
-        let mut session = Session::open(global, Some(file))?;
-        parallel = parallel.min(session.parallel());
-        let settled = session.prepare(&experiment);
-        prepared.push(settled.map_err(|error| error.context(format!("{}", file.display())))?);
+    let mut units = files.iter().map(|file| loader.load(file)).collect::<anyhow::Result<Vec<_>>>()?;
+    for wanted in &args.only {
+        if !units.iter().any(|unit| matches(wanted, unit.name())) {
+            let names: Vec<&str> = units.iter().map(Unit::name).take(20).collect();
+            bail!("`--only {wanted}` names none of these: {}", names.join(", "));
+        }
     }
+    units.retain(|unit| args.only.is_empty() || args.only.iter().any(|wanted| matches(wanted, unit.name())));
+    if let Some(wanted) = &args.attack {
+        units.retain(|unit| unit.is_about(wanted));
+        if units.is_empty() {
+            bail!("`--attack {wanted}`: no experiment that was named has a technique of that id");
+        }
+    }
+    loader.open_sensors(&mut units)?;
+    let units: Vec<Unit> = (0..args.repeat)
+        .flat_map(|n| units.iter().map(move |u| if n == 0 { u.clone() } else { u.renewed() }))
+        .collect();
     let asked = args.parallel.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
-    run_all(global, launcher, prepared, parallel.min(asked))
+    run_all(global, launcher, &units, loader.parallel().min(asked))
+}
+
+/// `*` stands for anything.
+fn matches(pattern: &str, name: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(mut left) = name.strip_prefix(first) else { return false };
+    let mut parts = rest.split('*').peekable();
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return left.ends_with(part);
+        }
+        let Some(at) = left.find(part) else { return false };
+        left = left.get(at.saturating_add(part.len())..).unwrap_or_default();
+    }
+    left.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn names_by_pattern() {
+        for (pattern, name) in [("a", "a"), ("*", ""), ("a*", "abc"), ("*c", "abc"), ("a*b*c", "axbxbc"), ("**", "x")] {
+            assert!(matches(pattern, name), "{pattern} {name}");
+        }
+        for (pattern, name) in [("a", "ab"), ("a*", "ba"), ("*c", "cb"), ("a*b*c", "acb"), ("", "x")] {
+            assert!(!matches(pattern, name), "{pattern} {name}");
+        }
+    }
 }

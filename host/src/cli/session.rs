@@ -1,18 +1,17 @@
 //! What `fire`, `run` and `plan` have in common: files found, modules listed, experiments prepared, runs run.
 
+use super::load::Unit;
 use super::{Exit, Format, Global, InternalError, discover, grants_file};
-use crate::campaign::{self, Experiment, Host, Preparation, PrepareError, Prepared};
-use crate::collector::Sensors;
+use crate::campaign::{Experiment, Host, Preparation, PrepareError, Prepared, attempts, sequence};
 use crate::engine::Engine;
 use crate::journal::Journal;
 use crate::module::Catalog;
 use crate::policy::{Environment, Grants};
 use crate::report::{self, RunReport};
 use crate::shield::Launcher;
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use futures_util::StreamExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +23,6 @@ pub(super) struct Session<'a> {
     pub catalog: Catalog,
     grants: Grants,
     environment: Environment,
-    sensors: Arc<Sensors>,
     own: Vec<String>,
 }
 
@@ -39,8 +37,7 @@ impl<'a> Session<'a> {
         let environment = discover::environment(global, experiment)?;
         let own = grants_file::own(global.state.as_deref(), grants.path.as_deref())?;
         let environment = environment.value;
-        let sensors = Arc::new(Sensors::open(&environment.sources, Path::new(&environment.folder), &[])?);
-        Ok(Self { global, experiment, catalog, grants: grants.value, environment, sensors, own })
+        Ok(Self { global, experiment, catalog, grants: grants.value, environment, own })
     }
 
     /// How many runs may go on at once.
@@ -49,7 +46,7 @@ impl<'a> Session<'a> {
     }
 
     /// Prepares an experiment; on a terminal, offers to grant what is not granted.
-    pub fn prepare(&mut self, experiment: &Experiment) -> anyhow::Result<Prepared> {
+    pub fn prepare(&mut self, experiment: &Experiment, later: bool) -> anyhow::Result<Prepared> {
         let (machine_id, host_name) = discover::this_host();
         loop {
             let preparation = Preparation {
@@ -59,9 +56,8 @@ impl<'a> Session<'a> {
                 own: self.own.clone(),
                 machine_id: machine_id.clone(),
                 host_name: host_name.clone(),
-                sensors: Arc::clone(&self.sensors),
             };
-            let (module, refusal) = match preparation.prepare(experiment.clone()) {
+            let (module, refusal) = match preparation.prepare(experiment.clone(), later) {
                 Ok(prepared) => return Ok(prepared),
                 Err(PrepareError::NotGranted { module, refusal }) => (module, refusal),
                 Err(error) => return Err(error.into()),
@@ -74,12 +70,6 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Reads an experiment file; an error names the file, the line and the column.
-pub(super) fn read_experiment(path: &Path) -> anyhow::Result<Experiment> {
-    let text = discover::read_trusted(path, campaign::experiment::MAX_EXPERIMENT)?;
-    campaign::experiment::parse(&text).map_err(|error| anyhow!("{}:{error}", path.display()))
-}
-
 /// Starts the launcher. First of all: it is forked from a process without threads and without an engine, and gets ready while
 /// files are read.
 pub(super) fn launcher() -> anyhow::Result<Launcher> {
@@ -87,12 +77,7 @@ pub(super) fn launcher() -> anyhow::Result<Launcher> {
 }
 
 /// Runs what was prepared, at most `parallel` at once, prints the reports and returns the exit code.
-pub(super) fn run_all(
-    global: &Global,
-    launcher: Launcher,
-    prepared: Vec<Prepared>,
-    parallel: usize,
-) -> anyhow::Result<Exit> {
+pub(super) fn run_all(global: &Global, launcher: Launcher, units: &[Unit], parallel: usize) -> anyhow::Result<Exit> {
     let state = state_folder(global)?;
     let journal = Journal::open(&state)?;
     warn_of_dead_runs(&journal);
@@ -103,25 +88,32 @@ pub(super) fn run_all(
         .context("the runtime")
         .map_err(InternalError)?;
     let engine = Engine::new(state.join("cache")).map_err(InternalError)?;
-    let host = Host { engine, journal, launcher, cancel: CancellationToken::new() };
+    let turns = tokio::sync::Semaphore::new(parallel.max(1));
+    let host = Host { engine, journal, launcher, cancel: CancellationToken::new(), turns };
     let reports = runtime.block_on(async {
         watch_signals(&host.cancel)?;
         let text = global.format == Format::Text;
-        let mut done = futures_util::stream::iter(prepared.iter().enumerate())
-            .map(|(index, prepared)| {
+        let mut done = futures_util::stream::iter(units.iter().enumerate())
+            .map(|(index, unit)| {
                 let host = &host;
-                async move { (index, campaign::run(host, prepared).await) }
+                async move {
+                    let reports = match unit {
+                        Unit::Experiment(prepared) => vec![attempts::experiment(host, prepared).await],
+                        Unit::Campaign(prepared) => sequence::campaign(host, prepared).await,
+                    };
+                    (index, reports)
+                }
             })
             .buffer_unordered(parallel.max(1));
         let mut reports = Vec::new();
-        while let Some((index, report)) = done.next().await {
-            if text {
-                report::print(&mut anstream::stdout().lock(), &report)?;
+        while let Some((index, of_unit)) = done.next().await {
+            for report in of_unit.iter().filter(|_| text) {
+                report::print(&mut anstream::stdout().lock(), report)?;
             }
-            reports.push((index, report));
+            reports.push((index, of_unit));
         }
         reports.sort_by_key(|(index, _)| *index);
-        anyhow::Ok(reports.into_iter().map(|(_, report)| report).collect::<Vec<_>>())
+        anyhow::Ok(reports.into_iter().flat_map(|(_, reports)| reports).collect::<Vec<_>>())
     });
     // Every run has ended by now. A thread that still compiles what was given up is not waited for.
     runtime.shutdown_background();

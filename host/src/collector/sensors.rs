@@ -38,6 +38,11 @@ impl Sensors {
         })
     }
 
+    /// Whether a collector is one that `foil.yaml` has to name.
+    pub fn is_configured(name: &str) -> bool {
+        name == super::inbox::NAME || name == super::rules::NAME || name.starts_with(super::file::PREFIX)
+    }
+
     /// The full names of all collectors that there are.
     pub fn names(&self) -> Vec<String> {
         let mut names = vec![super::audit::NAME.to_owned(), super::observed::NAME.to_owned()];

@@ -31,7 +31,7 @@ impl Journal {
             };
             // Under the lock: somebody else may have recovered it since it was listed.
             let Some((finished, undo_started)) = self.standing(&run)? else { continue };
-            let report = undo_run(&self.inner, &run, host, progress)?;
+            let report = undo_run(&self.inner, &run, host, |_| true, progress)?;
             if !finished {
                 let outcome = if report.residue().next().is_some() { "residue" } else { "recovered" };
                 run::finish(&self.inner, &run, outcome, None)?;

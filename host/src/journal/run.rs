@@ -11,6 +11,7 @@ use crate::shield::Fingerprint;
 use rusqlite::{Transaction, params};
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// An effect's row.
@@ -37,6 +38,7 @@ pub struct RunJournal {
     inner: Arc<Inner>,
     run: RunId,
     lock: Mutex<Option<RunLock>>,
+    effects: AtomicBool,
 }
 
 impl Journal {
@@ -66,11 +68,21 @@ impl Journal {
             )
         })?;
         fault::point("begin.after");
-        Ok(RunJournal { inner: self.inner.clone(), run: record.run.clone(), lock: Mutex::new(Some(lock)) })
+        Ok(RunJournal {
+            inner: self.inner.clone(),
+            run: record.run.clone(),
+            lock: Mutex::new(Some(lock)),
+            effects: AtomicBool::new(false),
+        })
     }
 }
 
 impl RunJournal {
+    /// Something was to be written down that would have to be undone.
+    pub fn has_effects(&self) -> bool {
+        self.effects.load(Ordering::Acquire)
+    }
+
     /// The run.
     pub fn run(&self) -> &RunId {
         &self.run
@@ -175,14 +187,26 @@ impl RunJournal {
     /// commit, and about 0.1 ms a file.
     pub fn undo_all(&self, host: &dyn UndoHost) -> Result<UndoReport> {
         self.alive()?;
-        undo_run(&self.inner, &self.run, host, &mut |_, _| {})
+        undo_run(&self.inner, &self.run, host, |_| true, &mut |_, _| {})
+    }
+
+    /// The same but for audit rules, which sensors still need: what the technique did.
+    pub fn undo_acts(&self, host: &dyn UndoHost) -> Result<UndoReport> {
+        self.alive()?;
+        let is_act = |undo: &Undo| !matches!(undo, Undo::AuditRules { .. });
+        undo_run(&self.inner, &self.run, host, is_act, &mut |_, _| {})
     }
 
     /// The run is over: writes its outcome and verdict, purges, lets go of its lock. Nothing can be added after it.
     pub fn finish(&self, outcome: &str, verdict: &serde_json::Value) -> Result<()> {
         self.alive()?;
         fault::point("finish.before");
-        finish(&self.inner, &self.run, outcome, Some(verdict))?;
+        if self.has_effects() {
+            finish(&self.inner, &self.run, outcome, Some(verdict))?;
+        } else {
+            // Nothing that recovery would need: it need not wait for the disk.
+            self.inner.write_ahead(|tx| ended(tx, &self.run, outcome, Some(verdict)))?;
+        }
         if let Some(lock) = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take() {
             lock.release();
         }
@@ -198,6 +222,7 @@ impl RunJournal {
     fn record(&self, insert: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<EffectId>) -> Result<EffectId> {
         self.alive()?;
         fault::point("intend.before");
+        self.effects.store(true, Ordering::Release);
         let id = self.inner.write_at(insert, || fault::point("intend.before-commit"))?;
         fault::point("intend.after-commit");
         Ok(id)
@@ -260,17 +285,23 @@ impl RunJournal {
 
 /// Writes a run's end, and empties the write-ahead log of what was purged.
 pub(super) fn finish(inner: &Inner, run: &RunId, outcome: &str, verdict: Option<&serde_json::Value>) -> Result<()> {
-    let verdict = verdict.map(ToString::to_string);
-    inner.write(|tx| {
-        tx.execute(
-            "UPDATE runs SET finished = ?2, outcome = ?3, verdict = ?4 WHERE run = ?1",
-            params![run.as_str(), now_ns(), outcome, verdict],
-        )
-    })?;
+    inner.write(|tx| ended(tx, run, outcome, verdict))?;
     fault::point("purge.before");
     inner.checkpoint();
     fault::point("purge.after");
     Ok(())
+}
+
+fn ended(
+    tx: &Transaction<'_>,
+    run: &RunId,
+    outcome: &str,
+    verdict: Option<&serde_json::Value>,
+) -> rusqlite::Result<usize> {
+    tx.execute(
+        "UPDATE runs SET finished = ?2, outcome = ?3, verdict = ?4 WHERE run = ?1",
+        params![run.as_str(), now_ns(), outcome, verdict.map(ToString::to_string)],
+    )
 }
 
 fn belongs(tx: &Transaction<'_>, id: EffectId, rows: &[i64]) -> rusqlite::Result<()> {

@@ -6,6 +6,7 @@ use super::paths::check_literal;
 use super::permission::exec_scopes;
 use super::sources::{FileFormat, FileSource, InboxSource, Sources};
 use super::text::quote;
+use super::windows::{Blackout, Hours, Windows};
 use foil_manifest::pattern::Variables;
 use foil_manifest::{Capability, Impact, Limits, PathPattern, ShieldLevel};
 use serde::Deserialize;
@@ -43,6 +44,8 @@ pub struct Environment {
     pub sources: Sources,
     /// The folder of the file; empty where there is none.
     pub folder: String,
+    /// When experiments may run.
+    pub windows: Windows,
 }
 
 impl Default for Environment {
@@ -59,6 +62,7 @@ impl Default for Environment {
             capabilities: None,
             sources: Sources::default(),
             folder: String::new(),
+            windows: Windows::default(),
         }
     }
 }
@@ -98,6 +102,10 @@ struct File {
     inbox: Option<Spanned<InboxSource>>,
     #[serde(default)]
     rules: Vec<String>,
+    #[serde(default)]
+    hours: Vec<Hours>,
+    #[serde(default)]
+    blackout: Vec<Blackout>,
 }
 
 #[derive(Deserialize)]
@@ -159,6 +167,7 @@ pub fn parse(text: &str) -> Result<Environment, Refusal> {
             rules: file.rules,
         },
         folder: String::new(),
+        windows: Windows { hours: file.hours, blackout: file.blackout },
     })
 }
 

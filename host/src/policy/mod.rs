@@ -32,6 +32,7 @@ mod shield;
 pub mod sources;
 pub mod text;
 mod warn;
+pub mod windows;
 
 pub use authorise::{Authorised, Case, authorise};
 pub use children::ChildScope;

@@ -49,7 +49,7 @@ fn what_can_be_true_is_believed() {
 
 #[test]
 fn an_event_of_a_stranger() {
-    let ended = claims(NOW, 3, 0);
+    let ended = claims(NOW, 4, 0);
     ended.is("fail", 1, "telemetry (missed)");
     link(&ended, "missed");
 }

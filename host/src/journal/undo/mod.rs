@@ -114,11 +114,12 @@ struct Undoing<'a> {
     unwritten: Option<String>,
 }
 
-/// Reverses what is open of a run. The caller holds the run's lock.
+/// Reverses what is open of a run and `wanted`; an undo that cannot be read is always wanted. The caller holds the run's lock.
 pub(super) fn undo_run(
     inner: &Inner,
     run: &RunId,
     host: &dyn UndoHost,
+    wanted: impl Fn(&Undo) -> bool,
     progress: &mut dyn FnMut(&str, &(String, UndoOutcome)),
 ) -> Result<UndoReport> {
     let mut report = UndoReport { run: run.to_string(), effects: Vec::new() };
@@ -127,7 +128,8 @@ pub(super) fn undo_run(
             Ok((row.get::<_, bool>(0)?, row.get::<_, String>(1)?))
         })
     })?;
-    let rows = inner.read(|db| open_rows(db, run))?;
+    let mut rows = inner.read(|db| open_rows(db, run))?;
+    rows.retain(|row| row.undo.as_ref().map_or(true, &wanted));
     if rows.is_empty() {
         return Ok(report);
     }

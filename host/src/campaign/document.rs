@@ -1,0 +1,213 @@
+//! A file: one experiment, or a campaign of several.
+
+use super::experiment::{At, Experiment, MAX_EXPERIMENT, plain_name};
+use super::outputs;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_saphyr::Spanned;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a file may be.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Document {
+    /// One experiment.
+    Experiment(Box<Experiment>),
+    /// Several, together or in order.
+    Campaign(Campaign),
+}
+
+/// Experiments that are run together, or in order as a multi-step attack.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Campaign {
+    /// Its name.
+    pub name: String,
+    /// What is believed, in a sentence.
+    pub hypothesis: String,
+    /// One after the other, or all at once.
+    pub order: Order,
+    /// How long what a step did stays.
+    pub hold: StepHold,
+    /// The steps.
+    pub steps: Vec<Step>,
+}
+
+/// One after the other, or all at once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// In order; a step may use what earlier ones found, as `{step.fact}`.
+    #[default]
+    InOrder,
+    /// At once.
+    AtOnce,
+}
+
+/// How long what a step did stays.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepHold {
+    /// Until the campaign is over; then undone newest first.
+    #[default]
+    Campaign,
+    /// As each step says.
+    Step,
+}
+
+/// A step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// Its name.
+    pub name: String,
+    /// Where in the file it is.
+    pub at: At,
+    /// What it runs.
+    pub source: StepSource,
+    /// Parameters that replace the experiment's.
+    pub with: BTreeMap<String, serde_json::Value>,
+}
+
+/// What a step runs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StepSource {
+    /// An experiment's file, relative to the campaign's.
+    File(String),
+    /// An experiment, written out.
+    Inline(Box<Experiment>),
+}
+
+#[derive(Deserialize)]
+struct Head {
+    #[serde(default)]
+    campaign: Option<IgnoredAny>,
+    #[serde(default)]
+    experiment: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct File {
+    #[serde(deserialize_with = "plain_name")]
+    campaign: String,
+    #[serde(default)]
+    hypothesis: String,
+    #[serde(default)]
+    order: Order,
+    #[serde(default)]
+    hold: StepHold,
+    steps: Vec<Spanned<FileStep>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct FileStep {
+    #[serde(deserialize_with = "plain_name")]
+    step: String,
+    #[serde(default)]
+    file: Option<String>,
+    #[serde(default)]
+    experiment: Option<Box<Experiment>>,
+    #[serde(default)]
+    with: BTreeMap<String, serde_json::Value>,
+}
+
+/// The most steps of a campaign.
+pub const MAX_STEPS: usize = 100;
+
+/// Reads a file. Errors begin with `line:column: `; unknown and duplicate keys are errors.
+pub fn parse(text: &str) -> Result<Document, String> {
+    if text.len() > MAX_EXPERIMENT {
+        return Err(format!("1:1: the file has {} bytes, more than {MAX_EXPERIMENT}", text.len()));
+    }
+    let head: Head = crate::yaml::parse(text)?;
+    match (head.campaign, head.experiment) {
+        (Some(_), None) => campaign(crate::yaml::parse(text)?).map(Document::Campaign),
+        (Some(_), Some(_)) => Err("1:1: a file is an `experiment` or a `campaign`, not both".into()),
+        (None, _) => super::experiment::parse(text).map(|read| Document::Experiment(Box::new(read))),
+    }
+}
+
+fn campaign(file: File) -> Result<Campaign, String> {
+    if file.steps.is_empty() || file.steps.len() > MAX_STEPS {
+        return Err(format!("1:1: a campaign has 1 to {MAX_STEPS} `steps`; this has {}", file.steps.len()));
+    }
+    let names: BTreeSet<String> = file.steps.iter().map(|step| step.value.step.clone()).collect();
+    let mut earlier = BTreeSet::new();
+    let mut steps = Vec::new();
+    for spanned in file.steps {
+        let at = At::of(&spanned.referenced);
+        let step = spanned.value;
+        let wrong = |why: String| Err(format!("{at}: step `{}`: {why}", step.step));
+        if earlier.contains(&step.step) {
+            return wrong("there is another step of that name".into());
+        }
+        let source = match (step.file, step.experiment) {
+            (Some(file), None) => StepSource::File(file),
+            (None, Some(mut experiment)) => {
+                if experiment.name.is_empty() {
+                    experiment.name.clone_from(&step.step);
+                }
+                StepSource::Inline(experiment)
+            }
+            _ => return wrong("it needs either `file` or `experiment`".into()),
+        };
+        let inline = match &source {
+            StepSource::Inline(experiment) => outputs::of_experiment(experiment),
+            StepSource::File(_) => Vec::new(),
+        };
+        let used = step.with.values().flat_map(outputs::of).chain(inline);
+        for (name, fact) in used.filter(|(name, _)| names.contains(name)) {
+            if file.order == Order::AtOnce {
+                return wrong(format!("`{{{name}.{fact}}}` is known only where steps run in order"));
+            }
+            if !earlier.contains(&name) {
+                return wrong(format!("`{{{name}.{fact}}}` is of a step that is not earlier"));
+            }
+        }
+        earlier.insert(step.step.clone());
+        steps.push(Step { name: step.step, at, source, with: step.with });
+    }
+    Ok(Campaign { name: file.campaign, hypothesis: file.hypothesis, order: file.order, hold: file.hold, steps })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "campaign: c
+steps:
+  - step: plant
+    experiment: { technique: linux.cron-persistence }
+  - step: read
+    file: read.yaml
+    with: { path: 'x{plant.path}', other: '{not.a-step}' }
+";
+
+    #[test]
+    fn a_campaign_is_read() {
+        let Document::Campaign(campaign) = parse(GOOD).expect("valid") else { panic!("a campaign") };
+        assert_eq!((campaign.order, campaign.hold, campaign.steps.len()), (Order::InOrder, StepHold::Campaign, 2));
+        assert!(matches!(&campaign.steps[0].source, StepSource::Inline(e) if e.name == "plant"));
+        assert!(matches!(parse("experiment: e\ntechnique: a.b\n"), Ok(Document::Experiment(_))));
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_place() {
+        for (bad, at, word) in [
+            (GOOD.replace("plant.path", "later.path").replace("step: plant", "step: later"), "", ""),
+            (GOOD.replace("'x{plant.path}'", "'{read.path}'"), "5:", "not earlier"),
+            (GOOD.replace("steps:", "order: at-once\nsteps:"), "6:", "in order"),
+            (GOOD.replace("step: read", "step: plant"), "5:", "another step"),
+            (GOOD.replace("    file: read.yaml\n", ""), "5:", "either `file` or `experiment`"),
+            (GOOD.replace("steps:", "experiment: x\nsteps:"), "1:1", "not both"),
+            (GOOD.replace("campaign: c", "campaign: 'a b'"), "1:11", "1 to 80"),
+            (GOOD.replace("technique:", "teknique:"), "4:19", "teknique"),
+            ("campaign: c\nsteps: []\n".into(), "1:1", "1 to 100"),
+            ("technique: a.b\n".into(), "1:1", "experiment"),
+        ] {
+            match parse(&bad) {
+                Err(error) => assert!(error.starts_with(at) && error.contains(word), "{error}\n{bad}"),
+                Ok(_) => assert!(word.is_empty(), "{bad}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! A campaign: its steps in order, or at once.
+
+use super::attempts;
+use super::document::{Order, StepHold};
+use super::outputs::{self, Facts};
+use super::prepare::Prepared;
+use super::run::Host;
+use super::verdict::Verdict;
+use crate::report::{RunReport, StepOf};
+use std::sync::Arc;
+
+/// A campaign, ready to run.
+#[derive(Debug, Clone)]
+pub struct PreparedCampaign {
+    /// Its name.
+    pub name: String,
+    /// One after the other, or all at once.
+    pub order: Order,
+    /// How long what a step did stays.
+    pub hold: StepHold,
+    /// The steps, in the file's order: each one's name, and its experiment.
+    pub steps: Vec<(String, Arc<Prepared>)>,
+}
+
+/// Runs a campaign. A report for each step, in their order.
+pub async fn campaign(host: &Host, prepared: &PreparedCampaign) -> Vec<RunReport> {
+    let mut reports = match prepared.order {
+        Order::AtOnce => {
+            let all = prepared.steps.iter().map(|(_, step)| attempts::experiment(host, step));
+            futures_util::future::join_all(all).await
+        }
+        Order::InOrder => in_order(host, prepared).await,
+    };
+    for (report, (step, _)) in reports.iter_mut().zip(&prepared.steps) {
+        report.campaign = Some(StepOf { campaign: prepared.name.clone(), step: step.clone() });
+    }
+    reports
+}
+
+async fn in_order(host: &Host, prepared: &PreparedCampaign) -> Vec<RunReport> {
+    let mut facts = Facts::new();
+    let mut reports: Vec<RunReport> = Vec::new();
+    let mut held = Vec::new();
+    // Why the attack ended, once a step did not do what later ones build on. A detection that is missed ends nothing.
+    let mut ended: Option<String> = None;
+    for (name, step) in &prepared.steps {
+        let settled = match &ended {
+            Some(why) => Err(why.clone()),
+            None => outputs::fill_experiment(&step.experiment, &facts).and_then(|filled| step.filled(filled)),
+        };
+        let (report, live) = match settled {
+            Err(why) => (step.not_run(Verdict::Inconclusive, why), None),
+            Ok(step) => attempts::attempt(host, &Arc::new(step), prepared.hold == StepHold::Campaign).await,
+        };
+        if ended.is_none() && !matches!(report.verdict, Verdict::Pass | Verdict::Flaky | Verdict::Fail) {
+            ended = Some(format!(
+                "the step `{name}` did not do its part ({}), so the campaign ended there",
+                report.verdict
+            ));
+        }
+        facts.insert(name.clone(), report.facts.clone());
+        reports.push(report);
+        held.push(live);
+    }
+    // Newest first: what a later step did may lie upon what an earlier one did.
+    for (report, live) in reports.iter_mut().zip(held).rev() {
+        if let Some(live) = live {
+            live.end(report).await;
+        }
+    }
+    reports
+}

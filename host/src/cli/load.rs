@@ -1,0 +1,198 @@
+//! Experiment files and folders of them, prepared.
+
+use super::session::Session;
+use super::{Global, discover};
+use crate::campaign::document::{self, Campaign, Document, Order, StepSource};
+use crate::campaign::sequence::PreparedCampaign;
+use crate::campaign::{Experiment, Prepared, experiment};
+use crate::collector::Sensors;
+use anyhow::{Context as _, anyhow, bail};
+use foil_manifest::AttackId;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The most files of one folder.
+const MAX_FILES: usize = 10_000;
+
+/// What is run as one.
+#[derive(Debug, Clone)]
+pub(super) enum Unit {
+    /// An experiment by itself.
+    Experiment(Arc<Prepared>),
+    /// A campaign.
+    Campaign(PreparedCampaign),
+}
+
+impl Unit {
+    /// The name in its file.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Experiment(prepared) => &prepared.experiment.name,
+            Self::Campaign(campaign) => &campaign.name,
+        }
+    }
+
+    /// Its experiments.
+    pub fn experiments(&self) -> impl Iterator<Item = &Arc<Prepared>> {
+        let (one, steps) = match self {
+            Self::Experiment(prepared) => (Some(prepared), None),
+            Self::Campaign(campaign) => (None, Some(campaign.steps.iter().map(|(_, step)| step))),
+        };
+        one.into_iter().chain(steps.into_iter().flatten())
+    }
+
+    fn experiments_mut(&mut self) -> Vec<&mut Arc<Prepared>> {
+        match self {
+            Self::Experiment(prepared) => vec![prepared],
+            Self::Campaign(campaign) => campaign.steps.iter_mut().map(|(_, step)| step).collect(),
+        }
+    }
+
+    /// Some of its techniques is this one or a sub-technique of it.
+    pub fn is_about(&self, wanted: &AttackId) -> bool {
+        self.experiments().any(|e| e.technique.manifest.attack.iter().any(|id| id.is_within(wanted)))
+    }
+
+    /// The same once more, as runs of its own.
+    pub fn renewed(&self) -> Self {
+        let mut again = self.clone();
+        for experiment in again.experiments_mut() {
+            *experiment = Arc::new(experiment.renewed());
+        }
+        again
+    }
+}
+
+/// The files that were named, those of folders with them, in order.
+pub(super) fn files(named: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in named {
+        if path.is_dir() {
+            let before = files.len();
+            below(path, &mut files)?;
+            if files.len() == before {
+                bail!("there is no experiment in the folder {}: its files end in .yaml or .yml", path.display());
+            }
+        } else {
+            files.push(path.clone());
+        }
+    }
+    Ok(files)
+}
+
+fn below(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+    let mut entries = entries.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<Vec<_>>>()?;
+    entries.sort();
+    for path in entries {
+        let is_yaml = path.extension().is_some_and(|e| e == "yaml" || e == "yml");
+        if path.is_dir() && !path.is_symlink() {
+            below(&path, files)?;
+        } else if is_yaml && path.file_name().is_some_and(|name| name != discover::ENVIRONMENT) {
+            files.push(path);
+        }
+        if files.len() > MAX_FILES {
+            bail!("there are more than {MAX_FILES} files below {}: name a smaller folder", folder.display());
+        }
+    }
+    Ok(())
+}
+
+/// Sessions by folder: a hundred experiments of one folder read its grants once.
+pub(super) struct Loader<'a> {
+    global: &'a Global,
+    sessions: BTreeMap<PathBuf, Session<'a>>,
+}
+
+impl<'a> Loader<'a> {
+    pub fn new(global: &'a Global) -> Self {
+        Self { global, sessions: BTreeMap::new() }
+    }
+
+    /// Reads and prepares one file.
+    pub fn load(&mut self, file: &'a Path) -> anyhow::Result<Unit> {
+        let text = discover::read_trusted(file, experiment::MAX_EXPERIMENT)?;
+        let at = |error: String| anyhow!("{}:{error}", file.display());
+        match document::parse(&text).map_err(at)? {
+            Document::Experiment(experiment) => {
+                let prepared = self.session(file)?.prepare(&experiment, false).map_err(|error| placed(file, &error))?;
+                Ok(Unit::Experiment(Arc::new(prepared)))
+            }
+            Document::Campaign(campaign) => self.campaign(file, campaign).map(Unit::Campaign),
+        }
+    }
+
+    /// How many runs may go on at once: the least that an environment in use says.
+    pub fn parallel(&self) -> usize {
+        self.sessions.values().map(Session::parallel).min().unwrap_or(1)
+    }
+
+    fn campaign(&mut self, file: &'a Path, campaign: Campaign) -> anyhow::Result<PreparedCampaign> {
+        let later = campaign.order == Order::InOrder;
+        let mut steps = Vec::new();
+        for step in campaign.steps {
+            let wrong =
+                |error: anyhow::Error| anyhow!("{}:{}: step `{}`: {error:#}", file.display(), step.at, step.name);
+            let mut experiment = match step.source {
+                StepSource::Inline(experiment) => *experiment,
+                StepSource::File(name) => {
+                    let path = file.parent().unwrap_or(Path::new("")).join(name);
+                    read(&path).map_err(wrong)?
+                }
+            };
+            experiment.with.extend(step.with);
+            let prepared = self.session(file)?.prepare(&experiment, later).map_err(wrong)?;
+            steps.push((step.name, Arc::new(prepared)));
+        }
+        Ok(PreparedCampaign { name: campaign.name, order: campaign.order, hold: campaign.hold, steps })
+    }
+
+    fn session(&mut self, file: &'a Path) -> anyhow::Result<&mut Session<'a>> {
+        let folder = match file.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        match self.sessions.entry(folder) {
+            std::collections::btree_map::Entry::Occupied(entry) => Ok(entry.into_mut()),
+            std::collections::btree_map::Entry::Vacant(entry) => {
+                Ok(entry.insert(Session::open(self.global, Some(file))?))
+            }
+        }
+    }
+
+    /// Opens the sensors that the experiments read: each environment's once.
+    pub fn open_sensors(&self, units: &mut [Unit]) -> anyhow::Result<()> {
+        let mut opened: BTreeMap<String, Arc<Sensors>> = BTreeMap::new();
+        for experiment in units.iter_mut().flat_map(Unit::experiments_mut) {
+            let needed = experiment.collectors();
+            let folder = experiment.sources.1.clone();
+            if !needed.iter().any(|name| Sensors::is_configured(name)) {
+                continue;
+            }
+            let sensors = match opened.get(&folder) {
+                Some(sensors) => Arc::clone(sensors),
+                None => {
+                    let sensors = Sensors::open(&experiment.sources.0, Path::new(&folder), &[]);
+                    let sensors = Arc::new(sensors.with_context(|| format!("a sensor of {folder}/foil.yaml"))?);
+                    opened.insert(folder, Arc::clone(&sensors));
+                    sensors
+                }
+            };
+            Arc::make_mut(experiment).sensors = sensors;
+        }
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<Experiment> {
+    let text = discover::read_trusted(path, experiment::MAX_EXPERIMENT)?;
+    experiment::parse(&text).map_err(|error| anyhow!("{}:{error}", path.display()))
+}
+
+/// What is wrong with an experiment's file. A mistake with a place of its own goes on from the file's name.
+fn placed(file: &Path, error: &anyhow::Error) -> anyhow::Error {
+    let text = format!("{error:#}");
+    let gap = if text.starts_with(|c: char| c.is_ascii_digit()) { "" } else { " " };
+    anyhow!("{}:{gap}{text}", file.display())
+}
