@@ -18,8 +18,6 @@ pub async fn experiment(host: &Host, prepared: &Arc<Prepared>) -> RunReport {
 
 /// The same up to the last attempt's verdict. `held`: what that did stays until the caller ends it.
 pub async fn attempt<'a>(host: &'a Host, prepared: &Arc<Prepared>, held: bool) -> (RunReport, Option<Live<'a>>) {
-    // Nobody closes the semaphore; an error would mean that, and then there is nothing to wait for.
-    let _turn = host.turns.acquire().await;
     let attempts = prepared.experiment.attempts.0;
     let hold = if held { Hold::Verdict } else { prepared.experiment.hold };
     let mut earlier: Vec<RunReport> = Vec::new();

@@ -35,7 +35,7 @@ pub struct Host {
     /// Stops all runs.
     pub cancel: CancellationToken,
     /// How many experiments may go on at once.
-    pub turns: tokio::sync::Semaphore,
+    pub parallel: usize,
 }
 
 /// How long effects under way may take to end in the journal once the run is over.

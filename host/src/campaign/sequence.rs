@@ -7,6 +7,7 @@ use super::prepare::Prepared;
 use super::run::Host;
 use super::verdict::Verdict;
 use crate::report::{RunReport, StepOf};
+use futures_util::StreamExt as _;
 use std::sync::Arc;
 
 /// A campaign, ready to run.
@@ -26,8 +27,9 @@ pub struct PreparedCampaign {
 pub async fn campaign(host: &Host, prepared: &PreparedCampaign) -> Vec<RunReport> {
     let mut reports = match prepared.order {
         Order::AtOnce => {
-            let all = prepared.steps.iter().map(|(_, step)| attempts::experiment(host, step));
-            futures_util::future::join_all(all).await
+            let all: Vec<_> =
+                prepared.steps.iter().map(|(_, step)| Box::pin(attempts::experiment(host, step))).collect();
+            futures_util::stream::iter(all).buffered(host.parallel).collect().await
         }
         Order::InOrder => in_order(host, prepared).await,
     };

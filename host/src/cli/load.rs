@@ -49,6 +49,14 @@ impl Unit {
         }
     }
 
+    /// How many of its experiments want to run at once.
+    pub fn width(&self) -> usize {
+        match self {
+            Self::Campaign(campaign) if campaign.order == Order::AtOnce => campaign.steps.len(),
+            _ => 1,
+        }
+    }
+
     /// Some of its techniques is this one or a sub-technique of it.
     pub fn is_about(&self, wanted: &AttackId) -> bool {
         self.experiments().any(|e| e.technique.manifest.attack.iter().any(|id| id.is_within(wanted)))
@@ -115,12 +123,19 @@ impl<'a> Loader<'a> {
         let text = discover::read_trusted(file, experiment::MAX_EXPERIMENT)?;
         let at = |error: String| anyhow!("{}:{error}", file.display());
         match document::parse(&text).map_err(at)? {
-            Document::Experiment(experiment) => {
-                let prepared = self.session(file)?.prepare(&experiment, false).map_err(|error| placed(file, &error))?;
-                Ok(Unit::Experiment(Arc::new(prepared)))
-            }
+            Document::Experiment(experiment) => Ok(Unit::Experiment(Arc::new(self.prepare(file, &experiment)?))),
             Document::Campaign(campaign) => self.campaign(file, campaign).map(Unit::Campaign),
         }
+    }
+
+    /// Reads one experiment's file.
+    pub fn experiment(&self, file: &Path) -> anyhow::Result<Experiment> {
+        read(file)
+    }
+
+    /// Prepares an experiment as if `file` held it.
+    pub fn prepare(&mut self, file: &'a Path, experiment: &Experiment) -> anyhow::Result<Prepared> {
+        self.session(file)?.prepare(experiment, false).map_err(|error| placed(file, &error))
     }
 
     /// How many runs may go on at once: the least that an environment in use says.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 mod abort;
 mod build;
+mod calibrate;
 mod cleanup;
 pub mod discover;
 mod fire;
@@ -90,6 +91,8 @@ enum Command {
     Fire(fire::Args),
     /// Run an experiment file
     Run(run::Args),
+    /// Fire an experiment's technique at every shield level, and show which one its sensors can be trusted with
+    Calibrate(calibrate::Args),
     /// Say what an experiment would do, on which target, and how it is undone; touches nothing
     Plan(plan::Args),
     /// List modules
@@ -129,6 +132,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Fire(args) => fire::run(args, global),
         Command::Run(args) => run::run(args, global),
+        Command::Calibrate(args) => calibrate::run(args, global),
         Command::Plan(args) => plan::run(args, global),
         Command::List(args) => list::run(args, global),
         Command::Show(args) => show::run(args, global),

@@ -51,7 +51,7 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         .flat_map(|n| units.iter().map(move |u| if n == 0 { u.clone() } else { u.renewed() }))
         .collect();
     let asked = args.parallel.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
-    run_all(global, launcher, &units, loader.parallel().min(asked))
+    run_all(global, launcher, units, loader.parallel().min(asked))
 }
 
 /// `*` stands for anything.

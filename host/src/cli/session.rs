@@ -10,10 +10,14 @@ use crate::policy::{Environment, Grants};
 use crate::report::{self, RunReport};
 use crate::shield::Launcher;
 use anyhow::Context as _;
-use futures_util::StreamExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+
+/// However many a file asks for: each run that acts has a shield with processes of its own.
+const MOST_AT_ONCE: usize = 10_000;
 
 /// The files that an experiment is judged by.
 pub(super) struct Session<'a> {
@@ -77,7 +81,20 @@ pub(super) fn launcher() -> anyhow::Result<Launcher> {
 }
 
 /// Runs what was prepared, at most `parallel` at once, prints the reports and returns the exit code.
-pub(super) fn run_all(global: &Global, launcher: Launcher, units: &[Unit], parallel: usize) -> anyhow::Result<Exit> {
+pub(super) fn run_all(global: &Global, launcher: Launcher, units: Vec<Unit>, parallel: usize) -> anyhow::Result<Exit> {
+    let reports = run_units(global, launcher, units, parallel, global.format == Format::Text)?;
+    finish(global, &reports)?;
+    Ok(report::exit(&reports))
+}
+
+/// Runs what was prepared and returns the reports in its order. `print`: each as soon as it is there.
+pub(super) fn run_units(
+    global: &Global,
+    launcher: Launcher,
+    units: Vec<Unit>,
+    parallel: usize,
+    print: bool,
+) -> anyhow::Result<Vec<RunReport>> {
     let state = state_folder(global)?;
     let journal = Journal::open(&state)?;
     warn_of_dead_runs(&journal);
@@ -88,38 +105,48 @@ pub(super) fn run_all(global: &Global, launcher: Launcher, units: &[Unit], paral
         .context("the runtime")
         .map_err(InternalError)?;
     let engine = Engine::new(state.join("cache")).map_err(InternalError)?;
-    let turns = tokio::sync::Semaphore::new(parallel.max(1));
-    let host = Host { engine, journal, launcher, cancel: CancellationToken::new(), turns };
+    let parallel = parallel.clamp(1, MOST_AT_ONCE);
+    let host = Arc::new(Host { engine, journal, launcher, cancel: CancellationToken::new(), parallel });
     let reports = runtime.block_on(async {
         watch_signals(&host.cancel)?;
-        let text = global.format == Format::Text;
-        let mut done = futures_util::stream::iter(units.iter().enumerate())
-            .map(|(index, unit)| {
-                let host = &host;
-                async move {
-                    let reports = match unit {
-                        Unit::Experiment(prepared) => vec![attempts::experiment(host, prepared).await],
-                        Unit::Campaign(prepared) => sequence::campaign(host, prepared).await,
-                    };
-                    (index, reports)
-                }
-            })
-            .buffer_unordered(parallel.max(1));
+        let turns = Arc::new(Semaphore::new(parallel));
+        let mut running = tokio::task::JoinSet::new();
         let mut reports = Vec::new();
-        while let Some((index, of_unit)) = done.next().await {
-            for report in of_unit.iter().filter(|_| text) {
-                report::print(&mut anstream::stdout().lock(), report)?;
+        let mut waiting = units.into_iter().enumerate();
+        let mut next = waiting.next();
+        while next.is_some() || !running.is_empty() {
+            let width = next.as_ref().map_or(1, |(_, unit)| unit.width().min(parallel));
+            // In the order that was asked for, and each as soon as there is room.
+            tokio::select! {
+                turn = Arc::clone(&turns).acquire_many_owned(u32::try_from(width).unwrap_or(1)), if next.is_some() => {
+                    if let (Ok(turn), Some((index, unit))) = (turn, std::mem::replace(&mut next, waiting.next())) {
+                        let host = Arc::clone(&host);
+                        running.spawn(async move { (index, run_unit(&host, unit).await, turn) });
+                    }
+                }
+                Some(done) = running.join_next() => {
+                    let (index, of_unit, _) =
+                        done.context("a run broke off; `foil cleanup` puts back what it left").map_err(InternalError)?;
+                    for report in of_unit.iter().filter(|_| print) {
+                        report::print(&mut anstream::stdout().lock(), report)?;
+                    }
+                    reports.push((index, of_unit));
+                }
             }
-            reports.push((index, of_unit));
         }
         reports.sort_by_key(|(index, _)| *index);
         anyhow::Ok(reports.into_iter().flat_map(|(_, reports)| reports).collect::<Vec<_>>())
     });
     // Every run has ended by now. A thread that still compiles what was given up is not waited for.
     runtime.shutdown_background();
-    let reports = reports?;
-    finish(global, &reports)?;
-    Ok(report::exit(&reports))
+    reports
+}
+
+async fn run_unit(host: &Host, unit: Unit) -> Vec<RunReport> {
+    match unit {
+        Unit::Experiment(prepared) => vec![attempts::experiment(host, &prepared).await],
+        Unit::Campaign(prepared) => sequence::campaign(host, &prepared).await,
+    }
 }
 
 fn finish(global: &Global, reports: &[RunReport]) -> anyhow::Result<()> {

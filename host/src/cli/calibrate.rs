@@ -1,0 +1,104 @@
+//! `foil calibrate`: which shield level a technique can be trusted in, by the operator's own sensors.
+
+use super::load::{Loader, Unit};
+use super::session::{launcher, run_units};
+use super::{Exit, Format, Global};
+use crate::campaign::Experiment;
+use crate::campaign::experiment::Hold;
+use crate::campaign::verdict::{LinkVerdict, Verdict};
+use crate::report::RunReport;
+use anyhow::bail;
+use foil_manifest::ShieldLevel;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Its arguments.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// An experiment's file: its technique is fired at every shield level, and its links are watched each time
+    file: PathBuf,
+}
+
+/// One level's result.
+struct Row {
+    level: ShieldLevel,
+    result: Result<RunReport, String>,
+}
+
+pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+    let launcher = launcher()?;
+    let mut loader = Loader::new(global);
+    let experiment = loader.experiment(&args.file)?;
+    if experiment.expect.is_empty() {
+        bail!("{} expects nothing: name the links that the sensors should raise in `expect`", args.file.display());
+    }
+    let mut units = Vec::new();
+    let mut refused = Vec::new();
+    for level in [ShieldLevel::Open, ShieldLevel::Confined, ShieldLevel::Overlay] {
+        let at_level = Experiment { shield: Some(level), control: None, hold: Hold::No, ..experiment.clone() };
+        match loader.prepare(&args.file, &at_level) {
+            Ok(prepared) => units.push(Unit::Experiment(Arc::new(prepared))),
+            Err(error) => refused.push(Row { level, result: Err(format!("{error:#}")) }),
+        }
+    }
+    if units.is_empty() {
+        let why: Vec<String> = refused.iter().filter_map(|row| row.result.as_ref().err().cloned()).collect();
+        bail!("no shield level can be tried: {}", why.join("; "));
+    }
+    loader.open_sensors(&mut units)?;
+    // One after the other: a sensor that two runs trip at once would say less.
+    let levels: Vec<ShieldLevel> = units.iter().flat_map(Unit::experiments).map(|e| e.authorised.shield).collect();
+    let reports = run_units(global, launcher, units, 1, false)?;
+    let mut rows: Vec<Row> =
+        levels.into_iter().zip(reports).map(|(level, report)| Row { level, result: Ok(report) }).collect();
+    rows.extend(refused);
+    match global.format {
+        Format::Json => anstream::println!("{:#}", serde_json::Value::Array(rows.iter().map(json).collect())),
+        _ => text(&experiment, &rows),
+    }
+    Ok(crate::report::exit(&rows.iter().filter_map(|row| row.result.as_ref().ok().cloned()).collect::<Vec<_>>()))
+}
+
+fn json(row: &Row) -> serde_json::Value {
+    match &row.result {
+        Ok(report) => serde_json::json!({ "shield": row.level, "trusted": trusted(report), "report": report }),
+        Err(why) => serde_json::json!({ "shield": row.level, "trusted": false, "refused": why }),
+    }
+}
+
+/// Every link was noticed there.
+fn trusted(report: &RunReport) -> bool {
+    matches!(report.verdict, Verdict::Pass | Verdict::Flaky)
+}
+
+fn text(experiment: &Experiment, rows: &[Row]) {
+    let links = experiment.expect.iter().map(|link| link.link.to_string());
+    let header: Vec<String> = ["shield".to_owned(), "verdict".to_owned()].into_iter().chain(links).collect();
+    let mut table = super::table(header.iter().map(String::as_str));
+    for row in rows {
+        let cells = match &row.result {
+            Ok(report) => {
+                let link = |link: &crate::report::LinkReport| match link
+                    .after_ms
+                    .filter(|_| link.verdict == LinkVerdict::Seen)
+                {
+                    Some(after) => format!("seen {after:.1} ms"),
+                    None => link.verdict.to_string(),
+                };
+                std::iter::once(report.verdict.to_string()).chain(report.links.iter().map(link)).collect()
+            }
+            Err(_) => vec!["not tried".to_owned()],
+        };
+        table.add_row(std::iter::once(row.level.to_string()).chain(cells));
+    }
+    anstream::println!("{}: {}\n\n{table}\n", experiment.name, experiment.technique);
+    for row in rows {
+        match &row.result {
+            Ok(report) if trusted(report) => {
+                anstream::println!("`{}` can be trusted: every link was noticed there.", row.level);
+            }
+            Ok(report) => anstream::println!("`{}` cannot be trusted: {}.", row.level, report.reason),
+            Err(why) => anstream::println!("`{}` was not tried: {why}.", row.level),
+        }
+    }
+}
