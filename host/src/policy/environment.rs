@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The longest environment file that is read, in bytes.
 pub const MAX_FILE: usize = 1 << 20;
 
-/// The most runs that may go on at once; each has a shield, a store and up to 64 children.
-pub const MAX_PARALLEL: u32 = 256;
+/// The most runs that may go on at once. One that acts has a shield and up to 64 children; one that waits costs little.
+pub const MAX_PARALLEL: u32 = 10_000;
 
 /// An environment: its name and its guardrails. [`Environment::default`] is what holds where there is no file.
 #[derive(Debug, Clone, PartialEq)]
