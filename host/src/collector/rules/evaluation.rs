@@ -1,0 +1,163 @@
+//! A run's evaluation: follows the feeds by cursor, and writes what matches into the run's own log.
+
+use super::events::Programs;
+use super::set::{Loaded, Plan, RuleSet};
+use crate::collector::{Blindness, Event, EventLog, Process, Recorded, audit, lock};
+use futures_util::future::select_all;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock};
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+
+/// Events that are taken at once, so that a thousand runs get their turns.
+const BATCH: usize = 256;
+
+/// A run's evaluation. Dropping it stops it.
+#[derive(Debug)]
+pub struct Evaluation {
+    shared: Arc<Shared>,
+    task: AbortHandle,
+}
+
+#[derive(Debug)]
+struct Shared {
+    log: Arc<EventLog>,
+    rules: Arc<RuleSet>,
+    feeds: Vec<Feed>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct Feed {
+    name: String,
+    log: Arc<EventLog>,
+    plan: Plan,
+}
+
+/// How far it has come: a cursor for each feed.
+#[derive(Debug)]
+struct State {
+    cursors: Vec<u64>,
+    programs: Programs,
+}
+
+impl Evaluation {
+    /// Evaluates `rules` over what comes into `feeds` from now on, and writes matches into `log`.
+    ///
+    /// # Errors
+    /// There is no feed, or no thread to evaluate on.
+    pub fn arm(
+        log: Arc<EventLog>,
+        rules: Arc<RuleSet>,
+        feeds: Vec<(String, Arc<EventLog>)>,
+    ) -> Result<Self, Blindness> {
+        let dead = |why: &str| Blindness::Dead(why.to_owned());
+        if feeds.is_empty() {
+            return Err(dead("none of the collectors that rules are evaluated over could be armed"));
+        }
+        // What the kernel records is what most rules look at. Other feeds are the operator's choice.
+        let audit_rules = rules.about(audit::NAME);
+        if audit_rules > 0 && !feeds.iter().any(|(name, _)| name == audit::NAME) {
+            log.set_blind(Blindness::Dead(format!(
+                "{audit_rules} rules look at `{}`, which is not armed",
+                audit::NAME
+            )));
+        }
+        let cursors = feeds.iter().map(|(_, feed)| feed.newest()).collect();
+        let feed = |(name, log): (String, Arc<EventLog>)| Feed { plan: rules.plan(&name), name, log };
+        let feeds = feeds.into_iter().map(feed).collect();
+        let state = Mutex::new(State { cursors, programs: Programs::default() });
+        let shared = Arc::new(Shared { log, rules, feeds, state });
+        let worker = worker().ok_or_else(|| dead("no thread could be started to evaluate rules on"))?;
+        let task = worker.spawn(follow(Arc::clone(&shared))).abort_handle();
+        Ok(Self { shared, task })
+    }
+
+    /// Evaluates what is there, and says whether it has missed anything so far, or what it evaluates has.
+    pub fn verify(&self) -> Option<Blindness> {
+        while !self.shared.advance() {}
+        self.shared.log.blind()
+    }
+
+    /// Evaluates what is there, and stops.
+    pub fn finish(self) -> Option<Blindness> {
+        self.verify()
+    }
+}
+
+impl Drop for Evaluation {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// One thread evaluates for all runs: each costs a task that sleeps until a feed of its own has news.
+fn worker() -> Option<&'static Handle> {
+    static WORKER: OnceLock<Option<Handle>> = OnceLock::new();
+    let start = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().ok()?;
+        let handle = runtime.handle().clone();
+        let run = move || runtime.block_on(std::future::pending::<()>());
+        std::thread::Builder::new().name("foil-rules".to_owned()).spawn(run).ok()?;
+        Some(handle)
+    };
+    WORKER.get_or_init(start).as_ref()
+}
+
+async fn follow(shared: Arc<Shared>) {
+    loop {
+        while !shared.advance() {
+            tokio::task::yield_now().await;
+        }
+        let cursors = lock(&shared.state).cursors.clone();
+        let news = shared.feeds.iter().zip(cursors).map(|(feed, cursor)| Box::pin(feed.log.wait_beyond(cursor)));
+        select_all(news).await;
+    }
+}
+
+impl Shared {
+    /// Evaluates a batch of each feed; `true` once nothing is left for now.
+    fn advance(&self) -> bool {
+        let mut state = lock(&self.state);
+        let State { cursors, programs } = &mut *state;
+        let mut done = true;
+        for (feed, cursor) in self.feeds.iter().zip(cursors) {
+            let page = feed.log.read_own(*cursor, BATCH);
+            *cursor = page.next;
+            done &= page.drained;
+            for event in page.events.iter().filter(|event| !event.own_observation) {
+                for loaded in self.rules.matching(event, &feed.plan, programs) {
+                    self.log.push(matched(loaded, event, &feed.name));
+                }
+                programs.note(event);
+            }
+            if let Some(blind) = feed.log.blind() {
+                let why = |text: &str| format!("`{}`: {text}", feed.name);
+                self.log.set_blind(match blind {
+                    Blindness::Lost(text) => Blindness::Lost(why(&text)),
+                    Blindness::Dead(text) => Blindness::Dead(why(&text)),
+                });
+            }
+        }
+        done
+    }
+}
+
+/// A match, with all that the source event says, so that it is tied to the run in the same way.
+fn matched(loaded: &Loaded, event: &Event, feed: &str) -> Recorded {
+    let number = |name: &str| event.fields.get(name).and_then(|text| text.parse::<u32>().ok());
+    let process = number("pid").map(|pid| Process { pid, ppid: number("ppid") });
+    let rule = &loaded.rule;
+    let said = [
+        ("rule.id", rule.id.clone().unwrap_or_default()),
+        ("rule.title", rule.title.clone()),
+        ("rule.level", rule.level.to_string()),
+        ("rule.tags", rule.tags.join(",")),
+        ("rule.file", loaded.file_name()),
+        ("feed", feed.to_owned()),
+        ("event", event.kind.clone()),
+    ];
+    let mut fields: BTreeMap<String, String> = event.fields.clone();
+    fields.extend(said.map(|(name, value)| (name.to_owned(), value)));
+    Recorded { at: event.at, kind: "sigma".to_owned(), own_observation: false, process, fields }
+}

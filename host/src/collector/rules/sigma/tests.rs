@@ -1,0 +1,169 @@
+//! Events against detections, with answers that the specification gives.
+
+use super::*;
+use std::borrow::Cow;
+
+fn rule(detection: &str) -> Result<Rule, String> {
+    Rule::parse(&format!("title: t\nlogsource: {{ product: linux }}\ndetection: {detection}\n"))
+}
+
+/// `name=value` pairs, separated by ` ; `.
+fn matches(detection: &str, event: &str) -> bool {
+    let pairs = event.split(" ; ").filter_map(|pair| pair.split_once('='));
+    let event = SigmaEvent::new(pairs.map(|(name, value)| (name, Cow::from(value))));
+    rule(detection).unwrap_or_else(|e| panic!("{detection}: {e}")).matches(&event)
+}
+
+/// A selection `s` alone, events that it holds for, and events that it does not.
+#[rustfmt::skip]
+const TABLE: &[(&str, &[&str], &[&str])] = &[
+    // Texts: whole, without regard to case, unless told otherwise.
+    ("{ x: Bash }", &["x=bash", "x=BASH"], &["x=bash ", "x=", "y=bash"]),
+    ("{ x|cased: Bash }", &["x=Bash"], &["x=bash"]),
+    ("{ x: STRASSE Ä }", &["x=strasse ä"], &["x=strasse a"]),
+    ("{ x|startswith: /tmp/ }", &["x=/tmp/a", "x=/TMP/"], &["x=/var/tmp/a"]),
+    ("{ x|endswith: [/rm, /shred] }", &["x=/bin/rm", "x=/usr/bin/shred"], &["x=/bin/rmdir", "x=rm"]),
+    ("{ x|contains: '-i' }", &["x=a -i b"], &["x=a i b"]),
+    ("{ x|contains|all: [a, b] }", &["x=b a"], &["x=a", "x=b"]),
+    ("{ x|contains|cased: A }", &["x=bAb"], &["x=bab"]),
+    ("{ x: '' }", &["x="], &["x=a", "y="]),
+    // Wildcards, with everything that a backslash may do before them.
+    ("{ x: 'a*c' }", &["x=ac", "x=abbc", "x=a\nc"], &["x=acb", "x=bac"]),
+    ("{ x: 'a?c' }", &["x=abc", "x=aéc"], &["x=ac", "x=abbc"]),
+    ("{ x: '*a?c' }", &["x=aXaYc", "x=aaac"], &["x=aXaYcZ"]),
+    ("{ x: '*' }", &["x=", "x=a"], &["y=a"]),
+    ("{ x: '*a*' }", &["x=bab", "x=a"], &["x=b"]),
+    ("{ x: 'a**?b' }", &["x=aXb", "x=aXYb"], &["x=ab"]),
+    (r"{ x: 'a\*c' }", &["x=a*c"], &["x=abc"]),
+    (r"{ x: 'a\?c' }", &["x=a?c"], &["x=abc"]),
+    (r"{ x: 'a\c' }", &[r"x=a\c"], &["x=ac"]),
+    (r"{ x: 'a\\*' }", &[r"x=a\", r"x=a\b"], &["x=a*"]),
+    (r"{ x: 'a\\\*' }", &[r"x=a\*"], &[r"x=a\b"]),
+    ("{ x|startswith: '/home/*/pub/' }", &["x=/home/me/pub/x"], &["x=/home/pub/x", "x=/a/home/me/pub/"]),
+    ("{ x|endswith: 'a*b' }", &["x=xxaxxb"], &["x=axbx"]),
+    ("{ x|contains: 'a*b' }", &["x=1a2b3"], &["x=b a"]),
+    ("{ x: '.+(a)' }", &["x=.+(a)"], &["x=xa"]),
+    // Numbers, truth values, null: recorded fields are all text.
+    ("{ x: 0 }", &["x=0"], &["x=00", "x=false"]),
+    ("{ x: '0' }", &["x=0"], &["x=1"]),
+    ("{ x: [1, two, null] }", &["x=1", "x=two", "y=1"], &["x=3"]),
+    ("{ x: true }", &["x=true", "x=True"], &["x=1"]),
+    ("{ x: yes }", &["x=yes"], &["x=true"]),
+    ("{ x: null }", &["y=1"], &["x=1", "x="]),
+    ("{ x|gt: 10 }", &["x=11", "x=10.5"], &["x=10", "x=9", "x=abc", "y=11"]),
+    ("{ x|gte: 10 }", &["x=10"], &["x=9.9"]),
+    ("{ x|lt: -1 }", &["x=-2"], &["x=-1"]),
+    ("{ x|lte: 0.5 }", &["x=0.5"], &["x=0.6"]),
+    ("{ x|contains: 77 }", &["x=0777"], &["x=07"]),
+    // Presence and references.
+    ("{ x|exists: true }", &["x="], &["y=1"]),
+    ("{ x|exists: false }", &["y=1"], &["x="]),
+    ("{ x|fieldref: y }", &["x=a ; y=A"], &["x=a ; y=b", "x=a", "y=a"]),
+    ("{ x|fieldref|cased: y }", &["x=a ; y=a"], &["x=a ; y=A"]),
+    ("{ x|fieldref|startswith: y }", &["x=abc ; y=ab"], &["x=abc ; y=bc"]),
+    ("{ x|endswith|fieldref: y }", &["x=abc ; y=bc"], &["x=abc ; y=ab"]),
+    ("{ x|neq: a }", &["x=b"], &["x=a", "x=A"]),
+    // Expressions: anywhere, with regard to case, unless flagged.
+    (r"{ x|re: '(^|/)\.[^./]' }", &["x=.a", "x=/b/.a"], &["x=a.b", "x=.."]),
+    ("{ x|re: 'A+' }", &["x=bAAb"], &["x=a"]),
+    ("{ x|re|i: 'A+' }", &["x=a"], &["x=b"]),
+    ("{ x|re|m: '^b$' }", &["x=a\nb"], &["x=ab"]),
+    ("{ x|re|s: 'a.b' }", &["x=a\nb"], &["x=ab"]),
+    ("{ x|re|all: [a, b] }", &["x=ba"], &["x=a"]),
+    // Addresses.
+    ("{ x|cidr: 10.0.0.0/8 }", &["x=10.255.0.1", "x=::ffff:10.1.1.1"], &["x=11.0.0.1", "x=10", "x=::a00:1"]),
+    ("{ x|cidr: [127.0.0.0/8, '::1/128'] }", &["x=127.9.9.9", "x=::1"], &["x=::2"]),
+    ("{ x|cidr: 0.0.0.0/0 }", &["x=8.8.8.8"], &["x=::1"]),
+    ("{ x|cidr: '2001:db8::/32' }", &["x=2001:db8::1"], &["x=2001:db9::1"]),
+    // Encodings.
+    ("{ x|base64|contains: cmd }", &["x=a Y21k b"], &["x=cmd"]),
+    ("{ x|base64offset|contains: /bin/bash }", &["x=echo YSAvYmluL2Jhc2ggLWk="], &["x=/bin/bash"]),
+    ("{ x|wide|base64offset|contains: Get-It }", &["x=RwBlAHQALQBJAHQA"], &["x=R2V0LUl0"]),
+    ("{ x|windash|contains: ' -p ' }", &["x=a -p b", "x=a /p b", "x=a –p b"], &["x=a p b"]),
+    // Maps are all of their fields, lists one of their items.
+    ("{ x: a, y: b }", &["x=a ; y=b"], &["x=a", "y=b"]),
+    ("[{ x: a }, { y: b }]", &["x=a", "y=b"], &["x=b ; y=a"]),
+    // Keywords: anywhere in any field.
+    ("[foo, 6]", &["m=a FOO b", "n=16"], &["foo=1"]),
+    ("['a*c', { x: y }]", &["m=1abc2", "x=y"], &["m=ca"]),
+    ("foo", &["m=foo"], &["m=fo"]),
+    ("{ '|all': [foo, bar] }", &["m=bar foo", "m=foo ; n=bar"], &["m=foo"]),
+    ("{ '|re': ['^f.o$'] }", &["m=fxo"], &["m=afxo"]),
+];
+
+#[test]
+fn selections() {
+    for (selection, hits, misses) in TABLE {
+        let detection = format!("{{ s: {selection}, condition: s }}");
+        for hit in *hits {
+            assert!(matches(&detection, hit), "{selection} holds for {hit:?}");
+        }
+        for miss in *misses {
+            assert!(!matches(&detection, miss), "{selection} does not hold for {miss:?}");
+        }
+    }
+}
+
+#[test]
+fn one_of_several_values_suffices() {
+    let event = SigmaEvent::new([("name", Cow::from("x")), ("name", Cow::from("/tmp/x")), ("zzz", Cow::from("y"))]);
+    for (selection, expected) in [("{ name: x }", true), ("{ name: /tmp/x }", true), ("{ name: y }", false)] {
+        assert_eq!(rule(&format!("{{ s: {selection}, condition: s }}")).unwrap().matches(&event), expected);
+    }
+}
+
+#[test]
+fn several_conditions_are_alternatives() {
+    let detection = "{ a: { x: 1 }, b: { y: 1 }, condition: [a, not b] }";
+    assert!(matches(detection, "x=1 ; y=1") && matches(detection, "x=2") && !matches(detection, "x=2 ; y=1"));
+}
+
+#[test]
+fn what_cannot_be_evaluated_is_said_where() {
+    for (detection, why) in [
+        ("{ s: { x|expand: '%a%' }, condition: s }", "selection `s`: field `x|expand`: the modifier `expand`"),
+        ("{ s: { x|contains|endswith: a }, condition: s }", "exclude each other"),
+        ("{ s: { x|wide|contains: a }, condition: s }", "need `base64`"),
+        ("{ s: { x|re: '(?=a)b' }, condition: s }", "look-around"),
+        ("{ s: { x|re: '(a{1000}){1000}' }, condition: s }", "size limit"),
+        ("{ s: { x|cidr: 10.0.0.0/33 }, condition: s }", "no network"),
+        ("{ s: { x|gt: many }, condition: s }", "`many` is no number"),
+        ("{ s: { x|contains: null }, condition: s }", "no text"),
+        ("{ s: { x: { y: z } }, condition: s }", "no text"),
+        ("{ s: { x: [] }, condition: s }", "has no value"),
+        ("{ s: {}, condition: s }", "it is empty"),
+        ("{ s: { x: a }, timeframe: 5m, condition: s }", "timeframe"),
+        ("{ s: { x: a }, condition: t }", "which is no selection: there are s"),
+        ("{ s: { x: a } }", "no condition"),
+        ("{ s: { x: a, x: b }, condition: s }", "duplicate"),
+    ] {
+        let error = rule(detection).unwrap_err();
+        assert!(error.contains(why), "{detection}: {error}");
+    }
+    for (text, why) in [
+        ("title: t\ndetection: { s: { x: a }, condition: s }", "no logsource"),
+        ("title: t\nlogsource: {}\ndetection: { s: { x: a }, condition: s }", "no logsource"),
+        ("logsource: { product: linux }\ndetection: { s: { x: a }, condition: s }", "no title"),
+        ("title: t\nlogsource: { product: linux }", "no detection"),
+        ("title: t\nlevel: severe\nlogsource: { product: linux }\ndetection: {}", "2:"),
+        ("title: t\ncorrelation: { type: event_count }", "correlation"),
+        ("title: t\n---\ntitle: u", "document"),
+    ] {
+        let error = Rule::parse(text).unwrap_err();
+        assert!(error.contains(why), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_rule_says_who_it_is() {
+    let text = "title: t\nid: 1-2\nlevel: high\ntags: [attack.t1059]\nauthor: someone\n\
+        logsource: { product: Linux, service: AuditD }\ndetection: { s: { x: a }, condition: s }";
+    let rule = Rule::parse(text).unwrap();
+    assert_eq!(
+        (rule.id.as_deref(), rule.level, rule.tags.as_slice()),
+        (Some("1-2"), Level::High, &["attack.t1059".to_owned()][..])
+    );
+    assert_eq!(rule.logsource.to_string(), "product linux, service auditd");
+    assert!(Level::Informational < Level::Low && Level::High < Level::Critical);
+    assert_eq!(super::rule::Rule::parse(&text.replace("level: high\n", "")).unwrap().level, Level::Informational);
+}

@@ -1,0 +1,150 @@
+//! Texts with wildcards.
+
+use super::event::Value;
+use regex::{Regex, RegexBuilder};
+
+/// Most memory that one compiled expression may take, in bytes.
+const REGEX_SIZE: usize = 1 << 20;
+
+/// Where in the value the text must stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Whole,
+    Start,
+    End,
+    Anywhere,
+}
+
+impl Place {
+    /// Does `needle` stand there in `text`?
+    pub(super) fn holds(self, text: &str, needle: &str) -> bool {
+        match self {
+            Self::Whole => text == needle,
+            Self::Start => text.starts_with(needle),
+            Self::End => text.ends_with(needle),
+            Self::Anywhere => text.contains(needle),
+        }
+    }
+}
+
+/// A text to look for.
+#[derive(Debug)]
+pub(super) struct Text {
+    cased: bool,
+    pattern: Pattern,
+}
+
+#[derive(Debug)]
+enum Pattern {
+    Plain(Place, String),
+    /// With wildcards inside: linear in the value's length, whatever the pattern.
+    Wild(Regex),
+}
+
+impl Text {
+    /// Of a rule's text: `*` and `?` are wildcards, a backslash before one of these or before another backslash takes its
+    /// meaning away, and any other backslash is just that.
+    pub(super) fn new(text: &str, place: Place, cased: bool) -> Result<Self, String> {
+        let text = if cased { text.to_owned() } else { text.to_lowercase() };
+        let (mut place, mut parts) = (place, parts(&text));
+        // A star at an end is a place: most patterns need no expression then.
+        if parts.first() == Some(&Part::Any) {
+            parts.remove(0);
+            place = if matches!(place, Place::Whole | Place::End) { Place::End } else { Place::Anywhere };
+        }
+        if parts.last() == Some(&Part::Any) {
+            parts.pop();
+            place = if matches!(place, Place::Whole | Place::Start) { Place::Start } else { Place::Anywhere };
+        }
+        let pattern = match parts.as_slice() {
+            [] => Pattern::Plain(place, String::new()),
+            [Part::Literal(literal)] => Pattern::Plain(place, literal.clone()),
+            _ => Pattern::Wild(expression(&parts, place)?),
+        };
+        Ok(Self { cased, pattern })
+    }
+
+    /// Of a text in which nothing is a wildcard.
+    pub(super) fn literal(text: &str, place: Place, cased: bool) -> Self {
+        let text = if cased { text.to_owned() } else { text.to_lowercase() };
+        Self { cased, pattern: Pattern::Plain(place, text) }
+    }
+
+    pub(super) fn matches(&self, value: &Value<'_>) -> bool {
+        self.holds(if self.cased { &value.plain } else { value.lower() })
+    }
+
+    /// For names in a condition, which are matched as they stand.
+    pub(super) fn holds(&self, text: &str) -> bool {
+        match &self.pattern {
+            Pattern::Plain(place, needle) => place.holds(text, needle),
+            Pattern::Wild(expression) => expression.is_match(text),
+        }
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum Part {
+    Literal(String),
+    /// `*`
+    Any,
+    /// `?`
+    One,
+}
+
+fn parts(text: &str) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    let mut characters = text.chars().peekable();
+    while let Some(c) = characters.next() {
+        let literal = match c {
+            '*' => {
+                if parts.last() != Some(&Part::Any) {
+                    parts.push(Part::Any);
+                }
+                continue;
+            }
+            '?' => {
+                parts.push(Part::One);
+                continue;
+            }
+            '\\' => characters.next_if(|next| matches!(next, '*' | '?' | '\\')).unwrap_or('\\'),
+            other => other,
+        };
+        match parts.last_mut() {
+            Some(Part::Literal(text)) => text.push(literal),
+            _ => parts.push(Part::Literal(literal.to_string())),
+        }
+    }
+    parts
+}
+
+fn expression(parts: &[Part], place: Place) -> Result<Regex, String> {
+    let mut source = String::from("(?s)");
+    source.push_str(if matches!(place, Place::Whole | Place::Start) { r"\A" } else { "" });
+    for part in parts {
+        match part {
+            Part::Literal(literal) => source.push_str(&regex::escape(literal)),
+            Part::Any => source.push_str(".*"),
+            Part::One => source.push('.'),
+        }
+    }
+    source.push_str(if matches!(place, Place::Whole | Place::End) { r"\z" } else { "" });
+    compile(&source, "")
+}
+
+/// An expression with the flags of Sigma's `re` (`i`, `m`, `s`). Linear in the text's length; look-around and back references,
+/// which would not be, are refused.
+pub(super) fn compile(source: &str, flags: &str) -> Result<Regex, String> {
+    let has = |flag| flags.contains(flag);
+    RegexBuilder::new(source)
+        .case_insensitive(has('i'))
+        .multi_line(has('m'))
+        .dot_matches_new_line(has('s'))
+        .size_limit(REGEX_SIZE)
+        .build()
+        .map_err(|error| {
+            let why = error.to_string();
+            let last = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            format!("the expression `{}` cannot be compiled: {last}", crate::engine::cut(source, 80))
+        })
+}
