@@ -1,0 +1,56 @@
+//! How a match is told: one line, and the fields of what was matched, both of a bounded length.
+
+use foil_sdk::Sighting;
+use foil_sdk::events::{Attribution, Event};
+
+/// The longest line, in bytes.
+const LINE: usize = 300;
+
+/// The longest value of a field that is passed on, in bytes.
+const VALUE: usize = 1024;
+
+pub(crate) fn sighting(event: &Event) -> Sighting {
+    let mut sighting = Sighting::of(event, line(event));
+    sighting.severity = event.field("rule.level").map(ToOwned::to_owned);
+    for fact in &mut sighting.facts {
+        cut(&mut fact.value, VALUE);
+    }
+    sighting
+}
+
+/// Such as `File Deletion (medium) fits execve /usr/bin/rm -f x by pid 12, from linux.audit, tied by its process`.
+fn line(event: &Event) -> String {
+    let field = |name: &str| event.field(name).filter(|value| !value.is_empty());
+    let what = field("argv").or(field("path")).or(field("address")).or(field("line")).unwrap_or_default();
+    let mut line = format!(
+        "{} ({}) fits {} {what}",
+        field("rule.title").unwrap_or("a rule without a title"),
+        field("rule.level").unwrap_or("no level"),
+        field("event").unwrap_or("an event"),
+    );
+    line.truncate(line.trim_end().len());
+    let mut end = String::new();
+    if let Some(pid) = field("pid") {
+        end.extend([" by pid ", pid]);
+    }
+    let tie = match event.attribution {
+        Attribution::Tree => "its process",
+        Attribution::Marker => "the run's mark",
+        Attribution::Likeness => "likeness",
+        Attribution::Window => "time only",
+        Attribution::Stranger => "nothing",
+    };
+    end.extend([", from ", field("feed").unwrap_or("?"), ", tied by ", tie]);
+    // What was matched may be long; how it was tied must stay readable.
+    cut(&mut end, LINE / 2);
+    cut(&mut line, LINE - end.len());
+    line + &end
+}
+
+/// Cuts a text to at most `most` bytes, at a character's border.
+fn cut(text: &mut String, most: usize) {
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most.saturating_sub('…'.len_utf8())));
+        text.push('…');
+    }
+}
