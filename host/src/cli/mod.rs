@@ -1,6 +1,8 @@
 //! Arguments in, words out: one file a subcommand.
 
-use clap::{Parser, Subcommand, ValueEnum};
+use crate::report;
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -61,8 +63,11 @@ pub struct Global {
     /// The state folder: journal, locks, compiled modules [default: /var/lib/foil for root, ~/.local/state/foil]
     #[arg(long, global = true, value_name = "DIR", env = "FOIL_STATE")]
     pub state: Option<PathBuf>,
-    /// How to print
-    #[arg(long, global = true, value_enum, default_value_t)]
+    /// How to print; junit and markdown are for the reports of `run` and `fire`
+    #[arg(long = "format", global = true, value_enum, default_value_t)]
+    pub report: report::Format,
+    /// The same for commands that print no reports; `main` settles it.
+    #[arg(skip)]
     pub format: Format,
     /// The grants file [default: grants.toml beside the experiment or in this folder, then upwards]
     #[arg(long, global = true, value_name = "FILE")]
@@ -75,8 +80,8 @@ pub struct Global {
     pub modules: Vec<PathBuf>,
 }
 
-/// How to print.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+/// How a command that prints no reports prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
     /// For people.
     #[default]
@@ -127,7 +132,18 @@ pub fn main() -> ExitCode {
     if let Some(served) = crate::shield::launcher::maybe_serve() {
         return served;
     }
-    let cli = Cli::parse();
+    let mut cli = Cli::parse();
+    cli.global.format = match (cli.global.report, &cli.command) {
+        (report::Format::Text, _) => Format::Text,
+        // Those two look at `report`.
+        (_, Command::Run(_) | Command::Fire(_)) | (report::Format::Json, _) => Format::Json,
+        (report::Format::Junit | report::Format::Markdown, _) => Cli::command()
+            .error(
+                ErrorKind::InvalidValue,
+                "`--format junit` and `--format markdown` are for the reports of `run` and `fire`: use text or json here",
+            )
+            .exit(),
+    };
     let global = &cli.global;
     let result = match cli.command {
         Command::Fire(args) => fire::run(args, global),

@@ -82,8 +82,8 @@ pub(super) fn launcher() -> anyhow::Result<Launcher> {
 
 /// Runs what was prepared, at most `parallel` at once, prints the reports and returns the exit code.
 pub(super) fn run_all(global: &Global, launcher: Launcher, units: Vec<Unit>, parallel: usize) -> anyhow::Result<Exit> {
-    let reports = run_units(global, launcher, units, parallel, global.format == Format::Text)?;
-    finish(global, &reports)?;
+    let reports = run_units(global, launcher, units, parallel, global.report == report::Format::Text)?;
+    report::write(&mut anstream::stdout().lock(), global.report, &reports)?;
     Ok(report::exit(&reports))
 }
 
@@ -147,15 +147,6 @@ async fn run_unit(host: &Host, unit: Unit) -> Vec<RunReport> {
         Unit::Experiment(prepared) => vec![attempts::experiment(host, &prepared).await],
         Unit::Campaign(prepared) => sequence::campaign(host, &prepared).await,
     }
-}
-
-fn finish(global: &Global, reports: &[RunReport]) -> anyhow::Result<()> {
-    match global.format {
-        Format::Json => anstream::println!("{}", serde_json::to_string_pretty(reports)?),
-        Format::Text if reports.len() > 1 => report::summary(&mut anstream::stdout().lock(), reports)?,
-        Format::Text => {}
-    }
-    Ok(())
 }
 
 fn state_folder(global: &Global) -> anyhow::Result<PathBuf> {

@@ -1,7 +1,16 @@
 //! What a run came to, for people and for programs.
 
+mod explain;
+#[cfg(test)]
+mod fixture;
+mod junit;
+mod markdown;
+mod progress;
 mod text;
+mod words;
 
+pub use explain::explain;
+pub use progress::{Progress, Waiting};
 pub use text::{print, summary};
 
 use crate::campaign::verdict::{LinkVerdict, Verdict};
@@ -11,6 +20,7 @@ use crate::collector::Attribution;
 use crate::journal::UndoReport;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::io::Write;
 
 /// The version of the JSON form; a change that breaks readers raises it.
 pub const SCHEMA: u32 = 1;
@@ -130,9 +140,14 @@ pub struct Evidence {
 }
 
 impl RunReport {
+    /// How many things could not be put back.
+    pub fn left_behind(&self) -> usize {
+        self.residue.len().saturating_add(self.undo.residue().count())
+    }
+
     /// The exit code of this run alone.
     pub fn exit(&self) -> Exit {
-        if !self.residue.is_empty() || self.undo.residue().next().is_some() {
+        if self.left_behind() > 0 {
             return Exit::Residue;
         }
         match self.verdict {
@@ -141,6 +156,34 @@ impl RunReport {
             Verdict::Inconclusive => Exit::Inconclusive,
             Verdict::Error => Exit::Internal,
         }
+    }
+}
+
+/// The forms that reports have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs; the schema is stable.
+    Json,
+    /// JUnit XML, for CI systems.
+    Junit,
+    /// Markdown, for a pull request or a job's summary.
+    Markdown,
+}
+
+/// Writes the whole document of all runs at their end. For people only the summary: each run was printed when it ended
+/// ([`print`]).
+pub fn write(out: &mut dyn Write, format: Format, reports: &[RunReport]) -> std::io::Result<()> {
+    match format {
+        Format::Text => summary(out, reports),
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut *out, reports)?;
+            writeln!(out)
+        }
+        Format::Junit => junit::write(out, reports),
+        Format::Markdown => markdown::write(out, reports),
     }
 }
 

@@ -1,0 +1,154 @@
+//! The report for people: a headline, the chain as a table, what is broken in words, then what it rests on. Lines fit into 80
+//! columns, or into the terminal's, and nothing is said by colour alone.
+
+mod links;
+mod paint;
+
+pub use links::{broken, counts};
+
+use super::explain::explain;
+use super::words::{attack, span_ms, tied, title};
+use super::{LinkReport, RunReport};
+use crate::campaign::verdict::{LinkVerdict, Verdict};
+use crate::engine::cut;
+use crate::journal::UndoOutcome;
+use paint::{DIM, GREEN, Page, RED, YELLOW, style};
+use std::io::{Result, Write};
+
+/// Evidence shown a link, lines shown of what may be many; the JSON form has them all.
+const MAX_EVIDENCE: usize = 3;
+const MAX_LINES: usize = 10;
+
+/// Prints one run. Colour goes away where `out` is no terminal or `NO_COLOR` is set (`anstream`).
+pub fn print(out: &mut dyn Write, report: &RunReport) -> Result<()> {
+    whole(&mut Page::terminal(out), report)
+}
+
+/// The same without colour, in 80 columns.
+pub fn plain(report: &RunReport) -> String {
+    let mut out = anstream::StripStream::new(Vec::new());
+    // Memory takes all.
+    let _ = whole(&mut Page::new(&mut out, paint::COLUMNS), report);
+    String::from_utf8_lossy(&out.into_inner()).into_owned()
+}
+
+fn whole(page: &mut Page<'_>, report: &RunReport) -> Result<()> {
+    headline(page, report)?;
+    links::table(page, report)?;
+    let said = explain(report);
+    let broken = style(report.verdict);
+    for sentence in &said {
+        page.gap()?;
+        page.paragraph(2, sentence, if report.verdict == Verdict::Pass { DIM } else { broken })?;
+    }
+    // What no sentence above stands for.
+    if said.is_empty() || report.links.iter().all(|l| l.verdict == LinkVerdict::Seen) {
+        page.gap()?;
+        page.paragraph(2, &cut(&report.reason, 2000), anstyle::Style::new())?;
+    }
+    page.gap()?;
+    did(page, report)?;
+    for link in super::words::chain(report) {
+        evidence(page, link)?;
+    }
+    more(page, "observed", &report.observed, DIM, |line| format!("{} (by Foil itself, no sensor)", cut(line, 300)))?;
+    undone(page, report)?;
+    more(page, "gap", &report.gaps, YELLOW, |gap| cut(gap, 600))?;
+    log(page, report)?;
+    others(page, report)?;
+    if report.run.is_empty() {
+        return Ok(());
+    }
+    let how = format!("{} on {} in `{}` as {}", report.run, report.target, report.shield, report.run_as);
+    page.field("run", &format!("{}, {}", cut(&how, 300), span_ms(report.duration_ms)), DIM)
+}
+
+fn headline(page: &mut Page<'_>, report: &RunReport) -> Result<()> {
+    let verdict = report.verdict.to_string();
+    page.headline(&verdict, style(report.verdict), &title(report), &attack(report))?;
+    page.paragraph(2, &cut(&report.hypothesis, 1000), DIM)
+}
+
+fn did(page: &mut Page<'_>, report: &RunReport) -> Result<()> {
+    if let Some(summary) = &report.summary {
+        page.field("did", &cut(summary, 600), anstyle::Style::new())?;
+    }
+    let facts: Vec<String> = report.facts.iter().map(|(k, v)| format!("{} {}", cut(k, 60), cut(v, 200))).collect();
+    more(page, "", &facts, DIM, String::clone)
+}
+
+fn evidence(page: &mut Page<'_>, link: &LinkReport) -> Result<()> {
+    let shown: Vec<String> =
+        link.evidence.iter().map(|e| format!("{}: {} [{}]", link.link, cut(&e.summary, 400), tied(e))).collect();
+    let rest = shown.len().saturating_sub(MAX_EVIDENCE);
+    for line in shown.iter().take(MAX_EVIDENCE) {
+        page.field("evidence", line, anstyle::Style::new())?;
+    }
+    if rest > 0 {
+        page.field("", &format!("and {rest} more of {}", link.link), DIM)?;
+    }
+    Ok(())
+}
+
+fn undone(page: &mut Page<'_>, report: &RunReport) -> Result<()> {
+    let (mut well, mut left) = (Vec::new(), report.residue.iter().map(|what| cut(what, 600)).collect::<Vec<_>>());
+    for (what, outcome) in &report.undo.effects {
+        match outcome {
+            UndoOutcome::Undone => well.push(cut(what, 300)),
+            UndoOutcome::NothingToDo => well.push(format!("{} (nothing was left of it)", cut(what, 300))),
+            UndoOutcome::Conflict(why) => left.push(format!("conflict: {}: {}", cut(what, 300), cut(why, 600))),
+            UndoOutcome::Failed(why) => left.push(format!("{}: {}", cut(what, 300), cut(why, 600))),
+        }
+    }
+    more(page, "undone", &well, GREEN, String::clone)?;
+    // Residue is never shortened: somebody has to take it away.
+    left.iter().try_for_each(|line| page.field("RESIDUE", line, RED))
+}
+
+fn log(page: &mut Page<'_>, report: &RunReport) -> Result<()> {
+    let lines: Vec<String> = report
+        .log
+        .iter()
+        .filter(|line| matches!(line.level, "warning" | "error"))
+        .map(|line| format!("{}: {}", line.level, cut(&line.message, 400)))
+        .collect();
+    more(page, "log", &lines, YELLOW, String::clone)
+}
+
+/// Runs that belong to this one: one line each.
+fn others(page: &mut Page<'_>, report: &RunReport) -> Result<()> {
+    let line = |other: &RunReport| format!("{}: {} [{}]", other.verdict, cut(&other.reason, 300), other.run);
+    for (index, earlier) in report.earlier.iter().enumerate() {
+        let attempt = format!("{} {}", index.saturating_add(1), line(earlier));
+        page.field("attempt", &attempt, DIM)?;
+    }
+    if let Some(control) = &report.control {
+        page.field("control", &line(control), DIM)?;
+    }
+    Ok(())
+}
+
+/// At most [`MAX_LINES`] of them, and how many more there are.
+fn more<T>(
+    page: &mut Page<'_>,
+    name: &str,
+    all: &[T],
+    color: anstyle::Style,
+    text: impl Fn(&T) -> String,
+) -> Result<()> {
+    for item in all.iter().take(MAX_LINES) {
+        page.field(name, &text(item), color)?;
+    }
+    match all.len().saturating_sub(MAX_LINES) {
+        0 => Ok(()),
+        rest => page.field("", &format!("and {rest} more (`--format json` has all)"), DIM),
+    }
+}
+
+/// Several runs: a table, then the counts. Nothing for one.
+pub fn summary(out: &mut dyn Write, reports: &[RunReport]) -> Result<()> {
+    links::summary(&mut Page::terminal(out), reports)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! Small words that all forms of the report share.
+
+use super::{Evidence, LinkReport, RunReport};
+use crate::campaign::experiment::Hop;
+use crate::collector::Attribution;
+use crate::engine::cut;
+use serde::Deserialize as _;
+use serde::de::IntoDeserializer as _;
+use serde::de::value::{Error, StrDeserializer};
+
+/// What people call the run: the experiment, with the campaign before it, or the technique where it was fired alone.
+pub fn title(report: &RunReport) -> String {
+    let name = if report.experiment == "fire" { &report.technique } else { &report.experiment };
+    match &report.campaign {
+        Some(step) => format!("{}/{} {}", cut(&step.campaign, 80), cut(&step.step, 80), cut(name, 80)),
+        None => cut(name, 80),
+    }
+}
+
+/// ATT&CK ids with their names.
+pub fn attack(report: &RunReport) -> Vec<String> {
+    let name = |id: &String| format!("{} {}", cut(id, 20), foil_manifest::attack::name(id).unwrap_or_default());
+    report.attack.iter().map(|id| name(id).trim_end().to_owned()).collect()
+}
+
+/// A span of time in one unit, or two from a minute on: `0.4 ms`, `12 ms`, `1.5 s`, `3 min 20 s`, `1 h 5 min`.
+pub fn span(ms: f64) -> String {
+    let trim = |text: String| text.strip_suffix(".0").map_or(text.clone(), str::to_owned);
+    // Of a number that is none as well.
+    let ms = ms.max(0.0);
+    // Each bound rounds up to the next unit: 59.96 s is a minute, not 60.0 s.
+    if ms < 9.95 {
+        return format!("{} ms", trim(format!("{ms:.1}")));
+    }
+    if ms < 999.5 {
+        return format!("{ms:.0} ms");
+    }
+    if ms < 59_950.0 {
+        return format!("{} s", trim(format!("{:.1}", ms / 1000.0)));
+    }
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates; beyond a day nobody counts")]
+    let seconds = (ms / 1000.0).round() as u64;
+    let two = |big: u64, unit: &str, small: u64, less: &str| {
+        if small == 0 { format!("{big} {unit}") } else { format!("{big} {unit} {small} {less}") }
+    };
+    match seconds {
+        ..3600 => two(seconds / 60, "min", seconds % 60, "s"),
+        _ => two(seconds / 3600, "h", seconds % 3600 / 60, "min"),
+    }
+}
+
+/// The same for whole milliseconds.
+pub fn span_ms(ms: u64) -> String {
+    #[allow(clippy::cast_precision_loss, reason = "for people")]
+    span(ms as f64)
+}
+
+/// How evidence was tied to the run.
+pub fn tied(evidence: &Evidence) -> &'static str {
+    match evidence.attribution {
+        // No sensor's word, however it was tied.
+        _ if evidence.own_observation => "Foil itself",
+        Attribution::Tree => "process tree",
+        Attribution::Marker => "run's mark",
+        Attribution::Likeness => "likeness",
+        Attribution::Window => "time only",
+        Attribution::Stranger => "not tied",
+    }
+}
+
+/// The evidence that ties a link best.
+pub fn best(link: &LinkReport) -> Option<&Evidence> {
+    link.evidence.iter().min_by_key(|e| (e.own_observation, e.attribution))
+}
+
+/// The link's place in the chain; `None` for a word that this version does not know.
+pub fn hop(link: &LinkReport) -> Option<Hop> {
+    let name: StrDeserializer<'_, Error> = link.link.as_str().into_deserializer();
+    Hop::deserialize(name).ok()
+}
+
+/// The links in the chain's order, whatever the file's.
+pub fn chain(report: &RunReport) -> Vec<&LinkReport> {
+    let mut links: Vec<&LinkReport> = report.links.iter().collect();
+    // An unknown word comes last.
+    links.sort_by_key(|link| hop(link).map_or((true, None), |hop| (false, Some(hop))));
+    links
+}
+
+/// Lines of at most `width` characters; a word that is longer is broken, so that nothing leaves the page.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(10);
+    let (mut lines, mut line, mut length) = (Vec::new(), String::new(), 0_usize);
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        let letters: Vec<char> = word.chars().collect();
+        for (index, piece) in letters.chunks(width).enumerate() {
+            let room = if line.is_empty() { width } else { width.saturating_sub(length).saturating_sub(1) };
+            if index > 0 || piece.len() > room {
+                lines.push(std::mem::take(&mut line));
+                length = 0;
+            }
+            if !line.is_empty() {
+                line.push(' ');
+                length = length.saturating_add(1);
+            }
+            line.extend(piece);
+            length = length.saturating_add(piece.len());
+        }
+    }
+    lines.push(line);
+    lines.retain(|line| !line.is_empty());
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_read_at_a_glance() {
+        for (ms, words) in [
+            (-1.0, "0 ms"),
+            (0.44, "0.4 ms"),
+            (2.0, "2 ms"),
+            (9.96, "10 ms"),
+            (999.6, "1 s"),
+            (1_530.0, "1.5 s"),
+            (59_960.0, "1 min"),
+            (200_000.0, "3 min 20 s"),
+            (3_900_000.0, "1 h 5 min"),
+            (f64::NAN, "0 ms"),
+        ] {
+            assert_eq!(span(ms), words);
+        }
+    }
+
+    #[test]
+    fn nothing_leaves_the_page() {
+        assert_eq!(wrap("a tired engineer reads", 10), ["a tired", "engineer", "reads"]);
+        assert_eq!(wrap("x 123456789012345 y", 10), ["x", "1234567890", "12345 y"]);
+        assert_eq!(wrap("  ", 10), Vec::<String>::new());
+        for text in ["ä".repeat(95), "wort ".repeat(40), format!("{} b", "a".repeat(20))] {
+            assert!(wrap(&text, 20).iter().all(|line| line.chars().count() <= 20), "{text}");
+        }
+    }
+}
