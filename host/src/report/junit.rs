@@ -37,7 +37,7 @@ pub fn write(out: &mut dyn Write, reports: &[RunReport]) -> Result<()> {
         suite.add_test_cases(cases);
         document.add_test_suite(suite);
     }
-    document.serialize(out).map_err(Error::other)
+    out.write_all(document.to_string().map_err(Error::other)?.as_bytes())
 }
 
 /// How long the runs took together; with several at once that is more than the clock says.

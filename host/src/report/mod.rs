@@ -11,7 +11,7 @@ mod words;
 
 pub use explain::explain;
 pub use progress::{Progress, Waiting};
-pub use text::{print, summary};
+pub use text::print;
 
 use crate::campaign::verdict::{LinkVerdict, Verdict};
 use crate::capability::LogLine;
@@ -176,15 +176,19 @@ pub enum Format {
 /// Writes the whole document of all runs at their end. For people only the summary: each run was printed when it ended
 /// ([`print`]).
 pub fn write(out: &mut dyn Write, format: Format, reports: &[RunReport]) -> std::io::Result<()> {
-    match format {
-        Format::Text => summary(out, reports),
+    forgive(match format {
+        Format::Text => text::summary(out, reports),
         Format::Json => {
-            serde_json::to_writer_pretty(&mut *out, reports)?;
-            writeln!(out)
+            serde_json::to_writer_pretty(&mut *out, reports).map_err(std::io::Error::from).and_then(|()| writeln!(out))
         }
         Format::Junit => junit::write(out, reports),
         Format::Markdown => markdown::write(out, reports),
-    }
+    })
+}
+
+/// A reader that has seen enough, such as `head`, is no error: other runs go on, and are cleaned up after.
+fn forgive(written: std::io::Result<()>) -> std::io::Result<()> {
+    written.or_else(|error| if error.kind() == std::io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
 }
 
 /// The exit code of several runs: 5, 4, 1, 3 in that order.

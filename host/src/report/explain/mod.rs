@@ -28,6 +28,10 @@ pub fn explain(report: &RunReport) -> Vec<String> {
         }
         _ => links(report),
     };
+    // The reason is something that no link says, such as a technique that ran where it was to be prevented.
+    if said.is_empty() && report.verdict == Verdict::Fail {
+        said.push(why);
+    }
     said.extend(flaky(report));
     said.extend(control(report));
     said.extend(own_rules(report));

@@ -112,6 +112,13 @@ fn a_technique_that_did_not_run_says_nothing_of_the_chain() {
 }
 
 #[test]
+fn a_failure_that_no_link_explains_gives_its_reason() {
+    let mut run = report("telemetry=seen");
+    (run.verdict, run.reason) = (Verdict::Fail, "it was to be prevented, and ran".to_owned());
+    assert_eq!(explain(&run), ["it was to be prevented, and ran."]);
+}
+
+#[test]
 fn attempts_controls_and_own_rules_are_said() {
     let mut run = report("detection=seen");
     run.verdict = Verdict::Flaky;

@@ -99,9 +99,13 @@ fn lay_out<const N: usize>(
     page.gap()?;
     for (row, style) in std::iter::once((header, DIM)).chain(rows.iter().map(|(row, style)| (row, *style))) {
         let mut line = String::new();
+        let mut pad = 0;
         for (index, (cell, width)) in row.iter().zip(widths).enumerate() {
             let paint = if style == DIM || verdict == Some(index) { style } else { Style::new() };
-            line.push_str(&format!("  {paint}{:<width$}{paint:#}", end_of(cell, width)));
+            let cell = end_of(cell, width);
+            // Before the next cell, so that no line ends in spaces.
+            line.push_str(&format!("{:pad$}  {paint}{cell}{paint:#}", ""));
+            pad = width.saturating_sub(cell.chars().count());
         }
         page.line(&line)?;
     }

@@ -9,7 +9,7 @@ pub use links::{broken, counts};
 use super::explain::explain;
 use super::words::{attack, span_ms, tied, title};
 use super::{LinkReport, RunReport};
-use crate::campaign::verdict::{LinkVerdict, Verdict};
+use crate::campaign::verdict::Verdict;
 use crate::engine::cut;
 use crate::journal::UndoOutcome;
 use paint::{DIM, GREEN, Page, RED, YELLOW, style};
@@ -17,11 +17,11 @@ use std::io::{Result, Write};
 
 /// Evidence shown a link, lines shown of what may be many; the JSON form has them all.
 const MAX_EVIDENCE: usize = 3;
-const MAX_LINES: usize = 10;
+const MAX_LINES: usize = 6;
 
 /// Prints one run. Colour goes away where `out` is no terminal or `NO_COLOR` is set (`anstream`).
 pub fn print(out: &mut dyn Write, report: &RunReport) -> Result<()> {
-    whole(&mut Page::terminal(out), report)
+    crate::report::forgive(whole(&mut Page::terminal(out), report))
 }
 
 /// The same without colour, in 80 columns.
@@ -41,8 +41,8 @@ fn whole(page: &mut Page<'_>, report: &RunReport) -> Result<()> {
         page.gap()?;
         page.paragraph(2, sentence, if report.verdict == Verdict::Pass { DIM } else { broken })?;
     }
-    // What no sentence above stands for.
-    if said.is_empty() || report.links.iter().all(|l| l.verdict == LinkVerdict::Seen) {
+    // A table of links that were seen needs no words.
+    if said.is_empty() && (report.verdict != Verdict::Pass || report.links.is_empty()) {
         page.gap()?;
         page.paragraph(2, &cut(&report.reason, 2000), anstyle::Style::new())?;
     }
@@ -51,7 +51,10 @@ fn whole(page: &mut Page<'_>, report: &RunReport) -> Result<()> {
     for link in super::words::chain(report) {
         evidence(page, link)?;
     }
-    more(page, "observed", &report.observed, DIM, |line| format!("{} (by Foil itself, no sensor)", cut(line, 300)))?;
+    if !report.observed.is_empty() {
+        page.field("observed", "by Foil itself, no sensor:", DIM)?;
+        more(page, "", &report.observed, DIM, |line| cut(line, 300))?;
+    }
     undone(page, report)?;
     more(page, "gap", &report.gaps, YELLOW, |gap| cut(gap, 600))?;
     log(page, report)?;
