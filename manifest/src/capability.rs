@@ -1,6 +1,7 @@
 //! Capabilities and their scopes. One shape serves requests, grants and guardrails, so that the three can be compared.
 
 use crate::pattern::{CommandPattern, PathPattern};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -47,7 +48,7 @@ impl fmt::Display for CapabilityName {
 }
 
 /// The network that a child process sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Network {
     /// A network namespace of its own with only `lo` up.
@@ -58,7 +59,7 @@ pub enum Network {
 }
 
 /// Which programs may be started, and what they may touch.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExecScope {
     /// Programs and arguments.
@@ -86,7 +87,7 @@ pub struct ExecScope {
 }
 
 /// Which paths may be read, or changed.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PathScope {
     /// Paths.
@@ -97,7 +98,7 @@ pub struct PathScope {
 }
 
 /// Which collectors' events may be read.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CollectorScope {
     /// Collectors by name, such as `linux.audit`.
@@ -108,7 +109,7 @@ pub struct CollectorScope {
 }
 
 /// A capability that has no scope of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlainScope {
     /// Why; required in a manifest, pointless in a grant.
@@ -117,19 +118,19 @@ pub struct PlainScope {
 }
 
 /// A capability with its scope.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "name", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Capability {
-    /// See [`CapabilityName::Exec`].
+    /// Starts programs.
     Exec(ExecScope),
-    /// See [`CapabilityName::FilesRead`].
+    /// Reads files.
     FilesRead(PathScope),
-    /// See [`CapabilityName::FilesWrite`].
+    /// Changes files.
     FilesWrite(PathScope),
-    /// See [`CapabilityName::EventsRead`].
+    /// Reads what collectors recorded.
     EventsRead(CollectorScope),
-    /// See [`CapabilityName::LoopbackServe`].
+    /// A web server on the run's own loopback.
     LoopbackServe(PlainScope),
 }
 

@@ -1,12 +1,14 @@
 //! SHA-256 digests, written `sha256:` and 64 hexadecimal digits.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 use std::fmt;
 
 /// The SHA-256 of some bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = "^sha256:[0-9a-fA-F]{64}$"))]
 pub struct Digest([u8; 32]);
 
 impl Digest {

@@ -1,5 +1,6 @@
 //! Identifiers that are checked once, where they enter.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -12,8 +13,9 @@ pub struct IdError(String);
 ///
 /// Two or more dotted parts of lower-case letters, digits and dashes, each starting with a letter or digit; at most 80 bytes.
 /// No tactic is part of it, since ATT&CK renames those.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = r"^[a-z0-9][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)+$", "maxLength" = 80))]
 pub struct ModuleId(String);
 
 impl ModuleId {
@@ -67,8 +69,9 @@ impl fmt::Display for ModuleId {
 }
 
 /// An ATT&CK technique id that exists: `T1059` or `T1059.004` (<https://attack.mitre.org/>; the list is `data/attack.csv`).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = r"^T[0-9]{4}(\.[0-9]{3})?$"))]
 pub struct AttackId(String);
 
 impl AttackId {

@@ -3,6 +3,7 @@
 use crate::capability::{Capability, CapabilityName};
 use crate::digest::Digest;
 use crate::ids::{AttackId, ModuleId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,7 +12,7 @@ use std::fmt;
 pub const MAX_MANIFEST: usize = 256 * 1024;
 
 /// What a module does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// Acts.
@@ -40,7 +41,7 @@ impl fmt::Display for Kind {
 }
 
 /// How deep a module's effects go, least first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Impact {
     /// Changes nothing.
@@ -62,7 +63,7 @@ impl fmt::Display for Impact {
 }
 
 /// What holds a run's child processes (see `docs/shield.md`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ShieldLevel {
     /// Namespaces, Landlock, seccomp, rlimits.
@@ -89,7 +90,7 @@ impl fmt::Display for ShieldLevel {
 }
 
 /// A parameter's type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ParameterType {
     /// Text without NUL, at most 64 KiB.
@@ -105,7 +106,7 @@ pub enum ParameterType {
 }
 
 /// A parameter that an experiment may set by `with`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Parameter {
     /// Its type.
@@ -129,7 +130,7 @@ pub struct Parameter {
 }
 
 /// Limits of one phase. `None`: the next layer's, and in the end the host's default.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Limits {
     /// Wall time of a phase, in milliseconds.
@@ -168,7 +169,7 @@ pub struct Limits {
 }
 
 /// What a module says of itself and asks for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Manifest {
     /// Technique or check. In TOML the file's name says it.
@@ -177,8 +178,10 @@ pub struct Manifest {
     pub id: ModuleId,
     /// Other names that it is known by, such as Stratus Red Team's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<ModuleId>")]
     pub aliases: Vec<String>,
-    /// One line.
+    /// One line of 1 to 120 bytes.
+    #[schemars(length(min = 1, max = 120))]
     pub title: String,
     /// What it does, for whoever decides to run it.
     #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -9,6 +9,7 @@
 //! them (quotes group, nothing expands): the program's path pattern, then one pattern an argument; the word `...` at the
 //! end stands for any further arguments.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -67,8 +68,9 @@ fn no_control(text: &str) -> Result<(), PatternError> {
 }
 
 /// A pattern over absolute paths.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = r"^(/|\{scratch\})"))]
 pub struct PathPattern(String);
 
 impl PathPattern {
@@ -131,8 +133,9 @@ impl fmt::Display for PathPattern {
 }
 
 /// A pattern over a program and its arguments.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = r#"^\s*['"]?(/|\{scratch\})"#))]
 pub struct CommandPattern {
     source: String,
     program: PathPattern,

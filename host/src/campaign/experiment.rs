@@ -3,6 +3,7 @@
 use super::severity::Severity;
 use crate::collector::audit::RuleRequest;
 use foil_manifest::ShieldLevel;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,11 +12,12 @@ use std::time::Duration;
 pub const MAX_EXPERIMENT: usize = 1 << 20;
 
 /// A hypothesis about a detection chain.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Experiment {
     /// Its name. A step of a campaign has the step's.
     #[serde(default, rename = "experiment", deserialize_with = "plain_name")]
+    #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,80}$"))]
     pub name: String,
     /// What is believed, in a sentence.
     #[serde(default)]
@@ -126,7 +128,7 @@ pub enum Outcome {
 }
 
 /// How the kernel's audit stream is listened to.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Audit {
     /// Rules that Foil installs itself, where no audit daemon runs. The links they feed are marked `own rules`: they prove
@@ -162,7 +164,7 @@ impl std::fmt::Display for At {
 }
 
 /// A hop of the detection chain.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Link {
     /// Which hop.
@@ -186,7 +188,7 @@ pub struct Link {
 }
 
 /// Hops of a detection chain, in its order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Hop {
     /// A sensor recorded it.
@@ -220,8 +222,9 @@ impl std::fmt::Display for Hop {
 }
 
 /// A length of time, as `500ms`, `30s`, `5m` or `1h 30m`; from a millisecond to a day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(extend("pattern" = r"^(\d+(\.\d+)?\s*(milli(s|seconds?)|msecs?|ms|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s)[\s,]*)+$"))]
 pub struct Span(Duration);
 
 impl TryFrom<String> for Span {

@@ -1,11 +1,12 @@
 //! Verdicts of links and of experiments. Pure.
 
 use super::experiment::Outcome;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::fmt;
 
 /// What is known of a link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LinkVerdict {
     /// In time.
@@ -49,7 +50,7 @@ pub enum Detonation {
 }
 
 /// What is known of the hypothesis.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Every link as expected.

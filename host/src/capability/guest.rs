@@ -35,7 +35,7 @@ pub struct World {
 }
 
 /// A line that a guest logged.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct LogLine {
     /// `debug`, `info`, `warning` or `error`.
     pub level: &'static str,

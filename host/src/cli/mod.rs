@@ -22,6 +22,7 @@ mod plan;
 mod review;
 mod revoke;
 mod run;
+mod schema;
 mod session;
 mod show;
 mod table;
@@ -120,6 +121,8 @@ enum Command {
     Abort(abort::Args),
     /// Show runs, effects, undos and residue
     Journal(journal::Args),
+    /// Print the JSON Schema of a file that people write, or of the report
+    Schema(schema::Args),
 }
 
 /// An error that is Foil's own fault, not the user's: exit code 5.
@@ -160,6 +163,7 @@ pub fn main() -> ExitCode {
         Command::Cleanup(args) => cleanup::run(args, global),
         Command::Abort(args) => abort::run(args, global),
         Command::Journal(args) => journal::run(args, global),
+        Command::Schema(args) => schema::run(args),
     };
     let exit = result.unwrap_or_else(|error| {
         anstream::eprintln!("foil: {error:#}");

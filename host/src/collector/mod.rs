@@ -22,11 +22,12 @@ pub use registry::{ArmOptions, Armed, arm};
 pub use sensors::Sensors;
 pub use tree::ProcessTree;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How an event was tied to this run, strongest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Attribution {
     /// By a process of this run's own tree.

@@ -2,6 +2,7 @@
 
 use crate::run_id::RunId;
 use crate::shield::Fingerprint;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How to reverse an effect: data, never guest code.
@@ -168,7 +169,7 @@ pub struct RunRecord {
 }
 
 /// What came of one undo.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum UndoOutcome {
     /// Reversed and verified.
@@ -182,7 +183,7 @@ pub enum UndoOutcome {
 }
 
 /// What a clean-up did, newest effect first.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UndoReport {
     /// The run.
     pub run: String,

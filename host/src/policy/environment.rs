@@ -9,6 +9,7 @@ use super::text::quote;
 use super::windows::{Blackout, Hours, Windows};
 use foil_manifest::pattern::Variables;
 use foil_manifest::{Capability, Impact, Limits, PathPattern, ShieldLevel};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,30 +77,52 @@ pub enum HostRule {
     Name(String),
 }
 
-#[derive(Deserialize)]
+/// `foil.yaml`: the operator's outer limits for one environment, and the sensors.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct File {
+pub(crate) struct File {
+    /// Its name.
+    #[schemars(with = "String")]
     environment: Spanned<String>,
+    /// The hosts that Foil may run on; any where it is left out.
     #[serde(default)]
+    #[schemars(with = "Option<Vec<Host>>", length(min = 1))]
     hosts: Option<Spanned<Vec<Spanned<Host>>>>,
+    /// The highest impact on the machine itself; `reversible` where it is left out.
     #[serde(default)]
     impact: Option<Impact>,
+    /// Runs at once; 1 where it is left out.
     #[serde(default)]
+    #[schemars(with = "Option<u32>", range(min = 1, max = 256))]
     parallel: Option<Spanned<u32>>,
+    /// The user as whom techniques that need no root run where Foil is root.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     run_as: Option<Spanned<String>>,
+    /// Shields that may be used; `confined` and `overlay` where it is left out.
     #[serde(default)]
+    #[schemars(with = "Option<Vec<ShieldLevel>>")]
     shield: Option<Spanned<Vec<ShieldLevel>>>,
+    /// Experiments may have Foil add audit rules where no audit daemon runs.
     #[serde(default)]
     own_audit_rules: Option<bool>,
+    /// Limits: each replaces the host's default.
     #[serde(default)]
+    #[schemars(with = "Option<Limits>")]
     limits: Option<Spanned<Limits>>,
+    /// What any module may do at most.
     #[serde(default)]
+    #[schemars(with = "Option<Vec<Capability>>")]
     capabilities: Option<Spanned<Vec<Capability>>>,
+    /// Logs that are followed: `falco` is the collector `file.falco`.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, FileSource>")]
     files: BTreeMap<String, Spanned<FileSource>>,
+    /// Where sensors push events to.
     #[serde(default)]
+    #[schemars(with = "Option<InboxSource>")]
     inbox: Option<Spanned<InboxSource>>,
+    /// Files and folders of Sigma rules.
     #[serde(default)]
     rules: Vec<String>,
     #[serde(default)]
@@ -108,11 +131,14 @@ struct File {
     blackout: Vec<Blackout>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(extend("oneOf" = [{ "required": ["machine-id"] }, { "required": ["name"] }]))]
 struct Host {
+    /// Its `/etc/machine-id`.
     #[serde(default)]
     machine_id: Option<String>,
+    /// Its host name, or a pattern of it.
     #[serde(default)]
     name: Option<String>,
 }

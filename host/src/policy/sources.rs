@@ -1,10 +1,11 @@
 //! What `foil.yaml` says of the operator's sensors: plain data, which collectors are made of.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// A log that is followed: the collector `file.NAME`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct FileSource {
     /// Its path; relative to `foil.yaml`.
@@ -22,7 +23,7 @@ pub struct FileSource {
 }
 
 /// How a line of a followed log becomes an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FileFormat {
     /// One JSON object a line; nested names are joined by dots.
@@ -35,7 +36,7 @@ pub enum FileFormat {
 }
 
 /// Where sensors push events to: the collector `inbox`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct InboxSource {
     /// Address and port; loopback only, unless `token-file` is given.

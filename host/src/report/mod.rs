@@ -12,12 +12,14 @@ mod words;
 pub use explain::explain;
 pub use progress::{Progress, Waiting};
 pub use text::print;
+pub use words::wrap;
 
 use crate::campaign::verdict::{LinkVerdict, Verdict};
 use crate::capability::LogLine;
 use crate::cli::Exit;
 use crate::collector::Attribution;
 use crate::journal::UndoReport;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -26,7 +28,7 @@ use std::io::Write;
 pub const SCHEMA: u32 = 1;
 
 /// One run of an experiment.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct RunReport {
     /// [`SCHEMA`].
@@ -86,7 +88,7 @@ pub struct RunReport {
 }
 
 /// Which step of which campaign.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct StepOf {
     /// The campaign's name.
@@ -96,7 +98,7 @@ pub struct StepOf {
 }
 
 /// One link.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct LinkReport {
     /// Which hop.
@@ -126,7 +128,7 @@ pub struct LinkReport {
 }
 
 /// One sighting.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Evidence {
     /// One line.

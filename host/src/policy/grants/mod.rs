@@ -7,10 +7,12 @@ mod when;
 
 pub use edit::{revoke, with_grant};
 pub use find::{GrantRefusal, present};
+pub(crate) use parse::File;
 pub use parse::parse;
 pub use when::When;
 
 use foil_manifest::{Capability, Digest, Impact, Limits, ModuleId, ShieldLevel};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -36,7 +38,7 @@ impl fmt::Display for Pin {
 }
 
 /// That a grant was taken back. The entry stays, so that the file tells its history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Revocation {
     /// When.
@@ -82,17 +84,27 @@ pub struct Grants {
 }
 
 /// An entry as it stands in the file.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["digest"] }, { "required": ["judged"] }]))]
 struct Entry {
+    /// The module.
     module: ModuleId,
+    /// The SHA-256 of its bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     digest: Option<Digest>,
+    /// The hash of what was judged, for built-in modules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     judged: Option<Digest>,
+    /// When it was granted.
     granted: When,
+    /// By whom.
+    #[schemars(length(min = 1))]
     reviewer: String,
+    /// Why.
+    #[schemars(length(min = 1))]
     reason: String,
+    /// Until when; a date counts to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires: Option<When>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -3,12 +3,16 @@
 use super::{Entry, Grant, Grants, MAX_FILE, Pin};
 use crate::policy::text::place;
 use crate::policy::{Refusal, environment::check_capabilities};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-#[derive(Deserialize)]
+/// `grants.toml`: what reviewers allowed.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct File {
+pub(crate) struct File {
+    /// Grants, each of one module in one version.
     #[serde(default, rename = "grant")]
+    #[schemars(with = "Vec<Entry>")]
     grants: Vec<toml::Spanned<Entry>>,
 }
 

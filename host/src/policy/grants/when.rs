@@ -2,6 +2,7 @@
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil::Date};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
@@ -74,6 +75,20 @@ impl<'de> Deserialize<'de> for When {
             other => return Err(serde::de::Error::custom(format!("expected a date, found {}", other.type_str()))),
         };
         text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for When {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "When".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A day (`2027-01-31`, in UTC) or a moment (`2027-01-31T12:00:00Z`, RFC 3339).",
+            "type": "string",
+            "pattern": r"^\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}:?\d{2}))?$",
+        })
     }
 }
 
