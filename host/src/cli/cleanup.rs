@@ -34,7 +34,7 @@ pub(super) fn open(global: &Global) -> anyhow::Result<Journal> {
     Journal::open(&folder(global)?)
 }
 
-fn folder(global: &Global) -> anyhow::Result<PathBuf> {
+pub(super) fn folder(global: &Global) -> anyhow::Result<PathBuf> {
     match &global.state {
         Some(folder) => Ok(std::path::absolute(folder)?),
         None => crate::state::default_folder(),

@@ -11,6 +11,7 @@ mod build;
 mod calibrate;
 mod cleanup;
 pub mod discover;
+mod doctor;
 mod fire;
 mod grant;
 mod grants_file;
@@ -121,6 +122,8 @@ enum Command {
     Abort(abort::Args),
     /// Show runs, effects, undos and residue
     Journal(journal::Args),
+    /// Say what this machine can do for Foil, and how to mend what is missing; changes nothing
+    Doctor(doctor::Args),
     /// Print the JSON Schema of a file that people write, or of the report
     Schema(schema::Args),
 }
@@ -163,6 +166,7 @@ pub fn main() -> ExitCode {
         Command::Cleanup(args) => cleanup::run(args, global),
         Command::Abort(args) => abort::run(args, global),
         Command::Journal(args) => journal::run(args, global),
+        Command::Doctor(args) => doctor::run(args, global),
         Command::Schema(args) => schema::run(args),
     };
     let exit = result.unwrap_or_else(|error| {

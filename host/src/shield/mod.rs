@@ -18,3 +18,4 @@ pub use api::{
     ChildLimits, Ending, ExecOutcome, ExecRequest, Identity, Launcher, RunSpec, ShieldError, ShieldedRun, Tree,
 };
 pub use file_op::{FileFailure, FileOp, Fingerprint};
+pub(crate) use steps::landlock;

@@ -4,7 +4,7 @@
 //! privilege boundary: it runs as whoever runs Foil. It ends when its socket does, that is, when `foil` is gone by
 //! whatever means, and takes every run with it.
 
-mod cgroup;
+pub(crate) mod cgroup;
 mod spawn;
 
 use super::init::{Reach, tree};

@@ -1,0 +1,149 @@
+//! The state folder with its journal, and the files that reviewers and operators write.
+
+use super::{Area, Finding};
+use crate::cli::discover::{self, Found};
+use crate::cli::{Global, cleanup};
+use crate::journal::Journal;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+/// Pre-images of what a technique changes are kept there.
+const ENOUGH: u64 = 256 << 20;
+
+pub(super) fn look(global: &Global) -> Vec<Finding> {
+    let mut area = Area::new("state");
+    match cleanup::folder(global) {
+        Ok(folder) => state(&mut area, &folder),
+        Err(error) => area.missing("folder", format!("{error:#}"), "say where with --state or FOIL_STATE"),
+    }
+    let mut found = area.found;
+    let mut area = Area::new("configuration");
+    grants(&mut area, global);
+    environment(&mut area, global);
+    found.append(&mut area.found);
+    found
+}
+
+fn state(area: &mut Area, folder: &Path) {
+    let shown = folder.display();
+    let meta = match std::fs::symlink_metadata(folder) {
+        Ok(meta) => meta,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return not_yet(area, folder),
+        Err(error) => {
+            return area.missing(
+                "folder",
+                format!("{shown} cannot be looked at: {error}"),
+                "choose another with --state",
+            );
+        }
+    };
+    let me = rustix::process::geteuid().as_raw();
+    if !meta.is_dir() || meta.uid() != me || meta.mode() & 0o022 != 0 {
+        return area.missing(
+            "folder",
+            format!("{shown} belongs to uid {}, mode {:o}; Foil runs as uid {me}", meta.uid(), meta.mode() & 0o7777),
+            format!("make it a folder that only uid {me} can write, or choose another with --state"),
+        );
+    }
+    area.ok("folder", format!("{shown}, ours alone"));
+    space(area, folder);
+    if folder.join("journal.db").exists() {
+        journal(area, folder);
+    } else {
+        area.ok("journal", "none yet");
+    }
+}
+
+fn not_yet(area: &mut Area, folder: &Path) {
+    let above = folder.ancestors().skip(1).find(|above| above.is_dir()).unwrap_or(Path::new("/"));
+    match rustix::fs::access(above, rustix::fs::Access::WRITE_OK) {
+        Ok(()) => {
+            area.ok("folder", format!("{} will be made by the first run", folder.display()));
+            space(area, above);
+        }
+        Err(error) => area.missing(
+            "folder",
+            format!("{} cannot be made in {}: {error}", folder.display(), above.display()),
+            "choose another with --state or FOIL_STATE",
+        ),
+    }
+}
+
+fn space(area: &mut Area, folder: &Path) {
+    let Ok(disk) = rustix::fs::statvfs(folder) else { return };
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let says = format!("{} MiB are free", free >> 20);
+    if free < ENOUGH {
+        area.warning("space", says, format!("make room for the journal and its pre-images: {} MiB", ENOUGH >> 20));
+    } else {
+        area.ok("space", says);
+    }
+}
+
+fn journal(area: &mut Area, folder: &Path) {
+    let journal = match Journal::open(folder) {
+        Ok(journal) => journal,
+        Err(error) => {
+            return area.missing(
+                "journal",
+                format!("{error:#}"),
+                "nothing runs without it: mend it, or use another --state",
+            );
+        }
+    };
+    let damage = match (journal.check_file(), journal.verify_chain()) {
+        (Ok(Some(what)), _) => Some(format!("the file is damaged: {what}")),
+        (_, Ok(chain)) if chain.cut.is_some() => chain.cut.map(|cut| format!("the audit chain is cut: {cut}")),
+        (Err(error), _) | (_, Err(error)) => Some(error.to_string()),
+        _ => None,
+    };
+    match damage {
+        Some(what) => {
+            area.missing("journal", what, "keep a copy of it for whoever looks into this, then use another --state")
+        }
+        None => area.ok("journal", "sound"),
+    }
+    match (journal.to_recover(), journal.live()) {
+        (Ok(left), _) if !left.is_empty() => area.warning(
+            "left over",
+            format!("{} effects of earlier runs were not undone", left.len()),
+            "`foil cleanup` undoes them, `foil cleanup --dry-run` says which",
+        ),
+        (_, Ok(live)) if !live.is_empty() => area.ok("left over", format!("nothing; {} runs are alive", live.len())),
+        (Ok(_), Ok(_)) => area.ok("left over", "nothing"),
+        (Err(error), _) | (_, Err(error)) => {
+            area.warning("left over", error.to_string(), "`foil journal verify` says more");
+        }
+    }
+}
+
+fn grants(area: &mut Area, global: &Global) {
+    match discover::grants(global, None) {
+        Ok(Found { path: Some(path), value }) => {
+            let valid = value.list.iter().filter(|grant| grant.revoked.is_none()).count();
+            area.ok("grants.toml", format!("{}, {valid} grants", path.display()));
+        }
+        Ok(Found { path: None, .. }) => area.warning(
+            "grants.toml",
+            "none here or above: nothing may run",
+            "`foil review ID` and `foil grant ID`, or name it with --grants",
+        ),
+        Err(error) => area.missing("grants.toml", format!("{error:#}"), "mend it at the place that is named"),
+    }
+}
+
+fn environment(area: &mut Area, global: &Global) {
+    match discover::environment(global, None) {
+        Ok(Found { path: Some(path), value }) => {
+            let (id, name) = discover::this_host();
+            match value.admits_host(id.as_deref(), &name) {
+                Ok(()) => area.ok("foil.yaml", format!("{}, `{}`, which admits this host", path.display(), value.name)),
+                Err(refusal) => {
+                    area.missing("foil.yaml", refusal.to_string(), "run Foil on one of its hosts, or add this one")
+                }
+            }
+        }
+        Ok(Found { path: None, .. }) => area.ok("foil.yaml", "none here or above: the defaults hold, without sensors"),
+        Err(error) => area.missing("foil.yaml", format!("{error:#}"), "mend it at the place that is named"),
+    }
+}

@@ -1,0 +1,92 @@
+//! The operator's sensors, as foil.yaml names them.
+
+use super::{Area, Finding};
+use crate::cli::{Global, discover};
+use crate::collector::Sensors;
+use crate::policy::sources::{InboxSource, Sources};
+use std::fs::File;
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::path::Path;
+
+pub(super) fn look(global: &Global) -> Vec<Finding> {
+    let mut area = Area::new("sensors");
+    // A file that cannot be read was said before.
+    let Ok(environment) = discover::environment(global, None) else { return area.found };
+    let (sources, folder) = (environment.value.sources, environment.value.folder);
+    let folder = Path::new(&folder);
+    for (name, source) in &sources.files {
+        file(&mut area, name, &folder.join(&source.path));
+    }
+    if let Some(source) = &sources.inbox {
+        inbox(&mut area, source, folder);
+    }
+    if !sources.rules.is_empty() {
+        rules(&mut area, sources.rules, folder);
+    }
+    area.found
+}
+
+fn file(area: &mut Area, name: &str, path: &Path) {
+    let shown = path.display();
+    match File::open(path).and_then(|file| file.metadata()) {
+        Ok(meta) if meta.is_file() => area.ok("file", format!("file.{name}: {shown} can be read")),
+        Ok(_) => {
+            area.missing("file", format!("file.{name}: {shown} is no regular file"), "name a log file in foil.yaml")
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => area.warning(
+            "file",
+            format!("file.{name}: {shown} is not there"),
+            "a log may begin later; else start its sensor, or mend `path` in foil.yaml",
+        ),
+        Err(error) => area.missing(
+            "file",
+            format!("file.{name}: {shown} cannot be read: {error}"),
+            "let the user that Foil runs as read it, or run as root",
+        ),
+    }
+}
+
+fn inbox(area: &mut Area, source: &InboxSource, folder: &Path) {
+    match TcpListener::bind(source.listen.as_str()) {
+        Ok(_) => area.ok("inbox", format!("{} is free", source.listen)),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => area.warning(
+            "inbox",
+            format!("{} is taken", source.listen),
+            "by a Foil that runs now, or by something else (`ss -ltnp`): then choose another port in foil.yaml",
+        ),
+        Err(error) => area.missing(
+            "inbox",
+            format!("{} cannot be listened on: {error}", source.listen),
+            "use an address of this machine and a port from 1024 on",
+        ),
+    }
+    if let Some(token) = &source.token_file {
+        let path = folder.join(token);
+        match std::fs::read_to_string(&path) {
+            Ok(text) if text.lines().next().is_some_and(|line| !line.trim().is_empty()) => {
+                area.ok("inbox token", format!("{} can be read", path.display()));
+            }
+            Ok(_) => area.missing(
+                "inbox token",
+                format!("the first line of {} is empty", path.display()),
+                "write a long random text into it, which senders give as well",
+            ),
+            Err(error) => area.missing(
+                "inbox token",
+                format!("{} cannot be read: {error}", path.display()),
+                "make it, readable by Foil's user only",
+            ),
+        }
+    }
+}
+
+fn rules(area: &mut Area, rules: Vec<String>, folder: &Path) {
+    let named = rules.join(", ");
+    match Sensors::open(&Sources { rules, ..Sources::default() }, folder, &[]) {
+        Ok(_) => area.ok("rules", format!("{named}: can be read")),
+        Err(error) => {
+            area.missing("rules", format!("{error:#}"), "mend `rules` in foil.yaml, or the rule that is named")
+        }
+    }
+}
