@@ -10,6 +10,7 @@ mod abort;
 mod build;
 mod calibrate;
 mod cleanup;
+mod completions;
 pub mod discover;
 mod doctor;
 mod fire;
@@ -18,6 +19,7 @@ mod grants_file;
 mod journal;
 mod list;
 mod load;
+mod man;
 mod new;
 mod plan;
 mod review;
@@ -126,6 +128,10 @@ enum Command {
     Doctor(doctor::Args),
     /// Print the JSON Schema of a file that people write, or of the report
     Schema(schema::Args),
+    /// Print a shell's completions
+    Completions(completions::Args),
+    /// Print the manual, or write a page for each command into a folder
+    Man(man::Args),
 }
 
 /// An error that is Foil's own fault, not the user's: exit code 5.
@@ -168,6 +174,8 @@ pub fn main() -> ExitCode {
         Command::Journal(args) => journal::run(args, global),
         Command::Doctor(args) => doctor::run(args, global),
         Command::Schema(args) => schema::run(args),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
     };
     let exit = result.unwrap_or_else(|error| {
         anstream::eprintln!("foil: {error:#}");

@@ -1,0 +1,96 @@
+//! `foil completions`, `foil man` and `--format`, as a shell and a packager meet them.
+
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+
+fn foil(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_foil")).args(arguments).output().expect("foil starts")
+}
+
+fn stdout(arguments: &[&str]) -> String {
+    let output = foil(arguments);
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// Every sub-command, as `--help` lists them.
+fn commands() -> Vec<String> {
+    let help = stdout(&["--help"]);
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names = listed.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let names: Vec<String> = names
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .map(str::to_owned)
+        .collect();
+    assert!(names.len() > 15 && names.iter().any(|name| name == "doctor"), "{names:?}");
+    names
+}
+
+#[test]
+fn every_command_is_completed_in_every_shell() {
+    let commands = commands();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = stdout(&["completions", shell]);
+        for command in &commands {
+            assert!(script.contains(command.as_str()), "{shell} does not complete `{command}`");
+        }
+        assert!(script.contains("--environment") || script.contains("l environment"), "{shell}");
+    }
+    let mut bash = Command::new("bash").arg("-n").stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("bash");
+    let script = stdout(&["completions", "bash"]);
+    bash.stdin.take().expect("piped").write_all(script.as_bytes()).expect("written");
+    let output = bash.wait_with_output().expect("it ends");
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    // Not only valid: it completes.
+    let complete =
+        format!("{script}\nCOMP_WORDS=(foil doc); COMP_CWORD=1; _foil foil doc foil; echo \"${{COMPREPLY[*]}}\"");
+    let output = Command::new("bash").args(["-c", &complete]).output().expect("bash");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "doctor");
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pages = folder.path().join("man/man1");
+    stdout(&["man", pages.to_str().expect("UTF-8")]);
+    for command in commands() {
+        let page = std::fs::read_to_string(pages.join(format!("foil-{command}.1"))).expect(&command);
+        assert!(page.contains(".TH") && page.contains("SYNOPSIS"), "{command}: {page}");
+    }
+    assert!(std::fs::read_to_string(pages.join("foil-journal-verify.1")).expect("a page").contains(".TH"));
+    assert!(!pages.join("foil-help.1").exists());
+    let own = stdout(&["man"]);
+    assert!(own.contains(".TH foil 1") && own.contains("doctor"), "{own}");
+}
+
+#[test]
+fn formats_of_reports_are_for_commands_that_report() {
+    for format in ["junit", "markdown"] {
+        for command in [&["list"][..], &["doctor"], &["plan", "x.yaml"], &["cleanup"]] {
+            let output = foil(&[command, &["--format", format]].concat());
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(
+                output.status.code() == Some(2) && said.contains("are for the reports of `run` and `fire`"),
+                "{output:?}"
+            );
+        }
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let in_folder = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_foil"));
+        command.args(arguments).current_dir(folder.path()).env("FOIL_STATE", folder.path().join("state"));
+        command.env("TMPDIR", folder.path()).output().expect("foil starts")
+    };
+    let granted = in_folder(&["grant", "--builtin", "--reason", "test", "--reviewer", "test", "--yes"]);
+    assert!(granted.status.success(), "{granted:?}");
+    for (format, words) in [
+        ("junit", vec!["<?xml", "<testsuite name=\"foil\" tests=\"1\"", "classname=\"linux.system-info\""]),
+        ("markdown", vec!["## Foil", "| Experiment |", "linux.system-info"]),
+        ("text", vec!["linux.system-info", "  run  "]),
+    ] {
+        let output = in_folder(&["fire", "linux.system-info", "--format", format]);
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        assert!(words.iter().all(|word| text.contains(word)), "{format}: {text}");
+    }
+}
