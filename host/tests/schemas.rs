@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const ALL: [&str; 6] = ["experiment", "environment", "grants", "technique", "check", "report"];
+const ALL: [&str; 7] = ["experiment", "campaign", "environment", "grants", "technique", "check", "report"];
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("host/ has a parent").to_owned()
@@ -65,9 +65,12 @@ fn of(path: &Path) -> Option<&'static str> {
         ("grants.toml", _) => Some("grants"),
         ("technique.toml", _) => Some("technique"),
         ("check.toml", _) => Some("check"),
-        // Sigma rules have schemas of their own, and so have campaigns.
+        // Sigma rules have schemas of their own.
         (_, "yaml") if std::fs::read_to_string(path).is_ok_and(|text| text.starts_with("experiment:")) => {
             Some("experiment")
+        }
+        (_, "yaml") if std::fs::read_to_string(path).is_ok_and(|text| text.starts_with("campaign:")) => {
+            Some("campaign")
         }
         _ => None,
     }

@@ -2,6 +2,7 @@
 
 use super::experiment::{At, Experiment, MAX_EXPERIMENT, plain_name};
 use super::outputs;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_saphyr::Spanned;
@@ -32,7 +33,7 @@ pub struct Campaign {
 }
 
 /// One after the other, or all at once.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
     /// In order; a step may use what earlier ones found, as `{step.fact}`.
@@ -43,7 +44,7 @@ pub enum Order {
 }
 
 /// How long what a step did stays.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StepHold {
     /// Until the campaign is over; then undone newest first.
@@ -83,29 +84,42 @@ struct Head {
     experiment: Option<IgnoredAny>,
 }
 
-#[derive(Deserialize)]
+/// A campaign's file, as it is written.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct File {
+pub struct File {
+    /// Its name.
     #[serde(deserialize_with = "plain_name")]
+    #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,80}$"))]
     campaign: String,
+    /// What is believed, in a sentence.
     #[serde(default)]
     hypothesis: String,
+    /// One after the other, or all at once.
     #[serde(default)]
     order: Order,
+    /// How long what a step did stays.
     #[serde(default)]
     hold: StepHold,
+    /// The steps.
+    #[schemars(with = "Vec<FileStep>", length(min = 1, max = 100))]
     steps: Vec<Spanned<FileStep>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct FileStep {
+    /// Its name, by which later steps call what it finds.
     #[serde(deserialize_with = "plain_name")]
+    #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,80}$"))]
     step: String,
+    /// An experiment's file, relative to the campaign's.
     #[serde(default)]
     file: Option<String>,
+    /// An experiment, written out; its name is the step's.
     #[serde(default)]
     experiment: Option<Box<Experiment>>,
+    /// Parameters that replace the experiment's.
     #[serde(default)]
     with: BTreeMap<String, serde_json::Value>,
 }

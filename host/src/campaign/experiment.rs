@@ -51,9 +51,9 @@ pub struct Experiment {
 }
 
 /// How often a miss is tried again: 1 to 10 runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "u32")]
-pub struct Attempts(pub u32);
+pub struct Attempts(#[schemars(range(min = 1, max = 10))] pub u32);
 
 impl Default for Attempts {
     fn default() -> Self {
@@ -74,7 +74,7 @@ impl TryFrom<u32> for Attempts {
 }
 
 /// The benign twin.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Control {
     /// Parameters that differ from the technique's own `with`. `dry` (`true` where it is not given) is no parameter: it asks
@@ -104,7 +104,7 @@ impl Control {
 }
 
 /// How long what the technique did stays.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Hold {
     /// It is undone as soon as the technique has ended.
@@ -115,7 +115,7 @@ pub enum Hold {
 }
 
 /// What is to happen to the technique.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// It is detected, or prevented.

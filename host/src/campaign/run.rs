@@ -13,7 +13,7 @@ use crate::engine::bindings::types::{Context, Fact};
 use crate::engine::{Budget, Engine, Phase, PhaseError, cut};
 use crate::journal::{Effect, Journal, JournalError, RunJournal, RunRecord, Undo, UndoHost, UndoReport};
 use crate::policy::EffectiveLimits;
-use crate::report::{LinkReport, RunReport};
+use crate::report::{LinkReport, Progress, RunReport, Waiting};
 use crate::shield::{ChildLimits, Launcher, RunSpec, ShieldedRun};
 use anyhow::Context as _;
 use foil_manifest::{CapabilityName, ShieldLevel};
@@ -36,6 +36,8 @@ pub struct Host {
     pub cancel: CancellationToken,
     /// How many experiments may go on at once.
     pub parallel: usize,
+    /// Shows what is waited for.
+    pub progress: Progress,
 }
 
 /// How long effects under way may take to end in the journal once the run is over.
@@ -255,9 +257,19 @@ impl<'a> Live<'a> {
             done
         };
         tokio::pin!(detonate);
-        let watched = futures_util::future::join_all(
-            prepared.links.iter().map(|link| self.watch(link, &seen, arming, &context, zero)),
-        );
+        let run = prepared.run.as_str();
+        let waiting = prepared.links.iter().map(|PreparedLink { link, .. }| Waiting {
+            link: link.link.to_string(),
+            until: link.within() + link.grace(),
+            verdict: None,
+        });
+        self.host.progress.begin(run, &prepared.experiment.name, waiting.collect());
+        let watched = prepared.links.iter().enumerate().map(async |(index, link)| {
+            let settled = self.watch(link, &seen, arming, &context, zero).await;
+            self.host.progress.link(run, index, settled.verdict);
+            settled
+        });
+        let watched = futures_util::future::join_all(watched);
         tokio::pin!(watched);
         // Links are watched from the first moment, and to their end only where the technique did what it does.
         let (done, links) = tokio::select! {
@@ -267,6 +279,7 @@ impl<'a> Live<'a> {
             },
             links = &mut watched => (detonate.await, links),
         };
+        self.host.progress.end(run);
         report.links = links;
         match done {
             Err(detonation) => detonation,

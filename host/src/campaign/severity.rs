@@ -3,7 +3,8 @@
 use serde::Deserialize;
 
 /// A severity, comparable across the scales of Sigma, Falco, syslog and SIEMs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, serde::Serialize, schemars::JsonSchema)]
+#[schemars(with = "String")]
 #[serde(try_from = "String", into = "String")]
 pub enum Severity {
     /// `debug`.

@@ -2,7 +2,7 @@
 //! write them.
 
 use super::Exit;
-use crate::campaign::Experiment;
+use crate::campaign::{Experiment, document};
 use crate::policy::{environment, grants};
 use crate::report::RunReport;
 use clap::ValueEnum;
@@ -23,6 +23,8 @@ pub struct Args {
 enum Of {
     /// An experiment's file
     Experiment,
+    /// A campaign's file
+    Campaign,
     /// foil.yaml
     Environment,
     /// grants.toml
@@ -37,7 +39,8 @@ enum Of {
 
 pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
     let mut schema = match args.of {
-        Of::Experiment => read::<Experiment>("An experiment of Foil"),
+        Of::Experiment => experiment(),
+        Of::Campaign => read::<document::File>("A campaign of Foil"),
         Of::Environment => read::<environment::File>("foil.yaml"),
         Of::Grants => read::<grants::File>("grants.toml"),
         Of::Technique => manifest(Kind::Technique),
@@ -47,6 +50,15 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
     plain_words(&mut schema);
     anstream::println!("{schema:#}");
     Ok(Exit::Success)
+}
+
+/// An experiment in a file of its own has a name; a step of a campaign need not.
+fn experiment() -> Value {
+    let mut schema = read::<Experiment>("An experiment of Foil");
+    if let Some(needed) = schema.get_mut("required").and_then(Value::as_array_mut) {
+        needed.push("experiment".into());
+    }
+    schema
 }
 
 /// Of a file that is read.

@@ -1,13 +1,13 @@
 //! What `fire`, `run` and `plan` have in common: files found, modules listed, experiments prepared, runs run.
 
 use super::load::Unit;
-use super::{Exit, Format, Global, InternalError, discover, grants_file};
+use super::{Exit, Global, InternalError, discover, grants_file};
 use crate::campaign::{Experiment, Host, Preparation, PrepareError, Prepared, attempts, sequence};
 use crate::engine::Engine;
 use crate::journal::Journal;
 use crate::module::Catalog;
 use crate::policy::{Environment, Grants};
-use crate::report::{self, RunReport};
+use crate::report::{self, Progress, RunReport};
 use crate::shield::Launcher;
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
@@ -106,12 +106,14 @@ pub(super) fn run_units(
         .map_err(InternalError)?;
     let engine = Engine::new(state.join("cache")).map_err(InternalError)?;
     let parallel = parallel.clamp(1, MOST_AT_ONCE);
-    let host = Arc::new(Host { engine, journal, launcher, cancel: CancellationToken::new(), parallel });
+    let progress = Progress::new();
+    let host = Arc::new(Host { engine, journal, launcher, cancel: CancellationToken::new(), parallel, progress });
     let reports = runtime.block_on(async {
         watch_signals(&host.cancel)?;
         let turns = Arc::new(Semaphore::new(parallel));
         let mut running = tokio::task::JoinSet::new();
         let mut reports = Vec::new();
+        let mut unprinted = None;
         let mut waiting = units.into_iter().enumerate();
         let mut next = waiting.next();
         while next.is_some() || !running.is_empty() {
@@ -127,12 +129,18 @@ pub(super) fn run_units(
                 Some(done) = running.join_next() => {
                     let (index, of_unit, _) =
                         done.context("a run broke off; `foil cleanup` puts back what it left").map_err(InternalError)?;
-                    for report in of_unit.iter().filter(|_| print) {
-                        report::print(&mut anstream::stdout().lock(), report)?;
-                    }
+                    let print = || {
+                        let mut out = anstream::stdout().lock();
+                        of_unit.iter().filter(|_| print).try_for_each(|report| report::print(&mut out, report))
+                    };
+                    // A full disk behind our output is no reason to leave the other runs half-way.
+                    unprinted = host.progress.aside(print).err().or(unprinted);
                     reports.push((index, of_unit));
                 }
             }
+        }
+        if let Some(error) = unprinted {
+            return Err(anyhow::Error::from(error).context("a report could not be printed; every run was put back"));
         }
         reports.sort_by_key(|(index, _)| *index);
         anyhow::Ok(reports.into_iter().flat_map(|(_, reports)| reports).collect::<Vec<_>>())

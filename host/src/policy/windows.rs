@@ -2,6 +2,7 @@
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// When experiments may run. Undo is never held back by it.
@@ -14,28 +15,33 @@ pub struct Windows {
 }
 
 /// Hours of a week.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Hours {
     /// Days of the week; all where none is named.
     #[serde(default)]
     pub days: Vec<Day>,
     /// From this time of the day on, such as `09:00`.
+    #[schemars(with = "String", regex(pattern = r"^\d\d:\d\d"))]
     pub from: civil::Time,
     /// Up to this time of the day; earlier than `from`: up to it on the next day.
+    #[schemars(with = "String", regex(pattern = r"^\d\d:\d\d"))]
     pub to: civil::Time,
     /// The time zone by its IANA name, such as `Europe/Berlin`.
     #[serde(default)]
+    #[schemars(with = "String", default)]
     pub zone: Zone,
 }
 
 /// A time in which nothing runs.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Blackout {
     /// RFC 3339, with its offset.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub from: Timestamp,
     /// RFC 3339, with its offset.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub to: Timestamp,
     /// Said to whoever is refused.
     #[serde(default)]
@@ -43,7 +49,7 @@ pub struct Blackout {
 }
 
 /// A day of the week.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Day {
     /// Monday.

@@ -1,7 +1,8 @@
 //! Reports for tests.
 
 use super::{Evidence, LinkReport, RunReport};
-use crate::campaign::verdict::{Detonation, LinkVerdict, judge};
+use crate::campaign::experiment::Outcome;
+use crate::campaign::verdict::{Detonation, Judged, LinkVerdict, judge};
 use crate::collector::Attribution;
 use crate::journal::{UndoOutcome, UndoReport};
 use std::collections::BTreeMap;
@@ -16,8 +17,9 @@ pub fn report(chain: &str) -> RunReport {
         report
     });
     let links: Vec<LinkReport> = links.collect();
-    let judged: Vec<_> = links.iter().map(|l| (l.link.clone(), l.verdict, l.reason.clone())).collect();
-    let (verdict, reason) = judge(&Detonation::Done, &judged);
+    let judged: Vec<_> =
+        links.iter().map(|l| Judged { link: &l.link, verdict: l.verdict, reason: l.reason.as_deref() }).collect();
+    let (verdict, reason) = judge(&Detonation::Done, Outcome::Either, &judged);
     RunReport {
         schema: super::SCHEMA,
         run: "01k0000000000000000000000a".into(),
