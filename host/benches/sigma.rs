@@ -91,7 +91,7 @@ fn event(number: usize) -> Event {
         5..8 => {
             put("exe", "/usr/bin/cc1".to_owned());
             put("comm", "cc1".to_owned());
-            put("a2", if number % 2 == 0 { "241" } else { "0" }.to_owned());
+            put("a2", if number.is_multiple_of(2) { "241" } else { "0" }.to_owned());
             put("path", format!("/home/user/project/target/debug/deps/part-{number}.o"));
             put("nametype", "CREATE".to_owned());
             put("records", "SYSCALL CWD PATH PATH PROCTITLE".to_owned());

@@ -183,6 +183,11 @@ impl Field {
             tests.extend(modifiers.tests(value).map_err(|why| format!("field `{key}`: {why}"))?);
         }
         let all = modifiers.all && values.len() > 1;
+        if !all {
+            let (texts, mut others): (Vec<Text>, Vec<Test>) = split(tests);
+            others.extend(Text::alternatives(texts).into_iter().map(Test::Text));
+            tests = others;
+        }
         Ok(Self { name, all, negated: modifiers.negated, tests })
     }
 
@@ -197,6 +202,17 @@ impl Field {
         let found = if self.all { self.tests.iter().all(holds) } else { self.tests.iter().any(holds) };
         found != self.negated
     }
+}
+
+fn split(tests: Vec<Test>) -> (Vec<Text>, Vec<Test>) {
+    let (mut texts, mut others) = (Vec::new(), Vec::new());
+    for test in tests {
+        match test {
+            Test::Text(text) => texts.push(text),
+            other => others.push(other),
+        }
+    }
+    (texts, others)
 }
 
 impl Test {

@@ -86,6 +86,10 @@ const TABLE: &[(&str, &[&str], &[&str])] = &[
     // Keywords: anywhere in any field.
     ("[foo, 6]", &["m=a FOO b", "n=16"], &["foo=1"]),
     ("['a*c', { x: y }]", &["m=1abc2", "x=y"], &["m=ca"]),
+    ("[a.b, c+d, '(e', '[f', 'g*h']", &["m=1a.b2", "m=c+d", "m=(E", "m=[f", "m=gxh"], &["m=acb e f", "m=c"]),
+    ("{ x|contains: [Aa, Bb, Cc, Dd, 7, '**'] }", &["x=1aA", "x=77", "x="], &["y=aa"]),
+    ("{ x|contains|cased: [Aa, Bb, Cc, Dd] }", &["x=1Dd"], &["x=1dd"]),
+    ("{ x|contains|all: [a, b, c, d] }", &["x=dcba"], &["x=abc"]),
     ("foo", &["m=foo"], &["m=fo"]),
     ("{ '|all': [foo, bar] }", &["m=bar foo", "m=foo ; n=bar"], &["m=foo"]),
     ("{ '|re': ['^f.o$'] }", &["m=fxo"], &["m=afxo"]),

@@ -70,6 +70,28 @@ impl Text {
         Self { cased, pattern: Pattern::Plain(place, text) }
     }
 
+    /// Alternatives: those that may stand anywhere become one expression, which looks for all of them at once. Lists of dozens of
+    /// keywords are what most of the time goes into.
+    pub(super) fn alternatives(texts: Vec<Self>) -> Vec<Self> {
+        const FEW: usize = 3;
+        let anywhere =
+            |text: &Self| matches!(&text.pattern, Pattern::Plain(Place::Anywhere, needle) if !needle.is_empty());
+        let Some(cased) = texts.first().map(|text| text.cased) else { return texts };
+        let needles = texts.iter().filter(|text| anywhere(text)).filter_map(|text| match &text.pattern {
+            Pattern::Plain(_, needle) => Some(regex::escape(needle)),
+            Pattern::Wild(_) => None,
+        });
+        let needles: Vec<String> = needles.collect();
+        match compile(&needles.join("|"), "") {
+            Ok(expression) if needles.len() > FEW => {
+                let others = texts.into_iter().filter(|text| !anywhere(text));
+                others.chain([Self { cased, pattern: Pattern::Wild(expression) }]).collect()
+            }
+            // Too many for one expression: one by one, then.
+            _ => texts,
+        }
+    }
+
     pub(super) fn matches(&self, value: &Value<'_>) -> bool {
         self.holds(if self.cased { &value.plain } else { value.lower() })
     }
