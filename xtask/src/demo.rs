@@ -8,6 +8,9 @@ use std::process::Command;
 /// Something was inconclusive: one of Foil's published exit codes. Expected where the machine has no audit stream for us.
 const INCONCLUSIVE: i32 = 3;
 
+/// A link is broken: another one.
+const BROKEN: i32 = 1;
+
 /// Runs every experiment of `examples/demo/` with the binary that was just built, then shows that nothing is left.
 pub fn demo() -> Result<()> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir));
@@ -18,18 +21,28 @@ pub fn demo() -> Result<()> {
         command
     };
     let ran = say(foil(&["run"]).args(experiments()?))?;
+    println!("\nOne experiment is made to fail, to show what a broken link looks like:");
+    let broken = say(&mut foil(&["run", "broken/deletion.yaml"]))?;
     let left = say(&mut foil(&["cleanup"]))?;
     say(&mut foil(&["journal", "runs"]))?;
-    match (ran, left) {
-        (0, 0) => Ok(()),
-        (INCONCLUSIVE, 0) => {
+    match (ran, broken, left) {
+        (0, BROKEN, 0) => {
+            println!(
+                "\nThe demo ended as designed: twelve techniques were noticed, one broken link was named, nothing is left."
+            );
+            Ok(())
+        }
+        (INCONCLUSIVE, INCONCLUSIVE, 0) => {
             println!(
                 "\nSome experiments were inconclusive, each with its reason above. As root on a kernel with auditing every one \
                  of them passes."
             );
             Ok(())
         }
-        (ran, left) => bail!("the demo did not end as designed: `foil run` exited {ran}, `foil cleanup` {left}"),
+        _ => bail!(
+            "the demo did not end as designed: `foil run` exited {ran}, the experiment that is made to fail {broken}, \
+             `foil cleanup` {left}"
+        ),
     }
 }
 
@@ -47,7 +60,7 @@ fn experiments() -> Result<Vec<PathBuf>> {
 
 /// Runs a command under its own words, and returns its exit code.
 fn say(command: &mut Command) -> Result<i32> {
-    let words: Vec<_> = command.get_args().filter(|a| !a.to_string_lossy().ends_with(".yaml")).collect();
+    let words: Vec<_> = command.get_args().filter(|a| !std::path::Path::new(a).is_absolute()).collect();
     println!("\n$ foil {}", words.iter().map(|w| w.to_string_lossy()).collect::<Vec<_>>().join(" "));
     let status = command.status().context("foil could not be started")?;
     status.code().with_context(|| format!("foil was killed: {status}"))

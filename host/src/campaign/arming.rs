@@ -76,6 +76,12 @@ impl Arming {
 
     /// Why absence would prove nothing in any of these collectors.
     pub(super) fn blind(&self, names: &BTreeSet<String>) -> Option<Blindness> {
+        if names.contains(rules::NAME) {
+            // Only a collector itself can tell what its source lost; the rules then see it in its log.
+            for armed in self.armed.values().flatten().filter(|armed| armed.name != rules::NAME) {
+                armed.verify();
+            }
+        }
         names.iter().find_map(|name| match self.armed.get(name) {
             Some(Ok(armed)) => armed.verify(),
             Some(Err(blind)) => Some(blind.clone()),

@@ -6,6 +6,7 @@ use crate::campaign::document::{self, Campaign, Document, Order, StepSource};
 use crate::campaign::sequence::PreparedCampaign;
 use crate::campaign::{Experiment, Prepared, experiment};
 use crate::collector::Sensors;
+use crate::collector::rules::RuleSet;
 use anyhow::{Context as _, anyhow, bail};
 use foil_manifest::AttackId;
 use std::collections::BTreeMap;
@@ -190,6 +191,9 @@ impl<'a> Loader<'a> {
                 None => {
                     let sensors = Sensors::open(&experiment.sources.0, Path::new(&folder), &[]);
                     let sensors = Arc::new(sensors.with_context(|| format!("a sensor of {folder}/foil.yaml"))?);
+                    if let Some(rules) = &sensors.rules {
+                        say_of(rules, &sensors);
+                    }
                     opened.insert(folder, Arc::clone(&sensors));
                     sensors
                 }
@@ -197,6 +201,19 @@ impl<'a> Loader<'a> {
             Arc::make_mut(experiment).sensors = sensors;
         }
         Ok(())
+    }
+}
+
+/// What an operator should know of the rules: what could not be read, and what can never match.
+fn say_of(rules: &RuleSet, sensors: &Sensors) {
+    for problem in rules.problems() {
+        anstream::eprintln!("foil: {problem}");
+    }
+    for (logsource, count) in rules.idle(&sensors.names()) {
+        anstream::eprintln!(
+            "foil: {count} rule(s) look at {logsource}, which no collector here has: they can never match; name a log with it \
+             under `files` in foil.yaml"
+        );
     }
 }
 
