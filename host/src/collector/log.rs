@@ -1,5 +1,6 @@
 //! A collector's log: written by one thread, read by cursor by anybody.
 
+use super::foreign::Likeness;
 use super::tree::ProcessTree;
 use super::{Attribution, Blindness, Event, clock, lock};
 use crate::run_id::RunId;
@@ -30,6 +31,8 @@ pub struct Process {
     pub pid: u32,
     /// Its parent at the time, where the event says.
     pub ppid: Option<u32>,
+    /// When it began, nanoseconds since 1970, where the event says: a process id alone is used again.
+    pub start: Option<u64>,
 }
 
 /// An event as a collector hands it in.
@@ -43,6 +46,8 @@ pub struct Recorded {
     pub own_observation: bool,
     /// Who did it.
     pub process: Option<Process>,
+    /// What else a foreign sensor says of who did it. `None`: of the kernel or of Foil, which always know the process.
+    pub likeness: Option<Box<Likeness>>,
     /// The sensor's fields.
     pub fields: BTreeMap<String, String>,
 }
@@ -62,7 +67,8 @@ pub struct Page {
 struct Entry {
     sequence: u64,
     size: usize,
-    event: Recorded,
+    /// Shared by the logs of all runs that it came to.
+    event: Arc<Recorded>,
 }
 
 #[derive(Debug, Default)]
@@ -80,12 +86,17 @@ struct Inner {
 /// make them the run's.
 const SETTLED: u64 = 5_000_000_000;
 
+/// How far a sensor's clock may lag behind ours (nanoseconds): the kernel's coarse clock has ticks of 10 ms.
+const CLOCK_SLACK: u64 = 25_000_000;
+
 /// The log. Sequence numbers start at 1, so that cursor 0 is the moment it was made.
 #[derive(Debug)]
 pub struct EventLog {
     run: RunId,
     tree: Option<Arc<ProcessTree>>,
     limits: LogLimits,
+    /// When it was made, nanoseconds since 1970.
+    armed: u64,
     inner: Mutex<Inner>,
     changed: Notify,
 }
@@ -94,12 +105,18 @@ impl EventLog {
     /// An empty log. With a `tree`, events are tied to the run by their process; without one, an event that carries no
     /// marker is the run's by its time only.
     pub fn new(run: RunId, tree: Option<Arc<ProcessTree>>, limits: LogLimits) -> Self {
-        Self { run, tree, limits, inner: Mutex::default(), changed: Notify::new() }
+        Self { run, tree, limits, armed: clock::realtime(), inner: Mutex::default(), changed: Notify::new() }
+    }
+
+    /// The run that it is for.
+    pub fn run(&self) -> &RunId {
+        &self.run
     }
 
     /// Adds an event. Where the log is full, old events of strangers make room; where that is not enough the oldest goes, and
     /// the log is blind from then on.
-    pub fn push(&self, event: Recorded) {
+    pub fn push(&self, event: impl Into<Arc<Recorded>>) {
+        let event = event.into();
         let size = size(&event);
         {
             let mut inner = lock(&self.inner);
@@ -117,6 +134,20 @@ impl EventLog {
             inner.entries.push_back(Entry { sequence, size, event });
         }
         self.changed.notify_waiters();
+    }
+
+    /// Whether these events can be added without dropping any that is not a stranger's. Only a log with one writer can say.
+    pub fn has_room_for(&self, events: &[Arc<Recorded>]) -> bool {
+        let bytes = events.iter().fold(0_usize, |sum, event| sum.saturating_add(size(event)));
+        let mut inner = lock(&self.inner);
+        let fits = |inner: &Inner| {
+            inner.entries.len().saturating_add(events.len()) <= self.limits.events
+                && inner.bytes.saturating_add(bytes) <= self.limits.bytes
+        };
+        if !fits(&inner) {
+            self.compact(&mut inner);
+        }
+        fits(&inner)
     }
 
     fn is_full(&self, inner: &Inner, size: usize) -> bool {
@@ -213,7 +244,8 @@ impl EventLog {
 
     fn attribute(&self, event: &Recorded) -> Attribution {
         let by_process = match (&self.tree, event.process) {
-            (Some(tree), Some(Process { pid, ppid })) => {
+            _ if event.likeness.is_some() => return self.attribute_foreign(event),
+            (Some(tree), Some(Process { pid, ppid, .. })) => {
                 // Foil's own doings carry the run's id too (its folders are named so), and are nobody's technique.
                 if tree.is_foil(pid, ppid) {
                     return Attribution::Stranger;
@@ -224,6 +256,28 @@ impl EventLog {
             (None, _) => Attribution::Window,
         };
         if by_process != Attribution::Tree && self.carries_marker(event) { Attribution::Marker } else { by_process }
+    }
+
+    /// An event of a foreign sensor: it may say less of who did it than the kernel does, and be about anything, also long ago.
+    fn attribute_foreign(&self, event: &Recorded) -> Attribution {
+        let Some(likeness) = event.likeness.as_deref() else { return Attribution::Stranger };
+        let foils =
+            |tree: &Arc<ProcessTree>| event.process.is_some_and(|process| tree.is_foil(process.pid, process.ppid));
+        let anothers = likeness.run.as_ref().is_some_and(|run| run != self.run.as_str());
+        if event.at < self.armed.saturating_sub(CLOCK_SLACK) || anothers || self.tree.as_ref().is_some_and(foils) {
+            return Attribution::Stranger;
+        }
+        let by_process = match (&self.tree, event.process) {
+            (Some(tree), Some(process)) => match tree.contains_process(process, event.at) {
+                // Its ancestors cannot be told: what it looks like may.
+                Attribution::Window => tree.resembles(likeness, event.at).min(Attribution::Window),
+                told => told,
+            },
+            (Some(tree), None) if !likeness.is_silent() => tree.resembles(likeness, event.at),
+            _ => Attribution::Window,
+        };
+        let marked = likeness.mentions.iter().any(|id| id == self.run.as_str());
+        if marked { by_process.min(Attribution::Marker) } else { by_process }
     }
 
     /// The run's id is in a field other than the rule's key, which has it from us.

@@ -7,6 +7,7 @@
 pub mod audit;
 mod clock;
 pub mod file;
+pub mod foreign;
 pub mod inbox;
 pub mod log;
 mod netlink;

@@ -2,7 +2,8 @@
 //! works, so every event of it is an own observation.
 
 use super::audit::parse::{shell_join, text};
-use super::{EventLog, Process, Recorded};
+use super::tree::Image;
+use super::{EventLog, Process, ProcessTree, Recorded, clock};
 use crate::shield::Ending;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,22 +15,21 @@ pub const NAME: &str = "foil.observed";
 #[derive(Debug)]
 pub struct Observed {
     log: Arc<EventLog>,
+    tree: Arc<ProcessTree>,
 }
 
 impl Observed {
-    pub(super) fn new(log: Arc<EventLog>) -> Self {
-        Self { log }
+    pub(super) fn new(log: Arc<EventLog>, tree: Arc<ProcessTree>) -> Self {
+        Self { log, tree }
     }
 
     /// A program that the host started. `started` in nanoseconds since 1970; without an `ending` it still runs.
     pub fn push_exec(&self, program: &str, args: &[String], pid: u32, started: u64, ending: Option<Ending>) {
-        let words = std::iter::once(program).chain(args.iter().map(String::as_str)).map(str::as_bytes);
-        let mut fields = BTreeMap::from([
-            ("exe".to_owned(), text(program.as_bytes())),
-            ("argv".to_owned(), shell_join(words)),
-            ("pid".to_owned(), pid.to_string()),
-            ("seen-by".to_owned(), "launcher".to_owned()),
-        ]);
+        let argv: Vec<String> = std::iter::once(program).chain(args.iter().map(String::as_str)).map(own_text).collect();
+        let real = std::fs::canonicalize(program).ok().map(|path| text(path.as_os_str().as_encoded_bytes()));
+        let exes = std::iter::once(own_text(program)).chain(real).collect();
+        self.tree.started(pid, started..clock::realtime(), Image { exes, argv: argv.clone(), ..Image::default() });
+        let mut fields = fields(pid, "launcher", Some(&own_text(program)), &argv);
         let ending = ending.map(|ending| match ending {
             Ending::Exited(status) => format!("exited {status}"),
             Ending::Signalled(signal) => format!("signalled {signal}"),
@@ -39,29 +39,27 @@ impl Observed {
         self.push(started, pid, fields);
     }
 
-    /// A program that a process of the run's tree became, as the kernel's process connector says. The rest is read from
-    /// `/proc`, where a short-lived process may be gone already.
-    pub(super) fn saw_exec(&self, pid: u32, at: u64) {
-        let mut fields =
-            BTreeMap::from([("pid".to_owned(), pid.to_string()), ("seen-by".to_owned(), "proc-connector".to_owned())]);
-        if let Ok(exe) = std::fs::read_link(format!("/proc/{pid}/exe")) {
-            fields.insert("exe".into(), text(exe.as_os_str().as_encoded_bytes()));
-        }
-        let mut command = Vec::new();
-        let opened = std::fs::File::open(format!("/proc/{pid}/cmdline"));
-        if let Ok(file) = opened {
-            use std::io::Read;
-            // A short read is as good as none: this is an observation by the way.
-            let _ = file.take(64 * 1024).read_to_end(&mut command);
-        }
-        if let Some(words) = command.strip_suffix(b"\0") {
-            fields.insert("argv".into(), shell_join(words.split(|b| *b == 0)));
-        }
-        self.push(at, pid, fields);
+    /// A program that a process of the run's tree became, as the kernel's process connector says, with what `/proc` said of it.
+    pub(super) fn saw_exec(&self, pid: u32, at: u64, image: &Image) {
+        let exe = image.exes.first().map(String::as_str);
+        self.push(at, pid, fields(pid, "proc-connector", exe, &image.argv));
     }
 
     fn push(&self, at: u64, pid: u32, fields: BTreeMap<String, String>) {
-        let process = Some(Process { pid, ppid: None });
-        self.log.push(Recorded { at, kind: "execve".into(), own_observation: true, process, fields });
+        let process = Some(Process { pid, ppid: None, start: None });
+        self.log.push(Recorded { at, kind: "execve".into(), own_observation: true, process, likeness: None, fields });
     }
+}
+
+fn own_text(word: &str) -> String {
+    text(word.as_bytes())
+}
+
+fn fields(pid: u32, seen_by: &str, exe: Option<&str>, argv: &[String]) -> BTreeMap<String, String> {
+    let mut fields = BTreeMap::from([("pid".to_owned(), pid.to_string()), ("seen-by".to_owned(), seen_by.to_owned())]);
+    fields.extend(exe.map(|exe| ("exe".to_owned(), exe.to_owned())));
+    if !argv.is_empty() {
+        fields.insert("argv".to_owned(), shell_join(argv.iter().map(String::as_bytes)));
+    }
+    fields
 }

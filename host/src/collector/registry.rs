@@ -75,7 +75,7 @@ pub fn arm(name: &str, options: &ArmOptions) -> Result<Armed, Blindness> {
     let source = match name {
         audit::NAME => Source::Audit(Box::new(AuditCollector::arm(own(), options)?)),
         observed::NAME => {
-            let observed = Arc::new(Observed::new(own()));
+            let observed = Arc::new(Observed::new(own(), Arc::clone(&options.tree)));
             options.tree.report_to(&observed);
             Source::Observed(observed)
         }

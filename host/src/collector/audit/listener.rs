@@ -114,7 +114,8 @@ impl Ear {
             at: event.stamp.at,
             kind: event.kind,
             own_observation: false,
-            process: event.pid.map(|pid| Process { pid, ppid: event.ppid }),
+            process: event.pid.map(|pid| Process { pid, ppid: event.ppid, start: None }),
+            likeness: None,
             fields: event.fields,
         });
     }

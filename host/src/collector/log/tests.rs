@@ -6,7 +6,8 @@ fn recorded(at: u64, pid: Option<u32>, text: &str) -> Recorded {
         at,
         kind: "execve".into(),
         own_observation: false,
-        process: pid.map(|pid| Process { pid, ppid: None }),
+        process: pid.map(|pid| Process { pid, ppid: None, start: None }),
+        likeness: None,
         fields: BTreeMap::from([("argv".to_owned(), text.to_owned())]),
     }
 }

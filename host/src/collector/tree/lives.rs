@@ -116,6 +116,14 @@ impl Lives {
         self.by_pid.get(&pid).is_some_and(|lives| lives.iter().any(|l| l.role != Role::Other))
     }
 
+    /// Whether a process that began at `start` may be the one that led this id at `at`. Where the life is not known it may.
+    pub fn began(&self, pid: u32, start: u64, at: u64) -> bool {
+        // The launcher's idea of a start is rougher than the kernel's.
+        self.find(pid, at).is_none_or(|life| {
+            life.start == 0 || life.start.abs_diff(start) <= if life.seen { 2 * SLACK } else { SAME_START }
+        })
+    }
+
     /// By the chain of known parents alone.
     pub fn member(&self, pid: u32, at: u64) -> Member {
         let (mut pid, mut at) = (pid, at);

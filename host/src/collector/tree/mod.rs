@@ -9,12 +9,17 @@
 mod connector;
 mod lives;
 mod procfs;
+mod programs;
 
+pub use programs::Image;
+
+use super::foreign::Likeness;
 use super::observed::Observed;
-use super::{Attribution, lock};
+use super::{Attribution, Process, lock};
 use crate::shield::Tree;
 use connector::{Connector, Happened};
 use lives::{Lives, Member};
+use programs::Programs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
@@ -25,6 +30,7 @@ pub struct ProcessTree {
     connector: Mutex<Option<Connector>>,
     /// The connector heard every fork since it was attached.
     exact: AtomicBool,
+    programs: Mutex<Programs>,
     observed: Mutex<Weak<Observed>>,
 }
 
@@ -70,6 +76,9 @@ impl ProcessTree {
         // Where `/proc` does not say, it is taken for the run's since ever.
         let start = procfs::stat(pid).map_or(0, |stat| stat.start);
         lock(&self.lives).root(pid, start, true);
+        let launcher = procfs::stat(pid).map_or(0, |stat| stat.ppid);
+        let foils = [pid, launcher, std::process::id()].map(procfs::image);
+        lock(&self.programs).above(foils.iter().flat_map(Image::names).map(ToOwned::to_owned).collect());
     }
 
     /// A direct child of the run's init, and when it was started (nanoseconds since 1970).
@@ -103,6 +112,28 @@ impl ProcessTree {
         }
     }
 
+    /// The same of a process whose start an event may say: one that has only the id in common is a stranger.
+    pub fn contains_process(&self, process: Process, at_ns: u64) -> Attribution {
+        let Process { pid, ppid, start } = process;
+        if start.is_some_and(|start| !lock(&self.lives).began(pid, start, at_ns)) {
+            return Attribution::Stranger;
+        }
+        self.contains(pid, ppid, at_ns)
+    }
+
+    /// Whether what an event says of a process, without an id that could be looked up, is like one that this run was seen to
+    /// start at about that time: [`Attribution::Likeness`]; [`Attribution::Window`] where one was seen to start at that very moment
+    /// of which no more is known, or where not all starts were seen; else [`Attribution::Stranger`].
+    pub fn resembles(&self, likeness: &Likeness, at_ns: u64) -> Attribution {
+        lock(&self.programs).judge(likeness, at_ns, self.is_exact())
+    }
+
+    /// A program that the launcher started, and that ended: from, until.
+    pub fn started(&self, pid: u32, ran: std::ops::Range<u64>, image: Image) {
+        self.catch_up();
+        lock(&self.programs).ended(pid, ran.start, ran.end, image);
+    }
+
     /// Foil itself, or its launcher: a child of Foil that is not in the tree.
     pub fn is_foil(&self, pid: u32, ppid: Option<u32>) -> bool {
         let own = std::process::id();
@@ -121,14 +152,21 @@ impl ProcessTree {
                         let mut lives = lock(&self.lives);
                         match happened {
                             Happened::Fork { parent, child, at } => {
+                                lock(&self.programs).fork(parent, child);
                                 if !lives.fork(parent, child, at) {
                                     self.exact.store(false, Ordering::Release);
                                 }
                             }
-                            Happened::Exit { pid, at } => lives.exit(pid, at),
+                            Happened::Exit { pid, at } => {
+                                lives.exit(pid, at);
+                                lock(&self.programs).exit(pid, at);
+                            }
                             Happened::Exec { pid, at } => {
                                 if lives.member(pid, at) == Member::Yes {
-                                    started.push((pid, at));
+                                    // At once: most programs are gone within a millisecond.
+                                    let image = procfs::image(pid);
+                                    lock(&self.programs).exec(pid, at, image.clone());
+                                    started.push((pid, at, image));
                                 }
                             }
                         }
@@ -144,8 +182,8 @@ impl ProcessTree {
         }
         // Outside the locks: it writes into a log, whose readers take them the other way round.
         if let Some(observed) = lock(&self.observed).upgrade() {
-            for (pid, at) in started {
-                observed.saw_exec(pid, at);
+            for (pid, at, image) in started {
+                observed.saw_exec(pid, at, &image);
             }
         }
     }

@@ -1,0 +1,56 @@
+//! Events of foreign sensors (Falco, Elastic, laurel, a backend's alerts), which come as JSON or as lines: fields, time, the process
+//! that they are about, and what else may tie them to a run. Shared by the collectors `file.NAME` and `inbox`.
+
+mod fields;
+mod identity;
+mod moment;
+mod subscribers;
+
+pub use fields::{flatten, plain};
+pub use moment::moment;
+pub use subscribers::Subscribers;
+
+use super::Recorded;
+use std::collections::BTreeMap;
+
+/// What an event says of a process besides its id. Empty: it says nothing of any process, as a backend's alert.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Likeness {
+    /// The program's name and its arguments, or its arguments with the program's own word for itself.
+    pub command_line: Option<String>,
+    /// The program's path.
+    pub exe: Option<String>,
+    /// The program's short name.
+    pub name: Option<String>,
+    /// The names of the parent, of its parent, and so on, as far as the event says them.
+    pub parents: Vec<Option<String>>,
+    /// Whose it is.
+    pub uid: Option<u32>,
+    /// The run that the process's environment names: a process of another run is a stranger, whatever else is alike.
+    pub run: Option<String>,
+    /// Ids of runs in this process that stand anywhere in the event, in lower case.
+    pub mentions: Vec<String>,
+}
+
+impl Likeness {
+    /// It says nothing by which a process could be told.
+    pub fn is_silent(&self) -> bool {
+        self.command_line.is_none() && self.exe.is_none() && self.name.is_none()
+    }
+}
+
+/// Makes an event of a sensor's fields.
+///
+/// `time`: the field that holds its time; the usual names are tried where it is `None`. `received`: when it came, nanoseconds
+/// since 1970, which is its time where it says none.
+pub fn event(kind: &str, fields: BTreeMap<String, String>, time: Option<&str>, received: u64) -> Recorded {
+    let (process, likeness) = identity::identify(&fields, received);
+    Recorded {
+        at: moment::of(&fields, time, received),
+        kind: kind.to_owned(),
+        own_observation: false,
+        process,
+        likeness: Some(Box::new(likeness)),
+        fields,
+    }
+}

@@ -1,0 +1,114 @@
+//! When an event happened, in whichever way it says so.
+
+use std::collections::BTreeMap;
+
+const SECOND: u64 = 1_000_000_000;
+/// Moments outside of these are no times but other numbers: 2000-01-01 and 2200-01-01, in seconds.
+const PLAUSIBLE: std::ops::Range<u64> = 946_684_800..7_258_118_400;
+
+/// Fields that hold an event's time, most exact first: Falco, Elastic, Kubernetes audit, Alertmanager, CloudTrail, laurel.
+const NAMES: [&str; 12] = [
+    "output_fields.evt.time",
+    "output_fields.evt.time.iso8601",
+    "@timestamp",
+    "requestReceivedTimestamp",
+    "startsAt",
+    "time",
+    "timestamp",
+    "ts",
+    "eventTime",
+    "datetime",
+    "date",
+    "ID",
+];
+
+/// The moment that the field `named` holds, or the first of the usual ones; else `received`.
+pub fn of(fields: &BTreeMap<String, String>, named: Option<&str>, received: u64) -> u64 {
+    let read = |name: &str| fields.get(name).and_then(|text| moment(text, received));
+    named.map_or_else(|| NAMES.iter().find_map(|name| read(name)), read).unwrap_or(received)
+}
+
+/// Nanoseconds since 1970, from RFC 3339 or a number of seconds (with or without a fraction), milliseconds, microseconds or
+/// nanoseconds since then. `None` where it is neither, or not of this century or the next.
+///
+/// Whole seconds leave open when within the second it was: the latest moment that lies before `received` is taken, or a log with whole
+/// seconds would date an event before the detonation that caused it.
+pub fn moment(text: &str, received: u64) -> Option<u64> {
+    let text = text.trim();
+    let (at, whole) = number(text).or_else(|| rfc3339(text))?;
+    if !PLAUSIBLE.contains(&at.checked_div(SECOND)?) {
+        return None;
+    }
+    Some(if whole && at < received { at.saturating_add(SECOND - 1).min(received) } else { at })
+}
+
+fn rfc3339(text: &str) -> Option<(u64, bool)> {
+    let at: jiff::Timestamp = text.parse().ok()?;
+    Some((u64::try_from(at.as_nanosecond()).ok()?, !text.contains('.')))
+}
+
+/// A number, by its magnitude. Audit's `SECONDS.MILLIS:SERIAL` too.
+fn number(text: &str) -> Option<(u64, bool)> {
+    let text = text.split_once(':').map_or(text, |(number, _)| number);
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(fraction) {
+        return None;
+    }
+    let value: u64 = whole.parse().ok()?;
+    let unit = match value {
+        0..100_000_000_000 => SECOND,
+        100_000_000_000..100_000_000_000_000 => 1_000_000,
+        100_000_000_000_000..100_000_000_000_000_000 => 1_000,
+        _ => 1,
+    };
+    let nanos: u64 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
+    let part = nanos.checked_mul(unit)?.checked_div(SECOND)?;
+    Some((value.checked_mul(unit)?.checked_add(part)?, unit == SECOND && fraction.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T: u64 = 1_795_298_620_000_000_000;
+
+    #[test]
+    fn every_usual_way_to_say_it() {
+        for (text, nanos) in [
+            ("2026-11-21T22:03:40.821407465Z", 821_407_465),
+            ("2026-11-21T23:03:40.821+01:00", 821_000_000),
+            ("1795298620821407465", 821_407_465),
+            ("1795298620821407", 821_407_000),
+            ("1795298620821", 821_000_000),
+            ("1795298620.5", 500_000_000),
+            ("1795298620.821:15220", 821_000_000),
+            ("1795298620821.25", 821_250_000),
+        ] {
+            assert_eq!(moment(text, T + 9 * SECOND), Some(T + nanos), "{text}");
+        }
+        for text in
+            ["", "yesterday", "12", "-1795298620", "1e18", "99999999999999999999", "1.795298620821407465e18", "."]
+        {
+            assert_eq!(moment(text, T), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn whole_seconds_are_the_latest_moment_that_they_may_mean() {
+        for text in ["1795298620", "2026-11-21T22:03:40Z"] {
+            assert_eq!(moment(text, T + 300), Some(T + 300));
+            assert_eq!(moment(text, T + 5 * SECOND), Some(T + SECOND - 1));
+            assert_eq!(moment(text, T - 5), Some(T));
+        }
+    }
+
+    #[test]
+    fn a_named_field_is_the_only_one_asked() {
+        let fields = [("time", T.to_string()), ("seen", (T + 1).to_string())].map(|(n, v)| (n.to_owned(), v));
+        let fields = BTreeMap::from(fields);
+        assert_eq!(of(&fields, None, 7), T);
+        assert_eq!(of(&fields, Some("seen"), 7), T + 1);
+        assert_eq!(of(&fields, Some("absent"), 7), 7);
+    }
+}

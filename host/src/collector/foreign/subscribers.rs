@@ -1,0 +1,105 @@
+//! Who gets a foreign event: the run that it names, else every run that listens.
+
+use super::super::{EventLog, Recorded};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// Length of a run's id.
+const ID: usize = 26;
+
+/// The logs of the runs that listen to one source.
+#[derive(Debug, Default)]
+pub struct Subscribers {
+    next: u64,
+    logs: BTreeMap<u64, Arc<EventLog>>,
+    by_run: HashMap<String, Vec<u64>>,
+}
+
+impl Subscribers {
+    /// Adds a log; the number is for [`remove`](Self::remove).
+    pub fn add(&mut self, log: &Arc<EventLog>) -> u64 {
+        self.next = self.next.saturating_add(1);
+        self.logs.insert(self.next, Arc::clone(log));
+        self.by_run.entry(log.run().as_str().to_owned()).or_default().push(self.next);
+        self.next
+    }
+
+    /// Takes a log out.
+    pub fn remove(&mut self, number: u64) {
+        let Some(log) = self.logs.remove(&number) else { return };
+        if let Some(numbers) = self.by_run.get_mut(log.run().as_str()) {
+            numbers.retain(|n| *n != number);
+            if numbers.is_empty() {
+                self.by_run.remove(log.run().as_str());
+            }
+        }
+    }
+
+    /// All logs.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<EventLog>> {
+        self.logs.values()
+    }
+
+    /// Notes in the event which runs `raw` names, and says whose it is: theirs, or everybody's where it names none that listens.
+    pub fn route(&self, event: &mut Recorded, raw: &[u8]) -> Vec<&Arc<EventLog>> {
+        let mentions = self.mentions(raw);
+        let named = mentions.iter().filter_map(|id| self.by_run.get(id)).flatten();
+        let targets: Vec<_> = named.filter_map(|number| self.logs.get(number)).collect();
+        let targets = if targets.is_empty() { self.logs.values().collect() } else { targets };
+        event.likeness.get_or_insert_default().mentions = mentions;
+        targets
+    }
+
+    /// The runs whose ids stand in `raw`, in small letters or capitals, whatever stands around them.
+    fn mentions(&self, raw: &[u8]) -> Vec<String> {
+        let mut found = Vec::new();
+        if self.by_run.is_empty() {
+            return found;
+        }
+        // The first character of an id is the time's highest bits: `0` for the next centuries. That spares most look-ups.
+        for at in raw.iter().enumerate().filter(|(_, b)| **b == b'0').map(|(at, _)| at) {
+            let window = raw.get(at..at.saturating_add(ID)).unwrap_or_default();
+            let Ok(text) = std::str::from_utf8(window) else { continue };
+            if text.len() != ID || !text.bytes().all(|b| b.is_ascii_alphanumeric()) {
+                continue;
+            }
+            let id = text.to_ascii_lowercase();
+            if self.by_run.contains_key(&id) && !found.contains(&id) {
+                found.push(id);
+            }
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::{LogLimits, ProcessTree};
+    use super::*;
+    use crate::run_id::RunId;
+
+    fn log() -> Arc<EventLog> {
+        Arc::new(EventLog::new(RunId::new(), Some(ProcessTree::without_connector()), LogLimits::default()))
+    }
+
+    #[test]
+    fn an_event_goes_to_the_run_that_it_names_and_else_to_all() {
+        let mut subscribers = Subscribers::default();
+        let logs: Vec<_> = (0..3).map(|_| log()).collect();
+        let numbers: Vec<_> = logs.iter().map(|log| subscribers.add(log)).collect();
+        let (first, second) = (logs[0].run().to_string(), logs[1].run().to_string());
+        let targets = |subscribers: &Subscribers, raw: &str| -> Vec<String> {
+            let mut event = super::super::event("x", BTreeMap::new(), None, 1);
+            subscribers.route(&mut event, raw.as_bytes()).iter().map(|log| log.run().to_string()).collect()
+        };
+        assert_eq!(targets(&subscribers, &format!("agent=foil/{first}, 0")), std::slice::from_ref(&first));
+        assert_eq!(targets(&subscribers, &format!("x0{}y", second.to_uppercase())), std::slice::from_ref(&second));
+        assert_eq!(targets(&subscribers, &format!("{first}0{second}")), [first.clone(), second]);
+        assert_eq!(targets(&subscribers, "0 of nobody, 00000000000000000000000000000000").len(), 3);
+        assert_eq!(targets(&subscribers, &first[..25]).len(), 3);
+        subscribers.remove(numbers[0]);
+        assert_eq!(targets(&subscribers, &first).len(), 2);
+        numbers.iter().for_each(|number| subscribers.remove(*number));
+        assert!(targets(&subscribers, &first).is_empty() && subscribers.by_run.is_empty());
+    }
+}
