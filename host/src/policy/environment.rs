@@ -211,7 +211,7 @@ fn file_source((name, source): (String, Spanned<FileSource>)) -> Result<(String,
             (FileFormat::Json | FileFormat::Text, Some(_)) => {
                 Err(format!("`files: {name}`: a `pattern` is for the format `regex` only"))
             }
-            _ => Ok(()),
+            _ => source.regex().map(drop).map_err(|why| format!("`files: {name}`: {why}")),
         }
     })?;
     Ok((name, source))

@@ -1,8 +1,12 @@
 //! What `foil.yaml` says of the operator's sensors: plain data, which collectors are made of.
 
+use regex::{Regex, RegexBuilder};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+
+/// The largest that a pattern may become once it is compiled, in bytes: `(\w{1000}){1000}` is short to write.
+const MAX_PATTERN: usize = 1 << 20;
 
 /// A log that is followed: the collector `file.NAME`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -20,6 +24,22 @@ pub struct FileSource {
     /// usual names are tried where none is given, and then it is the moment at which the line was read.
     #[serde(default)]
     pub time: Option<String>,
+}
+
+impl FileSource {
+    /// The pattern, ready to match; `None` where there is none.
+    ///
+    /// # Errors
+    /// A sentence: it is malformed, or too large.
+    pub fn regex(&self) -> Result<Option<Regex>, String> {
+        let build = |pattern: &String| RegexBuilder::new(pattern).size_limit(MAX_PATTERN).build();
+        self.pattern.as_ref().map(build).transpose().map_err(|error| {
+            let shown = error.to_string();
+            // The last line says what is wrong; those above draw it.
+            let why = shown.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            format!("`pattern` of {} is no regular expression that can be used: {why}", self.path)
+        })
+    }
 }
 
 /// How a line of a followed log becomes an event.
