@@ -60,6 +60,11 @@ fn glob(pattern: &str, text: &str) -> bool {
     row[text.len()]
 }
 
+/// Whether a scope of `events-read` names a collector: `file.*` means every followed log; anything else is a name.
+pub fn names_collector(rule: &str, name: &str) -> bool {
+    rule == name || rule.strip_suffix('*').is_some_and(|prefix| prefix.ends_with('.') && name.starts_with(prefix))
+}
+
 fn no_control(text: &str) -> Result<(), PatternError> {
     if text.chars().any(char::is_control) {
         return Err(PatternError(format!("`{}` has a control character in it", text.escape_debug())));

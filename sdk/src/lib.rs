@@ -64,7 +64,7 @@
 //! | `files-read` | [`files::read`], [`files::read_all`], [`files::stat`], [`files::entries`], [`files::exists`] |
 //! | `files-write` | [`files::write`], [`files::append`], [`files::remove`], [`files::create_directory`], … |
 //! | `loopback-serve` | [`loopback::publish`] |
-//! | `events-read` (checks only) | [`events::read`], [`events::read_all`] |
+//! | `events-read` (checks only) | [`events::read`], [`events::read_all`], [`search::search`] |
 
 #[allow(missing_docs, clippy::all, unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 #[doc(hidden)]
@@ -85,6 +85,7 @@ pub mod loopback;
 mod parameters;
 pub mod pattern;
 mod seam;
+pub mod search;
 mod technique;
 
 pub use __bindings::host::types::{Context, Denial, Fact, Failure, Value};

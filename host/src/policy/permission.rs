@@ -3,7 +3,7 @@
 use super::denial::{Denial, Layer, bounded};
 use super::paths::{contains, usable};
 use super::text::quote;
-use foil_manifest::pattern::Variables;
+use foil_manifest::pattern::{Variables, names_collector};
 use foil_manifest::{Capability, CapabilityName, ExecScope, PathPattern, PathScope};
 use std::collections::BTreeSet;
 
@@ -142,11 +142,6 @@ impl Permission {
             None => Ok(()),
         }
     }
-}
-
-/// `file.*` means every followed log; anything else is a name.
-fn names_collector(rule: &str, name: &str) -> bool {
-    rule == name || rule.strip_suffix('*').is_some_and(|prefix| prefix.ends_with('.') && name.starts_with(prefix))
 }
 
 pub(super) fn exec_scopes(list: &[Capability]) -> impl Iterator<Item = &ExecScope> {

@@ -4,7 +4,7 @@ use super::calls::Subject;
 use super::host::Host;
 use crate::__bindings::host::types::{Denial, Error as WireError, Parameter};
 use crate::{Context, Error, Result, Value};
-use foil_manifest::pattern::Variables;
+use foil_manifest::pattern::{Variables, names_collector};
 use foil_manifest::{Capability, Kind, Manifest};
 
 impl Host {
@@ -51,7 +51,7 @@ pub(super) fn allows(
                 if scope.allow.iter().any(|p| p.matches(path, &variables)))
         }),
         Subject::Collector(name) => {
-            asked.any(|c| matches!(c, Capability::EventsRead(scope) if scope.allow.iter().any(|a| a == name)))
+            asked.any(|c| matches!(c, Capability::EventsRead(scope) if scope.allow.iter().any(|rule| names_collector(rule, name))))
         }
         Subject::Serve => asked.next().is_some(),
     };

@@ -1,0 +1,68 @@
+//! `falco.alert`: did Falco raise an alert about what this run did?
+
+use foil_sdk::events::Event;
+use foil_sdk::pattern;
+use foil_sdk::prelude::*;
+use foil_sdk::search::{Wanted, search, tie};
+
+/// Falco's priorities, highest first.
+const PRIORITIES: [&str; 8] =
+    ["emergency", "alert", "critical", "error", "warning", "notice", "informational", "debug"];
+
+/// Where Falco puts what a rule's output names.
+const FIELDS: [&str; 1] = ["output_fields."];
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Query {
+    rule: Option<String>,
+    priority: Option<String>,
+    #[serde(default)]
+    fields: Vec<String>,
+    collector: String,
+}
+
+struct FalcoAlert;
+
+impl Check for FalcoAlert {
+    type Parameters = Query;
+
+    fn probe(_: &Context, query: &Query, cursor: u64) -> Result<Observation> {
+        let wanted = Wanted::new(&query.fields, None)?;
+        if wanted.is_empty() && query.rule.as_ref().is_none_or(|rule| rule.trim().is_empty()) {
+            let why = "say which alert by `rule` or `fields`: any alert would match";
+            return Err(Error::Invalid(why.to_owned()));
+        }
+        let lowest = query.priority.as_deref().map(rank).unwrap_or(Some(PRIORITIES.len()));
+        let lowest = lowest.ok_or_else(|| Error::Invalid("`priority` is none of Falco's".to_owned()))?;
+        let mut observation = search(&query.collector, cursor, |event| {
+            let (rule, priority) = (event.field("rule")?, event.field("priority")?);
+            let fits = query.rule.as_ref().is_none_or(|wanted| wanted == rule || pattern::matches(wanted, rule))
+                && rank(priority).is_some_and(|rank| rank <= lowest)
+                && wanted.fits(event, &FIELDS);
+            fits.then(|| line(event, rule, priority))
+        })?;
+        for sighting in &mut observation.sightings {
+            sighting.severity =
+                sighting.facts.iter().find(|fact| fact.name == "priority").map(|fact| fact.value.clone());
+        }
+        Ok(observation)
+    }
+}
+
+/// A priority's place, 0 being the highest. Falco writes `Informational` in alerts and takes `info` in rules.
+fn rank(priority: &str) -> Option<usize> {
+    let priority = priority.to_ascii_lowercase();
+    PRIORITIES.iter().position(|known| *known == priority || (*known == "informational" && priority == "info"))
+}
+
+/// Such as `Read sensitive file untrusted (Warning), cat /etc/shadow, tied by its time only`.
+fn line(event: &Event, rule: &str, priority: &str) -> String {
+    let command = event.field("output_fields.proc.cmdline").map(|line| format!(", {line}")).unwrap_or_default();
+    format!("{rule} ({priority}){command}, tied {}", tie(event.attribution))
+}
+
+foil_sdk::check!(FalcoAlert);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+use super::*;
+use foil_sdk::events::Attribution;
+use foil_sdk::{Value, fake};
+
+fn alert() -> Event {
+    Event { attribution: Attribution::Likeness, ..fake::event("falco") }
+        .with("rule", "Read sensitive file untrusted")
+        .with("priority", "Warning")
+        .with("output_fields.proc.cmdline", "cat /etc/shadow")
+        .with("output_fields.fd.name", "/etc/shadow")
+}
+
+fn host(event: Event) -> fake::Host {
+    let host = fake::Host::for_check(include_str!("../check.toml"));
+    host.event("inbox", event);
+    host
+}
+
+fn count(event: Event, query: &[(&str, Value)]) -> usize {
+    host(event).probe::<FalcoAlert>(query, 0).unwrap().sightings.len()
+}
+
+#[test]
+fn the_evidence_says_rule_priority_and_how_it_was_tied() {
+    let seen = host(alert()).probe::<FalcoAlert>(&[("rule", "Read sensitive file untrusted".into())], 0).unwrap();
+    let sighting = &seen.sightings[0];
+    assert_eq!(
+        sighting.summary,
+        "Read sensitive file untrusted (Warning), cat /etc/shadow, tied by likeness: its program, parents, user and time are those of \
+         one that this run started"
+    );
+    assert_eq!((sighting.severity.as_deref(), sighting.attribution), (Some("Warning"), Attribution::Likeness));
+}
+
+#[test]
+fn every_parameter_narrows() {
+    for (name, hit, miss) in [
+        ("rule", Value::from("Read sensitive *"), Value::from("Clear Log Activities")),
+        ("fields", Value::from(&["fd.name=/etc/*"][..]), Value::from(&["fd.name=/usr/*"][..])),
+        ("fields", Value::from(&["output_fields.proc.cmdline=cat **"][..]), Value::from(&["proc.pid=*"][..])),
+    ] {
+        assert_eq!(count(alert(), &[(name, hit)]), 1, "{name}");
+        assert_eq!(count(alert(), &[(name, miss)]), 0, "{name}");
+    }
+}
+
+#[test]
+fn a_priority_counts_from_there_upwards() {
+    let rule = || ("rule", Value::from("**"));
+    for (asked, expected) in
+        [("emergency", 0), ("error", 0), ("warning", 1), ("notice", 1), ("informational", 1), ("debug", 1)]
+    {
+        assert_eq!(count(alert(), &[rule(), ("priority", asked.into())]), expected, "{asked}");
+    }
+    assert!(PRIORITIES.iter().all(|word| include_str!("../check.toml").contains(&format!("\"{word}\""))));
+    assert_eq!((rank("Info"), rank("Informational"), rank("loud")), (Some(6), Some(6), None));
+}
+
+#[test]
+fn ties_of_every_strength_are_passed_on_but_for_strangers() {
+    for attribution in [Attribution::Tree, Attribution::Marker, Attribution::Window] {
+        let event = Event { attribution, ..alert() };
+        let seen = host(event).probe::<FalcoAlert>(&[("rule", "**".into())], 0).unwrap();
+        assert_eq!(seen.sightings[0].attribution, attribution);
+    }
+    assert_eq!(count(Event { attribution: Attribution::Stranger, ..alert() }, &[("rule", "**".into())]), 0);
+}
+
+#[test]
+fn a_followed_log_serves_as_well_and_other_lines_in_it_do_not_count() {
+    let host = host(alert());
+    host.event("file.falco", fake::event("line").with("line", "Events detected: 0").with("unparsed", "yes"));
+    host.event("file.falco", Event { kind: "line".to_owned(), ..alert() });
+    let query = [("rule", Value::from("**")), ("collector", "file.falco".into())];
+    assert_eq!(host.probe::<FalcoAlert>(&query, 0).unwrap().sightings.len(), 1);
+    let denied = host.probe::<FalcoAlert>(&[("rule", "**".into()), ("collector", "linux.audit".into())], 0);
+    assert!(matches!(denied, Err(Error::Denied(_))));
+}
+
+#[test]
+fn a_query_that_any_alert_matches_is_refused() {
+    for query in [&[][..], &[("priority", "debug".into())], &[("rule", " ".into())]] {
+        assert!(matches!(host(alert()).probe::<FalcoAlert>(query, 0), Err(Error::Invalid(_))), "{query:?}");
+    }
+}
