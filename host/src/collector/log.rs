@@ -195,6 +195,13 @@ impl EventLog {
         page
     }
 
+    /// An event as it was handed in, as long as it is in the log.
+    pub fn recorded(&self, sequence: u64) -> Option<Arc<Recorded>> {
+        let inner = lock(&self.inner);
+        let at = inner.entries.binary_search_by_key(&sequence, |entry| entry.sequence).ok()?;
+        inner.entries.get(at).map(|entry| Arc::clone(&entry.event))
+    }
+
     /// The number of the newest event; 0 where there is none yet.
     pub fn newest(&self) -> u64 {
         lock(&self.inner).newest

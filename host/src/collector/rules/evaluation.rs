@@ -2,7 +2,7 @@
 
 use super::events::Programs;
 use super::set::{Loaded, Plan, RuleSet};
-use crate::collector::{Blindness, Event, EventLog, Process, Recorded, audit, lock};
+use crate::collector::{Blindness, Event, EventLog, Recorded, audit, lock};
 use futures_util::future::select_all;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -129,8 +129,18 @@ impl Shared {
             *cursor = page.next;
             done &= page.drained;
             for event in page.events.iter().filter(|event| !event.own_observation) {
-                for loaded in self.rules.matching(event, &feed.plan, programs) {
-                    self.log.push(matched(loaded, event, &feed.name));
+                let matching: Vec<&Loaded> = self.rules.matching(event, &feed.plan, programs).into_iter().collect();
+                if matching.is_empty() {
+                    programs.note(event);
+                    continue;
+                }
+                let Some(source) = feed.log.recorded(event.sequence) else {
+                    let why = format!("`{}`: an event that a rule matches was pushed out of the log", feed.name);
+                    self.log.set_blind(Blindness::Lost(why));
+                    continue;
+                };
+                for loaded in matching {
+                    self.log.push(matched(loaded, event, &source, &feed.name));
                 }
                 programs.note(event);
             }
@@ -147,9 +157,7 @@ impl Shared {
 }
 
 /// A match, with all that the source event says, so that it is tied to the run in the same way.
-fn matched(loaded: &Loaded, event: &Event, feed: &str) -> Recorded {
-    let number = |name: &str| event.fields.get(name).and_then(|text| text.parse::<u32>().ok());
-    let process = number("pid").map(|pid| Process { pid, ppid: number("ppid") });
+fn matched(loaded: &Loaded, event: &Event, source: &Recorded, feed: &str) -> Recorded {
     let rule = &loaded.rule;
     let said = [
         ("rule.id", rule.id.clone().unwrap_or_default()),
@@ -162,5 +170,5 @@ fn matched(loaded: &Loaded, event: &Event, feed: &str) -> Recorded {
     ];
     let mut fields: BTreeMap<String, String> = event.fields.clone();
     fields.extend(said.map(|(name, value)| (name.to_owned(), value)));
-    Recorded { at: event.at, kind: "sigma".to_owned(), own_observation: false, process, fields }
+    Recorded { kind: "sigma".to_owned(), own_observation: false, fields, ..source.clone() }
 }

@@ -27,8 +27,8 @@ fn removal(pid: u32) -> Recorded {
     let mut fields: std::collections::BTreeMap<_, _> =
         fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     fields.insert("pid".to_owned(), pid.to_string());
-    let process = Some(Process { pid, ppid: Some(4_000_009) });
-    Recorded { at: 5, kind: "execve".to_owned(), own_observation: false, process, fields }
+    let process = Some(Process { pid, ppid: Some(4_000_009), start: None });
+    Recorded { at: 5, kind: "execve".to_owned(), own_observation: false, process, likeness: None, fields }
 }
 
 /// A run with a feed: log of matches, feed, evaluation.
