@@ -129,7 +129,7 @@ impl Shared {
             *cursor = page.next;
             done &= page.drained;
             for event in page.events.iter().filter(|event| !event.own_observation) {
-                let matching: Vec<&Loaded> = self.rules.matching(event, &feed.plan, programs).into_iter().collect();
+                let matching = self.rules.matching(event, &feed.plan, programs);
                 if matching.is_empty() {
                     programs.note(event);
                     continue;
