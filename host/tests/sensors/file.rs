@@ -81,6 +81,22 @@ fn rotation_loses_nothing_not_even_what_the_writer_says_to_the_old_file() {
 }
 
 #[test]
+fn a_log_that_is_moved_away_and_back_is_not_read_twice() {
+    let (folder, path) = folder();
+    let (log, mut file) = (log(), append(&path));
+    writeln!(file, "old").unwrap();
+    let follower = Follower::arm(log.clone(), &source(&path, FileFormat::Text)).unwrap();
+    let away = folder.path().join("away");
+    fs::rename(&path, &away).unwrap();
+    writeln!(file, "while it was away").unwrap();
+    assert!(matches!(follower.verify(), Some(Blindness::Dead(_))));
+    fs::rename(&away, &path).unwrap();
+    writeln!(file, "back").unwrap();
+    assert_eq!(follower.verify(), None);
+    assert_eq!(values(&log, "line"), ["while it was away", "back"]);
+}
+
+#[test]
 fn rotation_that_nobody_can_follow_is_said() {
     let (folder, path) = folder();
     append(&path);

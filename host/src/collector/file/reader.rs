@@ -11,7 +11,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Rotated-away files that are read on, since a writer may have them open still.
 const MAX_OLDER: usize = 8;
@@ -43,6 +43,8 @@ struct State {
     /// How often a file came to be at the path, as the kernel told of it, less those that were opened: one that was there between two
     /// looks was never seen.
     unopened: i64,
+    /// How much there is of a line without an end, and since when.
+    open_since: Option<(usize, Instant)>,
     subscribers: Subscribers,
 }
 
@@ -71,6 +73,7 @@ impl Reader {
             older: Vec::new(),
             watch: inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok().map(Arc::new),
             unopened: 0,
+            open_since: None,
             subscribers: Subscribers::default(),
         };
         state.watch_folder();
@@ -109,16 +112,16 @@ impl Reader {
         lock(&self.state).subscribers.remove(number);
     }
 
-    /// Takes in all that is in the file by now. Says why an absence proves nothing for the moment.
+    /// Takes in all that is in the file by now. Says why an absence proves nothing for the moment; waits for a moment for the end of a line
+    /// that has just begun.
     pub fn catch_up(&self) -> Option<Blindness> {
-        let deadline = std::time::Instant::now() + LINE_END;
         loop {
             let mut state = lock(&self.state);
             state.pump();
             // A file that came while the first look went on is counted at the second.
             state.pump();
             let open = state.open_ends();
-            if open.is_none() || std::time::Instant::now() >= deadline {
+            if open.is_none() || state.open_since.is_none_or(|(_, since)| since.elapsed() >= LINE_END) {
                 return open;
             }
             drop(state);
@@ -201,7 +204,12 @@ impl State {
                     let excess = older.len().saturating_sub(MAX_OLDER);
                     older.drain(..excess);
                 }
-                if there.is_some() && there != known {
+                let again = older.iter().position(|tail| Some(tail.identity) == there);
+                if let Some(place) = again {
+                    // It was moved away and back.
+                    *current = Some(older.remove(place));
+                    self.unopened = self.unopened.saturating_sub(1).max(-1);
+                } else if there.is_some() && there != known {
                     match self.open(true) {
                         Ok(()) => {
                             // Its event may come yet; where none ever does (a symbolic link to elsewhere) nothing adds up.
@@ -235,8 +243,9 @@ impl State {
 
     /// Why an absence proves nothing for now. A line without an end that is whole all the same is taken.
     fn open_ends(&mut self) -> Option<Blindness> {
-        let Self { path, lines, current, older, subscribers, .. } = self;
+        let Self { path, lines, current, older, subscribers, open_since, .. } = self;
         if current.is_none() {
+            *open_since = None;
             return Some(Blindness::Dead(format!(
                 "{path} does not exist: has its sensor been started, and does it write there?"
             )));
@@ -247,8 +256,15 @@ impl State {
                 deliver(Line::Whole(&line), lines, subscribers);
             }
         }
-        let open = current.as_ref().is_some_and(|tail| tail.partial().iter().any(|b| !b.is_ascii_whitespace()));
-        open.then(|| Blindness::Lost(format!("the last line of {path} has no end yet")))
+        let partial = current.as_ref().map_or(&[][..], Tail::partial);
+        if partial.iter().all(u8::is_ascii_whitespace) {
+            *open_since = None;
+            return None;
+        }
+        if open_since.is_none_or(|(length, _)| length != partial.len()) {
+            *open_since = Some((partial.len(), Instant::now()));
+        }
+        Some(Blindness::Lost(format!("the last line of {path} has no end yet")))
     }
 }
 
