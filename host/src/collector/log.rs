@@ -86,6 +86,9 @@ struct Inner {
 /// make them the run's.
 const SETTLED: u64 = 5_000_000_000;
 
+/// The same for a foreign sensor's event: it comes by a longer way than the kernel's word on who is whose child.
+const SETTLED_FOREIGN: u64 = 1_000_000_000;
+
 /// How far a sensor's clock may lag behind ours (nanoseconds): the kernel's coarse clock has ticks of 10 ms.
 const CLOCK_SLACK: u64 = 25_000_000;
 
@@ -160,8 +163,11 @@ impl EventLog {
             return;
         }
         inner.compacted = now;
-        let settled = clock::realtime().saturating_sub(SETTLED);
-        inner.entries.retain(|e| e.event.at > settled || self.attribute(&e.event) != Attribution::Stranger);
+        let now = clock::realtime();
+        let settled = |event: &Recorded| if event.likeness.is_some() { SETTLED_FOREIGN } else { SETTLED };
+        inner.entries.retain(|e| {
+            e.event.at > now.saturating_sub(settled(&e.event)) || self.attribute(&e.event) != Attribution::Stranger
+        });
         inner.bytes = inner.entries.iter().fold(0, |sum, e| sum.saturating_add(e.size));
     }
 
