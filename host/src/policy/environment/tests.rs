@@ -108,3 +108,27 @@ fn hosts_are_known_by_id_or_name() {
          0123456789abcdef0123456789abcdef, name `stage-?.example.*`; run Foil there, or add this host to foil.yaml"
     );
 }
+
+#[test]
+fn sensors_are_named_and_what_cannot_work_is_said_at_once() {
+    let environment = parse(
+        "environment: x\nfiles:\n  falco: { path: falco.jsonl }\n  sudo: { path: /var/log/auth.log, format: regex, pattern: 'USER=(?<user>\\w+)' }\n\
+         inbox: { listen: '127.0.0.1:2801' }\n",
+    )
+    .expect("well-formed");
+    assert_eq!(environment.sources.files.keys().collect::<Vec<_>>(), ["falco", "sudo"]);
+    for (text, says) in [
+        (
+            "files:\n  a: { path: x, format: regex, pattern: '(' }",
+            "3:6: `files: a`: `pattern` of x is no regular expression that can be used: unclosed group",
+        ),
+        ("files:\n  a: { path: x, format: regex, pattern: '(\\w{1000}){1000}' }", "exceeds size limit"),
+        ("files:\n  a: { path: x, format: regex }", "needs a `pattern`"),
+        ("files:\n  A: { path: x }", "small letters"),
+        ("inbox: { listen: '0.0.0.0:2801' }", "takes a `token-file`"),
+        ("inbox: { listen: localhost }", "is no address and port"),
+    ] {
+        let refusal = error(&format!("environment: x\n{text}\n"));
+        assert!(refusal.contains(says), "{refusal}");
+    }
+}
