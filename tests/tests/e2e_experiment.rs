@@ -224,3 +224,51 @@ fn killed_at_every_boundary_of_the_rules() {
     }
     assert!(deaths >= 9, "only {deaths} boundaries");
 }
+
+#[test]
+fn the_examples_end_as_designed() {
+    let Some(_machine) = Machine::take() else { return };
+    let bench = Bench::bare(None);
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples");
+    let broken = bench.foil(&["run", &format!("{examples}/broken/deletion.yaml")]);
+    broken.says(1, &["look at the rule", "telemetry  seen", "rule       missed"]);
+    // Its benign twin raises no rule.
+    let control = bench.foil(&["run", &format!("{examples}/demo/shadow-read.yaml"), "--format", "json"]);
+    let report = control.says(0, &[]).report();
+    assert_eq!((&report["verdict"], &report["control"]["verdict"]), (&"pass".into(), &"pass".into()), "{report:#}");
+    assert_eq!(report["links"][1]["evidence"][0]["attribution"], "tree", "{report:#}");
+    bench.is_clean();
+}
+
+#[test]
+fn a_watch_that_an_overlay_blinds_is_unknown() {
+    let Some(_machine) = Machine::take() else { return };
+    let auditctl = |arguments: &[&str]| Command::new("auditctl").args(arguments).output();
+    if auditctl(&["-s"]).is_err() {
+        eprintln!("skipped: auditctl is not installed");
+        return;
+    }
+    let enabled = state().0.to_string();
+    let did =
+        |arguments: &[&str]| assert!(auditctl(arguments).is_ok_and(|done| done.status.success()), "{arguments:?}");
+    did(&["-e", "1"]);
+    did(&["-w", "/etc/shadow", "-p", "r", "-k", "operators-own"]);
+    let bench = bench();
+    let run = |shield: &str| {
+        let technique = format!("linux.shadow-read\nshield: {shield}");
+        experiment(&bench, &technique, false, "{ key: operators-own }", "1s");
+        bench.foil(&["run", "e.yaml", "--format", "json"]).report()
+    };
+    let (confined, overlay) = (run("confined"), run("overlay"));
+    did(&["-W", "/etc/shadow", "-p", "r", "-k", "operators-own"]);
+    did(&["-e", &enabled]);
+    assert_eq!(confined["links"][0]["verdict"], "seen", "{confined:#}");
+    assert_eq!(
+        (&overlay["verdict"], &overlay["links"][0]["verdict"]),
+        (&"inconclusive".into(), &"unknown".into()),
+        "{overlay:#}"
+    );
+    assert!(
+        overlay["reason"].as_str().is_some_and(|why| why.contains("(shield)") && why.contains("1 of the machine's"))
+    );
+}

@@ -209,3 +209,30 @@ fn hours_and_blackouts_hold() {
         bench.foil(&["run", "e.yaml"]).says(2, &["foil.yaml:3:", word]);
     }
 }
+
+#[test]
+fn a_pushed_alert_settles_its_link_and_nobody_elses() {
+    let bench = bench();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+    let environment =
+        format!("environment: e2e\nshield: [open]\nparallel: 2\ninbox: {{ listen: '127.0.0.1:{port}' }}\n");
+    bench.write("foil.yaml", &environment);
+    let body = r#"{\"rule\":\"Pushed\",\"priority\":\"Warning\",\"output\":\"o\",\"output_fields\":{\"proc.env[FOIL_RUN_ID]\":\"$FOIL_RUN_ID\"}}"#;
+    let push = format!(
+        r#"body="{body}"; bash -c 'exec 3<>/dev/tcp/127.0.0.1/{port}; printf "POST /falco HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %s\r\nConnection: close\r\n\r\n%s" "${{#1}}" "$1" >&3; cat <&3' - "$body""#
+    );
+    let link = "expect: [{ link: detection, check: falco.alert, with: { rule: Pushed }, within: 5s, grace: 1ms }]\n";
+    let experiment = |name: &str, script: &str| {
+        let script = serde_json::to_string(script).expect("text");
+        format!("experiment: {name}\ntechnique: shell.wasm\nshield: open\nwith: {{ script: {script} }}\n{link}")
+    };
+    bench.write("pushes.yaml", &experiment("pushes", &push));
+    bench.write("silent.yaml", &experiment("silent", "sleep 1").replace("within: 5s", "within: 2s"));
+    let reports = bench.foil(&["run", "pushes.yaml", "silent.yaml", "--format", "json"]).says(1, &[]).json();
+    assert_eq!(verdicts(&reports[0]), ["pass", "seen"], "{reports:#}");
+    assert_eq!(reports[0]["links"][0]["evidence"][0]["attribution"], "marker");
+    assert_eq!(verdicts(&reports[1]), ["fail", "missed"], "another run's alert is not its own: {reports:#}");
+    // The port is free again.
+    assert!(std::net::TcpListener::bind(("127.0.0.1", port)).is_ok());
+    bench.is_clean();
+}

@@ -67,7 +67,32 @@ pub fn technique(id: &str, starts: Starts<'_>, instructions: &str) -> Vec<u8> {
         argument_length = argument.len(),
         program_length = program.len(),
     );
-    let mut core = wat::parse_str(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    component(&text, &manifest)
+}
+
+/// Builds a technique `id` that imports nothing, asks for nothing and does nothing.
+pub fn idle(id: &str) -> Vec<u8> {
+    let manifest = format!("id = \"{id}\"\ntitle = \"Waits\"\nattack = [\"T1082\"]\nimpact = \"read-only\"\n");
+    let manifest = Manifest::from_toml(&manifest, Kind::Technique).expect("a manifest");
+    let text = r#"(module
+        (memory (export "memory") 1)
+        (global $heap (mut i32) (i32.const 8192))
+        (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (local $at i32)
+            (local.set $at (i32.and (i32.add (global.get $heap) (i32.const 15)) (i32.const -16)))
+            (global.set $heap (i32.add (local.get $at) (local.get 3)))
+            (local.get $at))
+        (func (export "foil:host/detonation@0.1.0#warmup") (param i32 i32 i32 i32 i32 i32 i32) (result i32)
+            (i64.store (i32.const 512) (i64.const 0)) (i32.store (i32.const 520) (i32.const 0)) (i32.const 512))
+        (func (export "foil:host/detonation@0.1.0#detonate") (param i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+            (i32.store (i32.const 512) (i32.const 0))
+            (i32.store (i32.const 516) (i32.const 0)) (i32.store (i32.const 520) (i32.const 0))
+            (i64.store (i32.const 524) (i64.const 0))
+            (i32.const 512)))"#;
+    component(text, &manifest)
+}
+
+fn component(text: &str, manifest: &Manifest) -> Vec<u8> {
+    let mut core = wat::parse_str(text).unwrap_or_else(|e| panic!("{e}\n{text}"));
     let mut resolve = Resolve::default();
     let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
     let (contract, _) = resolve.push_dir(wit).expect("the contract");
@@ -75,7 +100,7 @@ pub fn technique(id: &str, starts: Starts<'_>, instructions: &str) -> Vec<u8> {
     embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8, false).expect("metadata");
     let mut encoder = ComponentEncoder::default();
     let component = encoder.module(&core).and_then(|e| e.encode()).expect("a component");
-    section::append(component, &manifest).expect("it has none yet")
+    section::append(component, manifest).expect("it has none yet")
 }
 
 /// `instructions` so many times; then `done`.

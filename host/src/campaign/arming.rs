@@ -5,6 +5,7 @@ use crate::collector::audit::{self, OwnRules, RuleError, plan_own_rules};
 use crate::collector::{ArmOptions, Armed, Blindness, EventLog, Observed, ProcessTree, arm, observed};
 use crate::collector::{file, rules};
 use crate::journal::{Effect, RunJournal, Undo};
+use foil_manifest::ShieldLevel;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ pub(super) struct Arming {
     pub(super) tree: Arc<ProcessTree>,
     armed: BTreeMap<String, Result<Armed, Blindness>>,
     rules_installed: bool,
+    overlay: bool,
 }
 
 impl Arming {
@@ -21,7 +23,8 @@ impl Arming {
     /// `unknown`; the technique runs all the same.
     pub(super) fn arm(prepared: &Prepared, journal: &RunJournal) -> Self {
         let tree = ProcessTree::new();
-        let mut arming = Self { tree, armed: BTreeMap::new(), rules_installed: false };
+        let overlay = prepared.authorised.shield == ShieldLevel::Overlay;
+        let mut arming = Self { tree, armed: BTreeMap::new(), rules_installed: false, overlay };
         let mut names = prepared.collectors();
         names.insert(observed::NAME.to_owned());
         if names.remove(rules::NAME) {
@@ -76,16 +79,23 @@ impl Arming {
 
     /// Why absence would prove nothing in any of these collectors.
     pub(super) fn blind(&self, names: &BTreeSet<String>) -> Option<Blindness> {
-        if names.contains(rules::NAME) {
+        let by_rules = names.contains(rules::NAME);
+        if by_rules {
             // Only a collector itself can tell what its source lost; the rules then see it in its log.
             for armed in self.armed.values().flatten().filter(|armed| armed.name != rules::NAME) {
                 armed.verify();
             }
         }
-        names.iter().find_map(|name| match self.armed.get(name) {
+        let blind = names.iter().find_map(|name| match self.armed.get(name) {
             Some(Ok(armed)) => armed.verify(),
             Some(Err(blind)) => Some(blind.clone()),
             None => Some(Blindness::Dead(format!("`{name}` was not armed"))),
+        });
+        // What rules are evaluated over may be blinded as well.
+        let read = |armed: &&Armed| by_rules || names.contains(&armed.name);
+        blind.or_else(|| {
+            let armed = self.armed.values().flatten().filter(read);
+            armed.filter(|_| self.overlay).find_map(Armed::blinded_by_overlay)
         })
     }
 

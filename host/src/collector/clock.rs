@@ -25,10 +25,44 @@ pub fn boottime() -> u64 {
 
 /// A moment of the monotonic clock, in nanoseconds since 1970 as the clock stands now.
 pub fn from_monotonic(moment: u64) -> u64 {
-    realtime().saturating_sub(monotonic().saturating_sub(moment))
+    since_1970(moment, monotonic)
 }
 
 /// A moment of the boot-time clock, likewise.
 pub fn from_boottime(moment: u64) -> u64 {
-    realtime().saturating_sub(boottime().saturating_sub(moment))
+    since_1970(moment, boottime)
+}
+
+/// Two clocks cannot be read at once: where this thread is made to wait between them, a fork would seem to come after what the
+/// child did. So they are read again until they were read close enough together.
+fn since_1970(moment: u64, clock: fn() -> u64) -> u64 {
+    const CLOSE: u64 = 5_000;
+    let reading = || {
+        let (before, now, after) = (clock(), realtime(), clock());
+        let apart = after.saturating_sub(before);
+        (apart, now.saturating_sub(before.saturating_add(apart / 2).saturating_sub(moment)))
+    };
+    let mut best = reading();
+    for _ in 0..20 {
+        if best.0 <= CLOSE {
+            break;
+        }
+        best = best.min(reading());
+    }
+    best.1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_the_same_whenever_it_is_asked_for() {
+        let moment = monotonic();
+        let first = from_monotonic(moment);
+        for _ in 0..10_000 {
+            assert!(from_monotonic(moment).abs_diff(first) < 1_000_000);
+        }
+        assert!(from_monotonic(moment).abs_diff(realtime()) < 60_000_000_000);
+    }
 }

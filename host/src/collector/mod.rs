@@ -66,6 +66,9 @@ pub enum Blindness {
     /// Events were lost.
     #[error("events were lost: {0}")]
     Lost(String),
+    /// The run's own shield hides from it what the technique does.
+    #[error("the shield may hide it: {0} (shield)")]
+    Shield(String),
     /// The collector could not be armed, or has ended.
     #[error("the collector is not listening: {0}")]
     Dead(String),

@@ -113,6 +113,14 @@ impl Armed {
         }
     }
 
+    /// Why it may not see what happens in an overlay.
+    pub fn blinded_by_overlay(&self) -> Option<Blindness> {
+        match &self.source {
+            Source::Audit(collector) => collector.blinded_by_overlay().map(Blindness::Shield),
+            _ => None,
+        }
+    }
+
     /// Stops the collector once what is on its way has come in, and says whether it missed anything. Blocks for up to 200 ms.
     /// Own audit rules stay: take them away afterwards with [`audit::remove`].
     pub fn finish(self) -> Option<Blindness> {

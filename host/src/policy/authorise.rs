@@ -4,7 +4,7 @@ use super::{
     ChildScope, EffectiveLimits, Environment, Grant, Permission, Refusal, choose_shield, covering_rule, text::quote,
 };
 use foil_manifest::pattern::Variables;
-use foil_manifest::{Impact, Manifest, ShieldLevel};
+use foil_manifest::{Impact, Kind, Manifest, ShieldLevel};
 
 /// What is decided on.
 pub struct Case<'a> {
@@ -47,7 +47,8 @@ pub fn authorise(case: Case<'_>) -> Result<Authorised, Refusal> {
             manifest.impact
         )));
     }
-    let shield = shield(&case)?;
+    // A check starts nothing, so that nothing has to be held.
+    let shield = if manifest.kind == Kind::Check { ShieldLevel::Confined } else { shield(&case)? };
     if let Some(rule) = covering_rule(&grant.capabilities, case.own) {
         return Err(Refusal(format!(
             "the grant of {id} lets it change Foil's own files by the rule {}: grant less (`foil grant --narrow`), or keep \

@@ -39,7 +39,8 @@ impl Shell {
         Self { child, input, output: BufReader::new(output) }
     }
 
-    /// Runs a script of bash's in a bash of its own, as the recorded one was, which prints a process id.
+    /// Runs a script of bash's in a bash of its own, as the recorded one was, which prints a process id once it is done: an alert
+    /// comes after what it is about.
     fn run(&mut self, script: &str) -> Done {
         writeln!(self.input, "/bin/bash -c '{script}'").expect("told");
         let mut line = String::new();
@@ -49,7 +50,7 @@ impl Shell {
 
     /// `cat /etc/shadow`, by a bash.
     fn cat(&mut self) -> Done {
-        self.run("cat /etc/shadow >/dev/null & echo $!; wait")
+        self.run("cat /etc/shadow >/dev/null & wait; echo $!")
     }
 }
 
@@ -226,7 +227,7 @@ fn short_lived_programs_of_ours_are_never_strangers() {
     let Some(mut run) = Run::start() else { return };
     // Each is gone within a millisecond or so; now and then before anybody could ask what it was.
     for n in 0..200 {
-        let done = run.init.run("/bin/true & echo $!; wait");
+        let done = run.init.run("/bin/true & wait; echo $!");
         let alert = retold(STOCK, SHADOW, done.at, |fields| {
             fields.retain(|name, _| !name.starts_with("proc.aname"));
             for (name, value) in [("proc.cmdline", "true"), ("proc.exepath", "/usr/bin/true"), ("proc.name", "true")] {

@@ -96,6 +96,18 @@ impl AuditCollector {
         self.log.blind()
     }
 
+    /// Why an overlay would blind it: how many of the machine's rules look at inodes.
+    pub fn blinded_by_overlay(&self) -> Option<String> {
+        let watches = self.baseline.rules.iter().filter(|rule| rule.looks_at_inodes()).count();
+        (watches > 0).then(|| {
+            format!(
+                "{watches} of the machine's {} audit rules watch inodes (-w, path=, dir=, exe=), which do not fire through an \
+                 overlay: try another shield, or `foil calibrate`",
+                self.baseline.rules.len()
+            )
+        })
+    }
+
     /// Stops listening, once what the kernel has recorded so far has come in. Leaves the rules: [`remove`] them afterwards.
     pub fn finish(mut self) -> Option<Blindness> {
         let deadline = Instant::now() + Duration::from_millis(200);

@@ -14,6 +14,12 @@ pub const ALWAYS: u32 = 2;
 /// `AUDIT_FILTERKEY`.
 const KEY: u32 = 210;
 
+// linux/audit.h: `AUDIT_INODE`, `AUDIT_WATCH`, `AUDIT_DIR`, `AUDIT_EXE`.
+const INODE: u32 = 102;
+const WATCH: u32 = 105;
+const DIR: u32 = 107;
+const EXE: u32 = 112;
+
 const FIELDS: usize = 64;
 const HEAD: usize = 12;
 const MASK: usize = HEAD;
@@ -89,6 +95,14 @@ impl RuleData {
         self.word(4)
     }
 
+    /// It looks at an inode, as watches do (`-w`, `-F inode=`, `path=`, `dir=`, `exe=`): a copy of the file in an overlay is
+    /// another one, and the rule does not fire there.
+    pub fn looks_at_inodes(&self) -> bool {
+        let count = usize::try_from(self.word(8)).unwrap_or(0).min(FIELDS);
+        let field = |index: usize| self.word(FIELD.saturating_add(index.saturating_mul(4)));
+        (0..count).map(field).any(|field| matches!(field, INODE | WATCH | DIR | EXE))
+    }
+
     /// Its key, where it has one.
     pub fn key(&self) -> Option<&str> {
         let mut offset = SIZE;
@@ -96,7 +110,7 @@ impl RuleData {
             let field = self.word(FIELD.checked_add(index.checked_mul(4)?)?);
             let length = usize::try_from(self.word(VALUE.checked_add(index.checked_mul(4)?)?)).ok()?;
             // Fields whose value is the length of a string: security contexts, watch, dir, exe, key.
-            if matches!(field, 13..=17 | 19..=23 | 105 | 107 | 112 | KEY) {
+            if matches!(field, 13..=17 | 19..=23 | WATCH | DIR | EXE | KEY) {
                 let end = offset.checked_add(length)?;
                 if field == KEY {
                     return std::str::from_utf8(self.0.get(offset..end)?).ok();
@@ -120,6 +134,14 @@ mod tests {
         assert_eq!((rule.key(), rule.list(), rule.action()), (Some("foil-x"), LIST_EXIT, ALWAYS));
         assert_eq!(rule.word(MASK + 4), 1 << 27);
         assert_eq!(rule.word(MASK + 40), 1 << 2);
+    }
+
+    #[test]
+    fn watches_look_at_inodes() {
+        let looks = |field| RuleData::exit(&[(11, 0x4000_0000, 0xc000_003e), (field, 0x4000_0000, 0)], &[59], "k");
+        for (field, expected) in [(INODE, true), (WATCH, true), (DIR, true), (EXE, true), (1, false), (9, false)] {
+            assert_eq!(looks(field).unwrap().looks_at_inodes(), expected, "{field}");
+        }
     }
 
     #[test]

@@ -148,6 +148,7 @@ impl Shared {
                 let why = |text: &str| format!("`{}`: {text}", feed.name);
                 self.log.set_blind(match blind {
                     Blindness::Lost(text) => Blindness::Lost(why(&text)),
+                    Blindness::Shield(text) => Blindness::Shield(why(&text)),
                     Blindness::Dead(text) => Blindness::Dead(why(&text)),
                 });
             }

@@ -1,0 +1,136 @@
+//! Many experiments at once whose alert comes after two seconds: wall time against that delay, memory an experiment that waits, and
+//! how soon a pushed event becomes a verdict. `cargo bench --workspace --bench wait -- 10000` waits for that many.
+
+mod common;
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+const ID: &str = "bench.idle";
+const DELAY: Duration = Duration::from_secs(2);
+
+fn main() {
+    let most = std::env::args().filter_map(|a| a.parse::<usize>().ok()).next().unwrap_or(1000);
+    let stage = tempfile::tempdir().expect("a folder");
+    let stage = stage.path();
+    std::fs::write(stage.join("idle.wasm"), common::guest::idle(ID)).expect("the module");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+    let environment = format!("environment: bench\nparallel: 10000\ninbox: {{ listen: '127.0.0.1:{port}' }}\n");
+    std::fs::write(stage.join("foil.yaml"), environment).expect("written");
+    let experiment = format!(
+        "experiment: wait\ntechnique: {ID}\nexpect: [{{ link: detection, check: inbox.event, with: {{ contains: it-came }}, within: 60s }}]\n"
+    );
+    std::fs::write(stage.join("wait.yaml"), experiment).expect("written");
+    for module in [ID, "inbox.event"] {
+        done(foil(stage).args(["grant", module, "--yes", "--reviewer", "bench", "--reason", "is measured"]));
+    }
+    let one = measured(stage, port, 1);
+    let many = measured(stage, port, most);
+    let ratio = |wall: Duration| wall.as_secs_f64() / DELAY.as_secs_f64();
+    println!(
+        "{most} experiments that wait: ratio {:.2} (ours {} vs the delay alone {})",
+        ratio(many.wall),
+        common::shown(many.wall),
+        common::shown(DELAY)
+    );
+    println!(
+        "one experiment that waits: ratio {:.2} (ours {} vs the delay alone {})",
+        ratio(one.wall),
+        common::shown(one.wall),
+        common::shown(DELAY)
+    );
+    let each = many.peak.saturating_sub(one.peak).checked_div(most as u64 - 1).unwrap_or(0);
+    println!(
+        "memory an experiment that waits: {:.1} KiB ({} MiB for {most}, {} MiB for one; aim: 50 KiB)",
+        each as f64 / 1024.0,
+        many.peak >> 20,
+        one.peak >> 20
+    );
+    println!(
+        "pushed event to verdict: {:.2} ms for one, {:.2} ms median of {most} (aim: 10 ms)",
+        one.noticed, many.noticed
+    );
+}
+
+struct Measured {
+    wall: Duration,
+    /// The peak of resident memory, in bytes.
+    peak: u64,
+    /// From the event to the verdict, median, in milliseconds.
+    noticed: f64,
+}
+
+fn measured(stage: &Path, port: u16, number: usize) -> Measured {
+    // The module's code is in the cache from here on.
+    let out = std::fs::File::create(stage.join("out.json")).expect("a file");
+    let began = Instant::now();
+    let mut child = foil(stage)
+        .args(["run", "wait.yaml", "--format", "json", "--repeat", &number.min(1000).to_string()])
+        .args(std::iter::repeat_n("wait.yaml", number.div_ceil(1000).saturating_sub(1)))
+        .stdout(out)
+        .spawn()
+        .expect("foil starts");
+    let over = AtomicBool::new(false);
+    let peak = std::thread::scope(|scope| {
+        scope.spawn(|| push(port, began, &over));
+        let peak = watched(&mut child);
+        over.store(true, Ordering::Relaxed);
+        peak
+    });
+    let wall = began.elapsed();
+    assert!(child.wait().expect("a child").success(), "every experiment passes");
+    let text = std::fs::read_to_string(stage.join("out.json")).expect("a report");
+    let reports: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let reports = reports.as_array().expect("an array");
+    assert_eq!(reports.len(), number.min(1000) * number.div_ceil(1000), "a report each");
+    let mut noticed: Vec<f64> = reports.iter().filter_map(|r| r["links"][0]["noticed-ms"].as_f64()).collect();
+    noticed.sort_by(f64::total_cmp);
+    Measured { wall, peak, noticed: noticed[noticed.len() / 2] }
+}
+
+/// Pushes the event after the delay, and again for those that began later.
+fn push(port: u16, began: Instant, over: &AtomicBool) {
+    std::thread::sleep(DELAY.saturating_sub(began.elapsed()));
+    while !over.load(Ordering::Relaxed) {
+        let body = r#"{"message":"it-came"}"#;
+        let request = format!(
+            "POST /events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
+            let _ = stream.write_all(request.as_bytes());
+            let _ = stream.read(&mut [0; 512]);
+        }
+        std::thread::sleep(Duration::from_millis(250));
+    }
+}
+
+/// Waits for its end, and looks at its memory meanwhile.
+fn watched(child: &mut Child) -> u64 {
+    let mut peak = 0;
+    while child.try_wait().expect("a child").is_none() {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let kib = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        peak = peak.max(kib.unwrap_or(0) * 1024);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    peak
+}
+
+fn foil(stage: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_foil"));
+    command.current_dir(stage).env("FOIL_STATE", stage.join("state")).arg("--modules").arg(stage).stdin(Stdio::null());
+    command
+}
+
+fn done(command: &mut Command) -> Output {
+    let output = command.output().expect("it starts");
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
