@@ -1,13 +1,21 @@
-//! Experiment files.
+//! Files of experiments and of campaigns.
 
 #![no_main]
 
 // Only what reads the file; see Cargo.toml.
 #[allow(dead_code, reason = "the host uses more of it")]
+#[path = "../../host/src/campaign/document.rs"]
+mod document;
+#[allow(dead_code, reason = "the host uses more of it")]
 #[path = "../../host/src/campaign/experiment.rs"]
 mod experiment;
+#[allow(dead_code, reason = "the host uses more of it")]
+#[path = "../../host/src/campaign/outputs.rs"]
+mod outputs;
 #[path = "../../host/src/collector/audit/request.rs"]
 mod request;
+#[path = "../../host/src/campaign/severity.rs"]
+mod severity;
 #[path = "../common/swell.rs"]
 mod swell;
 #[path = "../../host/src/yaml.rs"]
@@ -20,7 +28,8 @@ mod collector {
     }
 }
 
-use experiment::{Experiment, Link};
+use document::{Document, StepSource};
+use experiment::{Experiment, Hold, Link, Outcome};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -28,15 +37,24 @@ use std::time::Duration;
 fuzz_target!(|data: &[u8]| {
     let data = swell::swell(data, 1 << 18);
     let Ok(text) = std::str::from_utf8(&data) else { return };
-    match experiment::parse(text) {
-        Ok(read) => {
+    match document::parse(text) {
+        Ok(Document::Campaign(campaign)) => {
+            assert!((1..=document::MAX_STEPS).contains(&campaign.steps.len()));
+            for step in &campaign.steps {
+                if let StepSource::Inline(experiment) = &step.source {
+                    let filled = outputs::fill_experiment(experiment, &Default::default());
+                    assert_eq!(filled.as_ref(), Ok(&**experiment), "nothing is known, so nothing is filled in");
+                }
+            }
+        }
+        Ok(Document::Experiment(read)) => {
             for link in &read.expect {
                 assert!((Duration::from_millis(1)..=Duration::from_secs(86_400)).contains(&link.within()));
                 assert!(link.grace() >= Duration::from_millis(1));
             }
             let written = written(&read);
             let again = experiment::parse(&written).unwrap_or_else(|error| panic!("{error}\n{written}"));
-            assert_eq!(again, read, "{written}");
+            assert_eq!(again, *read, "{written}");
         }
         Err(error) => assert!(!error.is_empty()),
     }
@@ -51,6 +69,17 @@ fn written(read: &Experiment) -> String {
         "with": read.with,
         "expect": read.expect.iter().map(link).collect::<Vec<_>>(),
     });
+    file["attempts"] = read.attempts.0.into();
+    file["hold"] = if read.hold == Hold::Verdict { "verdict" } else { "no" }.into();
+    file["outcome"] = match read.outcome {
+        Outcome::Either => "either",
+        Outcome::Detected => "detected",
+        Outcome::Prevented => "prevented",
+    }
+    .into();
+    if let Some(control) = &read.control {
+        file["control"] = json!({ "with": control.with });
+    }
     if let Some(shield) = read.shield {
         file["shield"] = json!(shield);
     }
@@ -67,6 +96,9 @@ fn link(link: &Link) -> Value {
         "with": link.with,
         "within": format!("{}ns", link.within().as_nanos()),
     });
+    if let Some(severity) = link.min_severity {
+        file["min-severity"] = json!(severity);
+    }
     if link.grace.is_some() {
         file["grace"] = format!("{}ns", link.grace().as_nanos()).into();
     }
