@@ -176,7 +176,7 @@ pub enum Format {
 }
 
 /// Writes the whole document of all runs at their end. For people only the summary: each run was printed when it ended
-/// ([`print`]).
+/// ([`print()`]).
 pub fn write(out: &mut dyn Write, format: Format, reports: &[RunReport]) -> std::io::Result<()> {
     forgive(match format {
         Format::Text => text::summary(out, reports),
