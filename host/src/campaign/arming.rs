@@ -22,7 +22,8 @@ impl Arming {
     /// Arms every collector that a link reads, and `foil.observed` always. A collector that cannot be armed makes its links
     /// `unknown`; the technique runs all the same.
     pub(super) fn arm(prepared: &Prepared, journal: &RunJournal) -> Self {
-        let tree = ProcessTree::new();
+        // Listening to every fork of the machine takes a socket and a thread; a technique without processes has no use for them.
+        let tree = if prepared.acts() { ProcessTree::new() } else { ProcessTree::of_nobody() };
         let overlay = prepared.authorised.shield == ShieldLevel::Overlay;
         let mut arming = Self { tree, armed: BTreeMap::new(), rules_installed: false, overlay };
         let mut names = prepared.collectors();

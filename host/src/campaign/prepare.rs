@@ -322,6 +322,13 @@ impl Prepared {
         RunReport { run: String::new(), verdict, reason, ..self.report() }
     }
 
+    /// The technique starts programs or changes something, so that it needs a shield and somebody who knows its processes.
+    pub(super) fn acts(&self) -> bool {
+        let linked = self.authorised.permission.linked();
+        let acts = [CapabilityName::Exec, CapabilityName::FilesWrite, CapabilityName::LoopbackServe];
+        acts.iter().any(|name| linked.contains(name))
+    }
+
     /// The same once more, as a run of its own.
     pub fn renewed(&self) -> Self {
         let mut again = self.clone();

@@ -16,7 +16,7 @@ use crate::policy::EffectiveLimits;
 use crate::report::{LinkReport, Progress, RunReport, Waiting};
 use crate::shield::{ChildLimits, Launcher, RunSpec, ShieldedRun};
 use anyhow::Context as _;
-use foil_manifest::{CapabilityName, ShieldLevel};
+use foil_manifest::ShieldLevel;
 use std::os::unix::fs::DirBuilderExt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -158,9 +158,7 @@ impl<'a> Live<'a> {
     /// The scratch folder and the shield, where the technique can act at all.
     async fn set_up(&self, arming: &Arming) -> Result<Arc<World>, Detonation> {
         let authorised = &self.prepared.authorised;
-        let acts = [CapabilityName::Exec, CapabilityName::FilesWrite, CapabilityName::LoopbackServe];
-        let linked = authorised.permission.linked();
-        if !acts.iter().any(|name| linked.contains(name)) {
+        if !self.prepared.acts() {
             return Ok(Arc::new(self.world(arming, None)));
         }
         self.make_scratch().map_err(|e| Detonation::Error(format!("{e:#}")))?;

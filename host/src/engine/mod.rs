@@ -17,8 +17,9 @@ pub use phase::{Phase, detonate, probe, warmup};
 use crate::capability::Guest;
 use anyhow::Context;
 use foil_manifest::CapabilityName;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use wasmtime::component::{Component, InstancePre, Linker};
 
@@ -47,6 +48,8 @@ const MAX_HANDLES: usize = 64;
 pub struct Engine {
     inner: wasmtime::Engine,
     cache: cache::Cache,
+    /// What was compiled or loaded by this process: a thousand runs of one module share its code.
+    loaded: Mutex<HashMap<foil_manifest::Digest, Component>>,
     /// How long compiling a module may take.
     compile: Duration,
     _ticker: ticker::Ticker,
@@ -63,7 +66,7 @@ impl Engine {
         config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16));
         let inner = wasmtime::Engine::new(&config).map_err(plain).context("the WebAssembly engine")?;
         let ticker = ticker::Ticker::start(inner.clone())?;
-        Ok(Self { cache: cache::Cache::new(cache), inner, compile: COMPILE, _ticker: ticker })
+        Ok(Self { cache: cache::Cache::new(cache), loaded: Mutex::default(), inner, compile: COMPILE, _ticker: ticker })
     }
 
     /// Compiles a module, or takes its native code from the cache, and links exactly `linked`.
@@ -76,6 +79,10 @@ impl Engine {
         digest: foil_manifest::Digest,
         linked: &BTreeSet<CapabilityName>,
     ) -> anyhow::Result<InstancePre<Guest>> {
+        let known = self.loaded().get(&digest).cloned();
+        if let Some(component) = known {
+            return self.link(&component, linked);
+        }
         // Bytes from outside choose how long compiling takes. The thread cannot be stopped; nobody waits for it.
         let (inner, cache) = (self.inner.clone(), self.cache.clone());
         let compiling = tokio::task::spawn_blocking(move || cache.component(&inner, &bytes, &digest));
@@ -86,7 +93,12 @@ impl Engine {
                 anyhow::anyhow!("stopped: the module was not compiled within {bound:?}; it is made to be costly")
             })?
             .context("the thread that compiles broke off")??;
+        self.loaded().insert(digest, component.clone());
         self.link(&component, linked)
+    }
+
+    fn loaded(&self) -> MutexGuard<'_, HashMap<foil_manifest::Digest, Component>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Links exactly `linked`, and the inert interfaces.

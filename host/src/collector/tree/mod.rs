@@ -55,6 +55,13 @@ impl ProcessTree {
         Arc::new(Self::default())
     }
 
+    /// The tree of a run that starts no process: whomever an event names is a stranger.
+    pub fn of_nobody() -> Arc<Self> {
+        let tree = Self::without_connector();
+        tree.exact.store(true, Ordering::Release);
+        tree
+    }
+
     /// Every fork since the tree was made is known, so that a process that is not in it is a stranger for certain.
     pub fn is_exact(&self) -> bool {
         self.exact.load(Ordering::Acquire)
