@@ -162,8 +162,22 @@ fn with_pid(done: Done, start: u64, run: &str) -> String {
 fn a_stock_falco_is_tied_by_likeness_and_a_stranger_who_does_the_same_elsewhere_is_not() {
     let Some(mut run) = Run::start() else { return };
     assert!(events(&run.file).is_empty(), "what was there before arming is not read");
-    let done = run.init.cat();
-    assert_eq!(run.tell(&stock(done.at)), Attribution::Likeness);
+    // Now and then it is gone before anybody could ask what it was: then it is the window's, and never a stranger's.
+    let mut told = (0..20).map(|_| {
+        let done = run.init.cat();
+        (done, run.tell(&stock(done.at)))
+    });
+    let done = loop {
+        match told.next().expect("known in one of twenty") {
+            (done, Attribution::Likeness) => break done,
+            (_, whose) => {
+                assert_eq!(whose, Attribution::Window);
+                // For so long whatever happens may have been that one's doing.
+                std::thread::sleep(std::time::Duration::from_millis(200));
+            }
+        }
+    };
+    drop(told);
     // The same by another user, another parent, another command, at another time.
     let at = done.at;
     for change in [
