@@ -188,6 +188,32 @@ fn a_campaign_hands_on_what_it_finds_and_undoes_at_its_end() {
 }
 
 #[test]
+fn steps_at_once_are_at_once() {
+    let bench = bench();
+    // Each waits until the other is there: one after the other, neither would end.
+    let (a, b) = (bench.path("tmp/a"), bench.path("tmp/b"));
+    let step = |mine: &std::path::Path, other: &std::path::Path| {
+        format!(
+            ": > {}; for i in $(seq 100); do [ -e {} ] && exit 0; sleep 0.1; done; exit 1",
+            mine.display(),
+            other.display()
+        )
+    };
+    let one = |name: &str, script: String| {
+        format!(
+            "  - step: {name}\n    experiment: {{ technique: shell.wasm, shield: open, with: {{ script: '{script}' }} }}\n"
+        )
+    };
+    let steps = [one("a", step(&a, &b)), one("b", step(&b, &a))].concat();
+    bench.write("foil.yaml", "environment: e2e\nshield: [open]\nparallel: 2\n");
+    bench.write("c.yaml", &format!("campaign: c\nhypothesis: Both.\norder: at-once\nsteps:\n{steps}"));
+    let reports = bench.foil(&["run", "c.yaml", "--format", "json"]).says(0, &[]).json();
+    assert_eq!((&reports[0]["hypothesis"], &reports[1]["campaign"]["step"]), (&"Both.".into(), &"b".into()));
+    [a, b].iter().for_each(|mark| std::fs::remove_file(mark).expect("the step's own"));
+    bench.is_clean();
+}
+
+#[test]
 fn hours_and_blackouts_hold() {
     let bench = bench();
     bench.write("e.yaml", &experiment("true", "", &[]));

@@ -158,6 +158,9 @@ impl<'a> Loader<'a> {
                 }
             };
             experiment.with.extend(step.with);
+            if experiment.hypothesis.is_empty() {
+                experiment.hypothesis.clone_from(&campaign.hypothesis);
+            }
             let prepared = self.session(file)?.prepare(&experiment, later).map_err(wrong)?;
             steps.push((step.name, Arc::new(prepared)));
         }
@@ -189,7 +192,7 @@ impl<'a> Loader<'a> {
             let sensors = match opened.get(&folder) {
                 Some(sensors) => Arc::clone(sensors),
                 None => {
-                    let sensors = Sensors::open(&experiment.sources.0, Path::new(&folder), &[]);
+                    let sensors = Sensors::open(&experiment.sources.0, Path::new(&folder));
                     let sensors = Arc::new(sensors.with_context(|| format!("a sensor of {folder}/foil.yaml"))?);
                     if let Some(rules) = &sensors.rules {
                         say_of(rules, &sensors);

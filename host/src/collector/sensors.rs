@@ -19,18 +19,17 @@ pub struct Sensors {
 }
 
 impl Sensors {
-    /// Opens what `sources` name; relative paths are relative to `folder`. `rules`: an experiment's own, besides.
+    /// Opens what `sources` name; relative paths are relative to `folder`.
     ///
     /// # Errors
     /// A sentence where the inbox cannot listen, or a rules folder cannot be read.
-    pub fn open(sources: &Sources, folder: &Path, rules: &[PathBuf]) -> anyhow::Result<Self> {
+    pub fn open(sources: &Sources, folder: &Path) -> anyhow::Result<Self> {
         let absolute = |path: &str| folder.join(path);
         let files = sources.files.iter().map(|(name, source)| {
             let path = absolute(&source.path).to_string_lossy().into_owned();
             (name.clone(), FileSource { path, ..source.clone() })
         });
-        let rules: Vec<PathBuf> =
-            sources.rules.iter().map(|path| absolute(path)).chain(rules.iter().cloned()).collect();
+        let rules: Vec<PathBuf> = sources.rules.iter().map(|path| absolute(path)).collect();
         Ok(Self {
             files: files.collect(),
             inbox: sources.inbox.as_ref().map(|inbox| Inbox::open(inbox, folder)).transpose()?,

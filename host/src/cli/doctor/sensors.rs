@@ -83,7 +83,7 @@ fn inbox(area: &mut Area, source: &InboxSource, folder: &Path) {
 
 fn rules(area: &mut Area, rules: Vec<String>, folder: &Path) {
     let named = rules.join(", ");
-    match Sensors::open(&Sources { rules, ..Sources::default() }, folder, &[]) {
+    match Sensors::open(&Sources { rules, ..Sources::default() }, folder) {
         Ok(_) => area.ok("rules", format!("{named}: can be read")),
         Err(error) => {
             area.missing("rules", format!("{error:#}"), "mend `rules` in foil.yaml, or the rule that is named")
