@@ -7,7 +7,7 @@ mod sigma_support;
 mod support;
 
 use foil::collector::rules::{self, RuleSet};
-use foil::collector::{ArmOptions, Armed, Attribution, Event, ProcessTree, Sensors, arm, audit};
+use foil::collector::{ArmOptions, Armed, Attribution, Event, ProcessTree, arm, audit};
 use foil::run_id::RunId;
 use std::io::Write;
 use std::sync::Arc;
@@ -61,9 +61,8 @@ const ACTS: &[(&str, &str, &str)] = &[
 fn act(script: &str, rules: &Arc<RuleSet>) -> (Vec<Event>, Vec<Event>) {
     let (run, tree) = (RunId::new(), ProcessTree::new());
     let (audit, _own) = support::armed(&run, &tree, &["execve", "execveat", "openat", "openat2", "connect"]);
-    let sensors = Arc::new(Sensors { rules: Some(Arc::clone(rules)), ..Sensors::default() });
     let feeds = vec![(audit::NAME.to_owned(), Arc::clone(&audit.log))];
-    let options = ArmOptions { sensors, feeds, ..ArmOptions::new(run, Arc::clone(&tree)) };
+    let options = ArmOptions { rules: Some(Arc::clone(rules)), feeds, ..ArmOptions::new(run, Arc::clone(&tree)) };
     let armed: Armed = arm(rules::NAME, &options).expect("armed");
     let init = Init::start(&format!("{{ {script}; }} >/dev/null 2>&1; true"));
     tree.feed(&init.tree());

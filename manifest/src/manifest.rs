@@ -127,6 +127,10 @@ pub struct Parameter {
     /// one's blindness counts.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub collector: bool,
+    /// Its value is the id of a Sigma rule, or a pattern of its title: one that fits no rule that was read, or only rules that
+    /// nothing here feeds, is refused before anything runs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rule: bool,
 }
 
 /// Limits of one phase. `None`: the next layer's, and in the end the host's default.

@@ -36,7 +36,7 @@ impl Variables {
 /// Whether `text` matches `pattern`, in time linear in `pattern × text`.
 ///
 /// Dynamic programming over characters: a hostile pattern or argument cannot make it back-track.
-fn glob(pattern: &str, text: &str) -> bool {
+pub fn glob(pattern: &str, text: &str) -> bool {
     let text: Vec<char> = text.chars().collect();
     // row[j]: the pattern read so far matches the first j characters.
     let mut row = vec![false; text.len() + 1];

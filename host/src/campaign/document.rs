@@ -1,6 +1,6 @@
 //! A file: one experiment, or a campaign of several.
 
-use super::experiment::{At, Experiment, MAX_EXPERIMENT, plain_name};
+use super::experiment::{Experiment, MAX_EXPERIMENT, plain_name};
 use super::outputs;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -59,8 +59,6 @@ pub enum StepHold {
 pub struct Step {
     /// Its name.
     pub name: String,
-    /// Where in the file it is.
-    pub at: At,
     /// What it runs.
     pub source: StepSource,
     /// Parameters that replace the experiment's.
@@ -148,7 +146,7 @@ fn campaign(file: File) -> Result<Campaign, String> {
     let mut earlier = BTreeSet::new();
     let mut steps = Vec::new();
     for spanned in file.steps {
-        let at = At::of(&spanned.referenced);
+        let at = format!("{}:{}", spanned.referenced.line(), spanned.referenced.column());
         let step = spanned.value;
         let wrong = |why: String| Err(format!("{at}: step `{}`: {why}", step.step));
         if earlier.contains(&step.step) {
@@ -178,7 +176,7 @@ fn campaign(file: File) -> Result<Campaign, String> {
             }
         }
         earlier.insert(step.step.clone());
-        steps.push(Step { name: step.step, at, source, with: step.with });
+        steps.push(Step { name: step.step, source, with: step.with });
     }
     Ok(Campaign { name: file.campaign, hypothesis: file.hypothesis, order: file.order, hold: file.hold, steps })
 }

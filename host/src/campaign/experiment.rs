@@ -6,6 +6,7 @@ use foil_manifest::ShieldLevel;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The longest experiment file that is read, in bytes.
@@ -31,11 +32,14 @@ pub struct Experiment {
     #[serde(default)]
     pub shield: Option<ShieldLevel>,
     /// What is expected to notice, in the chain's order.
-    #[serde(default, deserialize_with = "placed_links")]
+    #[serde(default)]
     pub expect: Vec<Link>,
     /// How the kernel's audit stream is listened to.
     #[serde(default)]
     pub audit: Audit,
+    /// Files and folders of Sigma rules, beside those of `foil.yaml`; relative to this file.
+    #[serde(default)]
+    pub rules: Vec<PathBuf>,
     /// Runs, each of its own, before a miss is believed: 1 to 10. A pass on a later one is `flaky`.
     #[serde(default)]
     pub attempts: Attempts,
@@ -137,32 +141,6 @@ pub struct Audit {
     pub own_rules: Option<RuleRequest>,
 }
 
-/// A place in a file, for messages. All are equal: where a thing stands is no part of what it is.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct At {
-    line: u64,
-    column: u64,
-}
-
-impl At {
-    /// Where the YAML reader saw it.
-    pub(super) fn of(location: &serde_saphyr::Location) -> Self {
-        Self { line: location.line(), column: location.column() }
-    }
-}
-
-impl PartialEq for At {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl std::fmt::Display for At {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.line, self.column)
-    }
-}
-
 /// A hop of the detection chain.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -179,9 +157,6 @@ pub struct Link {
     /// The least severity that somebody reads: a sighting below it is `weak`. Words of Sigma, Falco, syslog and most SIEMs.
     #[serde(default)]
     pub min_severity: Option<Severity>,
-    /// Where in the file it stands.
-    #[serde(skip)]
-    pub at: At,
     /// How much longer it is waited for, to tell `late` from `missed`: a fifth of `within`, at least a second, where not given.
     #[serde(default)]
     pub grace: Option<Span>,
@@ -261,12 +236,6 @@ pub fn parse(text: &str) -> Result<Experiment, String> {
         );
     }
     Ok(read)
-}
-
-fn placed_links<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Link>, D::Error> {
-    let links = Vec::<serde_saphyr::Spanned<Link>>::deserialize(deserializer)?;
-    let placed = links.into_iter().map(|link| Link { at: At::of(&link.referenced), ..link.value });
-    Ok(placed.collect())
 }
 
 /// A name that fits into a file name, a label and a line.

@@ -7,23 +7,36 @@ use std::collections::BTreeMap;
 /// The longest text of one parameter, in bytes.
 const MAX_TEXT: usize = 64 << 10;
 
-/// Given values and defaults, typed. `later`: what is to be filled in by a campaign is left out. Errors are sentences that name the module and the parameter.
+/// A parameter that is wrong.
+#[derive(Debug)]
+pub(super) struct Wrong {
+    /// Its name, where it was given.
+    pub given: Option<String>,
+    /// A sentence that names the module and the parameter.
+    pub why: String,
+}
+
+/// Given values and defaults, typed. `later`: what is to be filled in by a campaign is left out.
 pub(super) fn resolve(
     manifest: &Manifest,
     with: &BTreeMap<String, serde_json::Value>,
     later: bool,
-) -> Result<Vec<Parameter>, String> {
+) -> Result<Vec<Parameter>, Wrong> {
     let id = &manifest.id;
     if let Some(unknown) = with.keys().find(|name| !manifest.parameters.contains_key(*name)) {
         let known: Vec<&str> = manifest.parameters.keys().map(String::as_str).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        return Err(format!("{id} has no parameter `{}`; it has: {known}", unknown.escape_debug()));
+        let why = format!("{id} has no parameter `{}`; it has: {known}", unknown.escape_debug());
+        return Err(Wrong { given: Some(unknown.clone()), why });
     }
     let mut parameters = Vec::new();
     for (name, declared) in &manifest.parameters {
         let Some(value) = with.get(name).or(declared.default.as_ref()) else {
             if declared.required {
-                return Err(format!("{id} needs the parameter `{name}`: {}", declared.about));
+                return Err(Wrong {
+                    given: None,
+                    why: format!("{id} needs the parameter `{name}`: {}", declared.about),
+                });
             }
             continue;
         };
@@ -31,11 +44,12 @@ pub(super) fn resolve(
         if later && !super::outputs::of(value).is_empty() {
             continue;
         }
+        let wrong = |why: String| Wrong { given: Some(name.clone()), why: format!("{id}: `{name}` is {value}; {why}") };
         if !declared.choices.is_empty() && !declared.choices.contains(value) {
             let choices: Vec<String> = declared.choices.iter().map(ToString::to_string).collect();
-            return Err(format!("{id}: `{name}` is {value}; it must be one of {}", choices.join(", ")));
+            return Err(wrong(format!("it must be one of {}", choices.join(", "))));
         }
-        let value = typed(declared.kind, value).map_err(|e| format!("{id}: `{name}` is {value}; {e}"))?;
+        let value = typed(declared.kind, value).map_err(wrong)?;
         parameters.push(Parameter { name: name.clone(), value });
     }
     Ok(parameters)

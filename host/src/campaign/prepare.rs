@@ -1,8 +1,10 @@
 //! Everything that can be settled without touching the target.
 
 use super::experiment::{Experiment, Hop, Link};
+use super::parameters::Wrong;
 use super::{parameters, preflight};
 use crate::collector::Sensors;
+use crate::collector::rules::RuleSet;
 use crate::engine::bindings::types::{Parameter, Value};
 use crate::module::{Catalog, Module, NotFound, Source};
 use crate::policy::sources::Sources;
@@ -53,14 +55,45 @@ pub enum PrepareError {
     /// A parameter is wrong, or a module of the wrong kind is named.
     #[error("{0}")]
     Wrong(String),
+    /// Any of these but the first, of a part of the experiment's file.
+    #[error("{error}")]
+    Placed {
+        /// Keys and numbers, from the experiment down.
+        path: Vec<String>,
+        /// What is wrong there.
+        error: Box<PrepareError>,
+    },
 }
 
 impl PrepareError {
+    /// The same, of what stands below these keys. What is not granted is settled elsewhere.
+    fn under<const N: usize>(self, keys: [&str; N]) -> Self {
+        let (below, error) = match self {
+            Self::NotGranted { .. } => return self,
+            Self::Placed { path, error } => (path, error),
+            other => (Vec::new(), Box::new(other)),
+        };
+        Self::Placed { path: keys.into_iter().map(str::to_owned).chain(below).collect(), error }
+    }
+
     /// The same, with the link that it is about.
-    fn at(self, link: &Link) -> Self {
-        match self {
+    fn of_link(self, number: usize, link: &Link) -> Self {
+        let named = |error: Self| Self::Wrong(format!("the link `{}`: {error}", link.link));
+        let error = match self {
             Self::NotGranted { .. } => self,
-            other => Self::Wrong(format!("{}: the link `{}`: {other}", link.at, link.link)),
+            Self::Placed { path, error } => Self::Placed { path, error: Box::new(named(*error)) },
+            other => named(other),
+        };
+        error.under(["expect", &number.to_string()])
+    }
+}
+
+impl From<Wrong> for PrepareError {
+    fn from(wrong: Wrong) -> Self {
+        let error = Self::Wrong(wrong.why);
+        match wrong.given {
+            Some(name) => error.under(["with", &name]),
+            None => error,
         }
     }
 }
@@ -107,6 +140,8 @@ pub struct Prepared {
     pub unmet: Option<String>,
     /// The operator's sensors. They are opened once all is prepared: nothing listens before.
     pub sensors: Arc<Sensors>,
+    /// The Sigma rules of its `rule` links.
+    pub rules: Option<Arc<RuleSet>>,
     /// What they are opened from, and the folder that paths in it are relative to.
     pub sources: (Sources, String),
     /// When it may run.
@@ -132,18 +167,20 @@ impl Preparation<'_> {
         let run = RunId::new();
         let scratch = scratch(&run);
         let variables = Variables { run: run.to_string(), scratch: scratch.display().to_string() };
-        let technique = self.module(&experiment.technique, Kind::Technique)?;
-        let authorised = self.authorise(&technique, experiment.shield, &variables)?;
-        let parameters =
-            parameters::resolve(&technique.manifest, &experiment.with, later).map_err(PrepareError::Wrong)?;
-        let control_parameters = control(&technique.manifest, &experiment, later).map_err(PrepareError::Wrong)?;
+        let of_technique = |error: PrepareError| error.under(["technique"]);
+        let technique = self.module(&experiment.technique, Kind::Technique).map_err(of_technique)?;
+        let authorised = self.authorise(&technique, experiment.shield, &variables).map_err(of_technique)?;
+        let parameters = parameters::resolve(&technique.manifest, &experiment.with, later)?;
+        let control_parameters = control(&technique.manifest, &experiment, later)?;
         let root = rustix::process::geteuid().is_root();
         let identity = match &self.environment.run_as {
             Some(user) if root && !technique.manifest.root => Some(identity(user).map_err(PrepareError::Wrong)?),
             _ => None,
         };
-        let placed = |link: &Link| self.link(link, &variables, later).map_err(|error| error.at(link));
-        let links = experiment.expect.iter().map(placed).collect::<Result<_, _>>()?;
+        let placed = |(number, link): (usize, &Link)| {
+            self.link(link, &variables, later).map_err(|error| error.of_link(number, link))
+        };
+        let links = experiment.expect.iter().enumerate().map(placed).collect::<Result<_, _>>()?;
         let unmet = preflight::unmet(&technique.manifest, root);
         Ok(Prepared {
             run,
@@ -158,6 +195,7 @@ impl Preparation<'_> {
             identity,
             unmet,
             sensors: Arc::default(),
+            rules: None,
             sources: (self.environment.sources.clone(), self.environment.folder.clone()),
             windows: self.environment.windows.clone(),
             dry: false,
@@ -168,7 +206,7 @@ impl Preparation<'_> {
     fn link(&self, link: &Link, variables: &Variables, later: bool) -> Result<PreparedLink, PrepareError> {
         let check = self.module(&link.check, Kind::Check)?;
         let authorised = self.authorise(&check, None, variables)?;
-        let parameters = parameters::resolve(&check.manifest, &link.with, later).map_err(PrepareError::Wrong)?;
+        let parameters = parameters::resolve(&check.manifest, &link.with, later)?;
         let collectors = collectors(&check.manifest, &parameters);
         if let Some(denial) = collectors.iter().find_map(|name| authorised.permission.collector(name).err()) {
             return Err(PrepareError::Wrong(format!("{} may not read a collector: {denial}", check.id())));
@@ -239,15 +277,17 @@ impl Preparation<'_> {
 }
 
 /// The parameters of the benign twin, where there is one.
-fn control(manifest: &Manifest, experiment: &Experiment, later: bool) -> Result<Vec<Parameter>, String> {
+fn control(manifest: &Manifest, experiment: &Experiment, later: bool) -> Result<Vec<Parameter>, PrepareError> {
     let Some(control) = &experiment.control else { return Ok(Vec::new()) };
+    let wrong = |why: String| PrepareError::Wrong(why).under(["control"]);
     if experiment.expect.iter().all(|link| link.link <= Hop::Telemetry) {
-        return Err(format!(
+        return Err(wrong(format!(
             "the experiment {} has a `control`, and no link behind `telemetry` that must stay quiet: add one, or leave it out",
             experiment.name
-        ));
+        )));
     }
-    parameters::resolve(manifest, &control.parameters(&experiment.with)?, later)
+    let with = control.parameters(&experiment.with).map_err(wrong)?;
+    parameters::resolve(manifest, &with, later).map_err(|error| PrepareError::from(error).under(["control"]))
 }
 
 /// The collectors that a check reads: those that its parameters name, else all that its manifest names.
@@ -305,7 +345,7 @@ impl Prepared {
     }
 
     /// The same with the parameters of `experiment`, which differs in those alone.
-    pub(super) fn filled(&self, experiment: Experiment) -> Result<Self, String> {
+    pub(super) fn filled(&self, experiment: Experiment) -> Result<Self, PrepareError> {
         let mut filled = self.clone();
         filled.parameters = parameters::resolve(&self.technique.manifest, &experiment.with, false)?;
         filled.control_parameters = control(&self.technique.manifest, &experiment, false)?;

@@ -48,7 +48,8 @@ async fn in_order(host: &Host, prepared: &PreparedCampaign) -> Vec<RunReport> {
     for (name, step) in &prepared.steps {
         let settled = match &ended {
             Some(why) => Err(why.clone()),
-            None => outputs::fill_experiment(&step.experiment, &facts).and_then(|filled| step.filled(filled)),
+            None => outputs::fill_experiment(&step.experiment, &facts)
+                .and_then(|filled| step.filled(filled).map_err(|error| error.to_string())),
         };
         let (report, live) = match settled {
             Err(why) => (step.not_run(Verdict::Inconclusive, why), None),

@@ -28,7 +28,7 @@ struct Row {
 pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let launcher = launcher()?;
     let mut loader = Loader::new(global);
-    let experiment = loader.experiment(&args.file)?;
+    let (experiment, read) = loader.experiment(&args.file)?;
     if experiment.expect.is_empty() {
         bail!("{} expects nothing: name the links that the sensors should raise in `expect`", args.file.display());
     }
@@ -36,7 +36,7 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let mut refused = Vec::new();
     for level in [ShieldLevel::Open, ShieldLevel::Confined, ShieldLevel::Overlay] {
         let at_level = Experiment { shield: Some(level), control: None, hold: Hold::No, ..experiment.clone() };
-        match loader.prepare(&args.file, &at_level) {
+        match loader.prepare(&args.file, &read, &at_level) {
             Ok(prepared) => units.push(Unit::Experiment(Arc::new(prepared))),
             Err(error) => refused.push(Row { level, result: Err(format!("{error:#}")) }),
         }

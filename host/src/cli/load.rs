@@ -1,12 +1,12 @@
 //! Experiment files and folders of them, prepared.
 
+use super::rules::RuleFiles;
 use super::session::Session;
 use super::{Global, discover};
 use crate::campaign::document::{self, Campaign, Document, Order, StepSource};
 use crate::campaign::sequence::PreparedCampaign;
-use crate::campaign::{Experiment, Prepared, experiment};
+use crate::campaign::{Experiment, PrepareError, Prepared, experiment};
 use crate::collector::Sensors;
-use crate::collector::rules::RuleSet;
 use anyhow::{Context as _, anyhow, bail};
 use foil_manifest::AttackId;
 use std::collections::BTreeMap;
@@ -112,11 +112,12 @@ fn below(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
 pub(super) struct Loader<'a> {
     global: &'a Global,
     sessions: BTreeMap<PathBuf, Session<'a>>,
+    rules: RuleFiles,
 }
 
 impl<'a> Loader<'a> {
     pub fn new(global: &'a Global) -> Self {
-        Self { global, sessions: BTreeMap::new() }
+        Self { global, sessions: BTreeMap::new(), rules: RuleFiles::default() }
     }
 
     /// Reads and prepares one file.
@@ -124,19 +125,34 @@ impl<'a> Loader<'a> {
         let text = discover::read_trusted(file, experiment::MAX_EXPERIMENT)?;
         let at = |error: String| anyhow!("{}:{error}", file.display());
         match document::parse(&text).map_err(at)? {
-            Document::Experiment(experiment) => Ok(Unit::Experiment(Arc::new(self.prepare(file, &experiment)?))),
-            Document::Campaign(campaign) => self.campaign(file, campaign).map(Unit::Campaign),
+            Document::Experiment(mut experiment) => {
+                from_here(&mut experiment, file);
+                let prepared =
+                    self.settle(file, &experiment, false).map_err(|error| placed(file, &text, &[], &error))?;
+                Ok(Unit::Experiment(Arc::new(prepared)))
+            }
+            Document::Campaign(campaign) => self.campaign(file, &text, campaign).map(Unit::Campaign),
         }
     }
 
-    /// Reads one experiment's file.
-    pub fn experiment(&self, file: &Path) -> anyhow::Result<Experiment> {
-        read(file)
+    /// Reads one experiment's file, and its text.
+    pub fn experiment(&self, file: &Path) -> anyhow::Result<(Experiment, String)> {
+        let text = discover::read_trusted(file, experiment::MAX_EXPERIMENT)?;
+        let mut read = experiment::parse(&text).map_err(|error| anyhow!("{}:{error}", file.display()))?;
+        from_here(&mut read, file);
+        Ok((read, text))
     }
 
-    /// Prepares an experiment as if `file` held it.
-    pub fn prepare(&mut self, file: &'a Path, experiment: &Experiment) -> anyhow::Result<Prepared> {
-        self.session(file)?.prepare(experiment, false).map_err(|error| placed(file, &error))
+    /// Prepares an experiment of a file that has this text.
+    pub fn prepare(&mut self, file: &'a Path, text: &str, experiment: &Experiment) -> anyhow::Result<Prepared> {
+        self.settle(file, experiment, false).map_err(|error| placed(file, text, &[], &error))
+    }
+
+    /// The same; where a mistake has a place, it is a [`PrepareError::Placed`].
+    fn settle(&mut self, file: &'a Path, experiment: &Experiment, later: bool) -> anyhow::Result<Prepared> {
+        let mut prepared = self.session(file)?.prepare(experiment, later)?;
+        self.rules.settle(&mut prepared)?;
+        Ok(prepared)
     }
 
     /// How many runs may go on at once: the least that an environment in use says.
@@ -144,24 +160,46 @@ impl<'a> Loader<'a> {
         self.sessions.values().map(Session::parallel).min().unwrap_or(1)
     }
 
-    fn campaign(&mut self, file: &'a Path, campaign: Campaign) -> anyhow::Result<PreparedCampaign> {
+    fn campaign(&mut self, file: &'a Path, text: &str, campaign: Campaign) -> anyhow::Result<PreparedCampaign> {
         let later = campaign.order == Order::InOrder;
         let mut steps = Vec::new();
-        for step in campaign.steps {
-            let wrong =
-                |error: anyhow::Error| anyhow!("{}:{}: step `{}`: {error:#}", file.display(), step.at, step.name);
+        for (number, step) in campaign.steps.into_iter().enumerate() {
+            let step_of = |keys: &[&str]| -> Vec<String> {
+                let step = ["steps".to_owned(), number.to_string()].into_iter();
+                step.chain(keys.iter().map(|key| (*key).to_owned())).collect()
+            };
+            let mut elsewhere = None;
+            let of_step = |error: anyhow::Error| error.context(format!("step `{}`", step.name));
             let mut experiment = match step.source {
-                StepSource::Inline(experiment) => *experiment,
+                StepSource::Inline(mut experiment) => {
+                    from_here(&mut experiment, file);
+                    *experiment
+                }
                 StepSource::File(name) => {
                     let path = file.parent().unwrap_or(Path::new("")).join(name);
-                    read(&path).map_err(wrong)?
+                    let wrong = |error| placed(file, text, &step_of(&["file"]), &of_step(error));
+                    let (experiment, read) = self.experiment(&path).map_err(wrong)?;
+                    elsewhere = Some((path, read));
+                    experiment
                 }
             };
-            experiment.with.extend(step.with);
+            experiment.with.extend(step.with.clone());
             if experiment.hypothesis.is_empty() {
                 experiment.hypothesis.clone_from(&campaign.hypothesis);
             }
-            let prepared = self.session(file)?.prepare(&experiment, later).map_err(wrong)?;
+            let prepared = self.settle(file, &experiment, later).map_err(|error| {
+                // What the step replaces stands in the campaign's file, the rest where the experiment was read.
+                let replaced = matches!(error.downcast_ref(), Some(PrepareError::Placed { path, .. })
+                    if matches!(path.as_slice(), [with, name, ..] if with == "with" && step.with.contains_key(name)));
+                match elsewhere {
+                    _ if replaced => placed(file, text, &step_of(&[]), &of_step(error)),
+                    None => placed(file, text, &step_of(&["experiment"]), &of_step(error)),
+                    Some((path, read)) => {
+                        let there = placed(&path, &read, &[], &error);
+                        placed(file, text, &step_of(&["file"]), &of_step(there))
+                    }
+                }
+            })?;
             steps.push((step.name, Arc::new(prepared)));
         }
         Ok(PreparedCampaign { name: campaign.name, order: campaign.order, hold: campaign.hold, steps })
@@ -194,9 +232,6 @@ impl<'a> Loader<'a> {
                 None => {
                     let sensors = Sensors::open(&experiment.sources.0, Path::new(&folder));
                     let sensors = Arc::new(sensors.with_context(|| format!("a sensor of {folder}/foil.yaml"))?);
-                    if let Some(rules) = &sensors.rules {
-                        say_of(rules, &sensors);
-                    }
                     opened.insert(folder, Arc::clone(&sensors));
                     sensors
                 }
@@ -207,27 +242,22 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// What an operator should know of the rules: what could not be read, and what can never match.
-fn say_of(rules: &RuleSet, sensors: &Sensors) {
-    for problem in rules.problems() {
-        anstream::eprintln!("foil: {problem}");
-    }
-    for (logsource, count) in rules.idle(&sensors.names()) {
-        anstream::eprintln!(
-            "foil: {count} rule(s) look at {logsource}, which no collector here has: they can never match; name a log with it \
-             under `files` in foil.yaml"
-        );
+/// The experiment's own rules, relative to its file.
+fn from_here(experiment: &mut Experiment, file: &Path) {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    for path in &mut experiment.rules {
+        *path = folder.join(&*path);
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<Experiment> {
-    let text = discover::read_trusted(path, experiment::MAX_EXPERIMENT)?;
-    experiment::parse(&text).map_err(|error| anyhow!("{}:{error}", path.display()))
-}
-
-/// What is wrong with an experiment's file. A mistake with a place of its own goes on from the file's name.
-fn placed(file: &Path, error: &anyhow::Error) -> anyhow::Error {
-    let text = format!("{error:#}");
-    let gap = if text.starts_with(|c: char| c.is_ascii_digit()) { "" } else { " " };
-    anyhow!("{}:{gap}{text}", file.display())
+/// What is wrong with a file of this text, with the place where there is one. `above`: where in it the experiment stands.
+fn placed(file: &Path, text: &str, above: &[String], error: &anyhow::Error) -> anyhow::Error {
+    let below = match error.downcast_ref() {
+        Some(PrepareError::Placed { path, .. }) => path.as_slice(),
+        _ => &[],
+    };
+    let path = [above, below].concat();
+    let place = if path.is_empty() { None } else { crate::yaml::locate(text, &path) };
+    let place = place.map(|place| format!("{place}:")).unwrap_or_default();
+    anyhow!("{}:{place} {error:#}", file.display())
 }

@@ -24,6 +24,7 @@ mod new;
 mod plan;
 mod review;
 mod revoke;
+mod rules;
 mod run;
 mod schema;
 mod session;

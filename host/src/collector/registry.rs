@@ -4,7 +4,7 @@ use super::audit::{self, AuditCollector, OwnRules};
 use super::file::{self, Follower};
 use super::inbox::{self, Subscription};
 use super::observed::{self, Observed};
-use super::rules::{self, Evaluation};
+use super::rules::{self, Evaluation, RuleSet};
 use super::{Blindness, EventLog, LogLimits, ProcessTree, Sensors};
 use crate::run_id::RunId;
 use std::sync::Arc;
@@ -18,6 +18,8 @@ pub struct ArmOptions {
     pub tree: Arc<ProcessTree>,
     /// The operator's sensors.
     pub sensors: Arc<Sensors>,
+    /// The Sigma rules. Only `rules` looks at it.
+    pub rules: Option<Arc<RuleSet>>,
     /// The logs that `rules` evaluates: those of the run's other collectors, armed before. Only `rules` looks at it.
     pub feeds: Vec<(String, Arc<EventLog>)>,
     /// Audit rules to install, planned and journaled. Only `linux.audit` looks at it.
@@ -35,6 +37,7 @@ impl ArmOptions {
             run,
             tree,
             sensors: Arc::default(),
+            rules: None,
             feeds: Vec::new(),
             own_rules: None,
             limits: LogLimits::default(),
@@ -81,7 +84,12 @@ pub fn arm(name: &str, options: &ArmOptions) -> Result<Armed, Blindness> {
         }
         inbox::NAME => Source::Inbox(sensors.inbox.as_ref().ok_or_else(missing)?.subscribe(&log)),
         rules::NAME => {
-            let rules = sensors.rules.clone().ok_or_else(missing)?;
+            let none = || {
+                Blindness::Dead(
+                    "there is no Sigma rule: name some under `rules`, in foil.yaml or the experiment".into(),
+                )
+            };
+            let rules = options.rules.clone().ok_or_else(none)?;
             Source::Rules(Evaluation::arm(own(), rules, options.feeds.clone())?)
         }
         _ => {

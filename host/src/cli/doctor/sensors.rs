@@ -1,8 +1,9 @@
 //! The operator's sensors, as foil.yaml names them.
 
 use super::{Area, Finding};
+use crate::cli::rules::{feeds, lacking, paths};
 use crate::cli::{Global, discover};
-use crate::collector::Sensors;
+use crate::collector::rules::RuleSet;
 use crate::policy::sources::{InboxSource, Sources};
 use std::fs::File;
 use std::io::ErrorKind;
@@ -22,7 +23,7 @@ pub(super) fn look(global: &Global) -> Vec<Finding> {
         inbox(&mut area, source, folder);
     }
     if !sources.rules.is_empty() {
-        rules(&mut area, sources.rules, folder);
+        rules(&mut area, &sources, folder);
     }
     area.found
 }
@@ -81,12 +82,14 @@ fn inbox(area: &mut Area, source: &InboxSource, folder: &Path) {
     }
 }
 
-fn rules(area: &mut Area, rules: Vec<String>, folder: &Path) {
-    let named = rules.join(", ");
-    match Sensors::open(&Sources { rules, ..Sources::default() }, folder) {
-        Ok(_) => area.ok("rules", format!("{named}: can be read")),
-        Err(error) => {
-            area.missing("rules", format!("{error:#}"), "mend `rules` in foil.yaml, or the rule that is named")
+fn rules(area: &mut Area, sources: &Sources, folder: &Path) {
+    match RuleSet::read(&paths(sources, folder)) {
+        Ok(rules) => {
+            area.ok("rules", format!("{} Sigma rule(s) of {}", rules.rules().len(), sources.rules.join(", ")));
+            for line in lacking(&rules, &feeds(sources)) {
+                area.warning("rules", line, "mend the rule, or take it out of the folder");
+            }
         }
+        Err(error) => area.missing("rules", format!("{error:#}"), "mend `rules` in foil.yaml"),
     }
 }

@@ -95,10 +95,8 @@ impl RuleSet {
     /// never match.
     pub fn idle(&self, feeds: &[String]) -> BTreeMap<Logsource, usize> {
         let mut idle = BTreeMap::new();
-        for Loaded { rule, .. } in &self.rules {
-            if !feeds.iter().any(|feed| has(&rule.logsource, feed)) {
-                *idle.entry(rule.logsource.clone()).or_insert(0) += 1;
-            }
+        for loaded in self.rules.iter().filter(|loaded| loaded.is_idle(feeds)) {
+            *idle.entry(loaded.rule.logsource.clone()).or_insert(0) += 1;
         }
         idle
     }
@@ -145,6 +143,11 @@ fn has(logsource: &Logsource, feed: &str) -> bool {
 }
 
 impl Loaded {
+    /// None of these feeds (collectors by full name) has what the rule looks at: it can never match.
+    pub fn is_idle(&self, feeds: &[String]) -> bool {
+        !feeds.iter().any(|feed| has(&self.rule.logsource, feed))
+    }
+
     /// The file's name, without folders.
     pub fn file_name(&self) -> String {
         Path::file_name(&self.file).map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
