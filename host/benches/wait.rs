@@ -1,5 +1,5 @@
 //! Many experiments at once whose alert comes after two seconds: wall time against that delay, memory an experiment that waits, and
-//! how soon a pushed event becomes a verdict. `cargo bench --workspace --bench wait -- 10000` waits for that many.
+//! how soon a pushed event, and an event of the kernel's audit stream, becomes a verdict. `cargo bench --workspace --bench wait -- 10000` waits for that many.
 
 mod common;
 
@@ -54,6 +54,41 @@ fn main() {
         "pushed event to verdict: {:.2} ms for one, {:.2} ms median of {most} (aim: 10 ms)",
         one.noticed, many.noticed
     );
+    audited(stage, one.noticed);
+}
+
+/// The same for an event of the kernel's, from its own time for it. As root, where no audit daemon runs.
+fn audited(stage: &Path, pushed: f64) {
+    if !rustix::process::geteuid().is_root() {
+        return println!("skipped: an audit event to its verdict needs root");
+    }
+    std::fs::write(stage.join("foil.yaml"), "environment: bench\nparallel: 1\nown-audit-rules: true\n")
+        .expect("written");
+    let experiment = "experiment: audited\ntechnique: linux.system-info\nexpect: [{ link: telemetry, check: linux.audit-event, with: { event: \
+                      execve, exe: '**/uname' }, within: 5s }]\naudit: { own-rules: { syscalls: [execve] } }\n";
+    std::fs::write(stage.join("audited.yaml"), experiment).expect("written");
+    done(foil(stage).args(["grant", "--builtin", "--yes", "--reviewer", "bench", "--reason", "is measured"]));
+    let ran =
+        foil(stage).args(["run", "audited.yaml", "--format", "json", "--repeat", "50"]).output().expect("foil starts");
+    let reports: Vec<serde_json::Value> = serde_json::from_slice(&ran.stdout).expect("reports");
+    if let Some(report) = reports.iter().find(|report| report["verdict"] != "pass") {
+        return println!(
+            "skipped: the kernel's audit stream was not seen: {} {}",
+            report["reason"], report["links"][0]["reason"]
+        );
+    }
+    let noticed = median_noticed(&reports);
+    let ratio = noticed / pushed;
+    println!(
+        "audit event to verdict: ratio {ratio:.2} (ours {noticed:.2} ms vs a pushed event's {pushed:.2} ms, n=50; aim: 50 ms)"
+    );
+}
+
+/// From the event to the verdict of the first link, median, in milliseconds.
+fn median_noticed(reports: &[serde_json::Value]) -> f64 {
+    let mut noticed: Vec<f64> = reports.iter().filter_map(|r| r["links"][0]["noticed-ms"].as_f64()).collect();
+    noticed.sort_by(f64::total_cmp);
+    noticed[noticed.len() / 2]
 }
 
 struct Measured {
@@ -87,9 +122,7 @@ fn measured(stage: &Path, port: u16, number: usize) -> Measured {
     let reports: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     let reports = reports.as_array().expect("an array");
     assert_eq!(reports.len(), number.min(1000) * number.div_ceil(1000), "a report each");
-    let mut noticed: Vec<f64> = reports.iter().filter_map(|r| r["links"][0]["noticed-ms"].as_f64()).collect();
-    noticed.sort_by(f64::total_cmp);
-    Measured { wall, peak, noticed: noticed[noticed.len() / 2] }
+    Measured { wall, peak, noticed: median_noticed(reports) }
 }
 
 /// Pushes the event after the delay, and again for those that began later.

@@ -1,4 +1,4 @@
-//! Experiment files: where a mistake is, and what they bring along.
+//! Experiment files: where a mistake is, what they bring along, and what they are calibrated by.
 
 use foil_tests::e2e::Bench;
 
@@ -69,5 +69,38 @@ fn an_experiment_brings_its_own_rules() {
     bench.foil(&["run", "e.yaml"]).says(0, &["rule  seen"]);
     bench.write("rules/a.yml", &RULE.replace("rule: a", "rule: b"));
     bench.foil(&["run", "e.yaml"]).says(1, &["rule  missed"]);
+    bench.is_clean();
+}
+
+#[test]
+fn calibration_says_which_shield_the_sensors_see_through() {
+    let bench = bench();
+    let link = "{ link: detection, check: file.line, with: { collector: file.falco, contains: it-happened }, within: 500ms, grace: 10ms }";
+    let environment =
+        "environment: e2e\nshield: [open, overlay]\nfiles: { falco: { path: falco.jsonl, format: text } }\n";
+    bench.write("foil.yaml", environment);
+    let script = format!("echo it-happened >> {}", bench.path("falco.jsonl").display());
+    bench.write(
+        "e.yaml",
+        &format!("experiment: e\ntechnique: shell.wasm\nwith: {{ script: '{script}' }}\nexpect: [{link}]\n"),
+    );
+    // What is written in an overlay never reaches the log; `confined` is not allowed here.
+    let levels = bench.foil(&["calibrate", "e.yaml", "--format", "json"]).json();
+    let trusted: Vec<_> = levels
+        .as_array()
+        .expect("levels")
+        .iter()
+        .map(|level| (level["shield"].as_str(), level["trusted"].as_bool()))
+        .collect();
+    let expected = [(Some("open"), Some(true)), (Some("overlay"), Some(false)), (Some("confined"), Some(false))];
+    assert_eq!(trusted, expected, "{levels:#?}");
+    assert!(levels[2]["refused"].as_str().is_some_and(|why| why.contains("e.yaml:2:12: ")), "{levels:#?}");
+
+    // A technique by itself is held to what the environment says.
+    bench.foil(&["calibrate", "linux.system-info"]).says(2, &["names no link", "foil.yaml"]);
+    let observed =
+        "{ link: telemetry, check: linux.audit-event, with: { event: execve, collector: foil.observed }, within: 2s }";
+    bench.write("foil.yaml", &format!("environment: e2e\nshield: [confined]\ndefault: {{ expect: [{observed}] }}\n"));
+    bench.foil(&["calibrate", "linux.system-info"]).says(3, &["`open` was not tried"]);
     bench.is_clean();
 }

@@ -54,6 +54,27 @@ pub struct Experiment {
     pub outcome: Outcome,
 }
 
+/// What a technique is expected to raise where no experiment says it: `default` in `foil.yaml`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Expectations {
+    /// What is expected to notice, in the chain's order.
+    #[serde(default)]
+    pub expect: Vec<Link>,
+    /// How the kernel's audit stream is listened to.
+    #[serde(default)]
+    pub audit: Audit,
+}
+
+impl Expectations {
+    /// The experiment that a technique by itself is.
+    pub fn of(&self, technique: &str) -> Experiment {
+        let Self { expect, audit } = self.clone();
+        let technique = technique.to_owned();
+        Experiment { name: technique.replace('/', "-"), technique, expect, audit, ..Experiment::default() }
+    }
+}
+
 /// How often a miss is tried again: 1 to 10 runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "u32")]

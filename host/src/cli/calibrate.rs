@@ -2,7 +2,7 @@
 
 use super::load::{Loader, Unit};
 use super::session::{launcher, run_units};
-use super::{Exit, Format, Global};
+use super::{Exit, Format, Global, discover};
 use crate::campaign::Experiment;
 use crate::campaign::experiment::Hold;
 use crate::campaign::verdict::{LinkVerdict, Verdict};
@@ -15,8 +15,10 @@ use std::sync::Arc;
 /// Its arguments.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// An experiment's file: its technique is fired at every shield level, and its links are watched each time
-    file: PathBuf,
+    /// A technique's id, which is held to `default` of foil.yaml, or an experiment's file. The technique is fired at every shield
+    /// level, and the links are watched each time
+    #[arg(value_name = "TECHNIQUE|FILE")]
+    what: PathBuf,
 }
 
 /// One level's result.
@@ -28,21 +30,36 @@ struct Row {
 pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let launcher = launcher()?;
     let mut loader = Loader::new(global);
-    let (experiment, read) = loader.experiment(&args.file)?;
+    let is_file = args.what.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+    let (experiment, read) = match args.what.to_str() {
+        Some(technique) if !is_file => {
+            let found = discover::expectations(global, None)?;
+            if found.value.expect.is_empty() {
+                let file = found.path.map_or("there is no foil.yaml here".into(), |path| path.display().to_string());
+                bail!(
+                    "{technique} by itself is held to `default: expect:` of foil.yaml, which names no link ({file}): name those \
+                     that your sensors should raise there, or give an experiment's file"
+                );
+            }
+            (found.value.of(technique), String::new())
+        }
+        _ => loader.experiment(&args.what)?,
+    };
     if experiment.expect.is_empty() {
-        bail!("{} expects nothing: name the links that the sensors should raise in `expect`", args.file.display());
+        bail!("{} expects nothing: name the links that the sensors should raise in `expect`", args.what.display());
     }
     let mut units = Vec::new();
     let mut refused = Vec::new();
     for level in [ShieldLevel::Open, ShieldLevel::Confined, ShieldLevel::Overlay] {
         let at_level = Experiment { shield: Some(level), control: None, hold: Hold::No, ..experiment.clone() };
-        match loader.prepare(&args.file, &read, &at_level) {
+        match loader.prepare(&args.what, &read, &at_level) {
             Ok(prepared) => units.push(Unit::Experiment(Arc::new(prepared))),
             Err(error) => refused.push(Row { level, result: Err(format!("{error:#}")) }),
         }
     }
     if units.is_empty() {
-        let why: Vec<String> = refused.iter().filter_map(|row| row.result.as_ref().err().cloned()).collect();
+        let mut why: Vec<String> = refused.iter().filter_map(|row| row.result.as_ref().err().cloned()).collect();
+        why.dedup();
         bail!("no shield level can be tried: {}", why.join("; "));
     }
     loader.open_sensors(&mut units)?;

@@ -1,6 +1,7 @@
 //! Finds and reads `grants.toml` and `foil.yaml`: beside the experiment, then upwards. The only I/O that policy has.
 
 use super::Global;
+use crate::campaign::experiment::Expectations;
 use crate::policy::{Environment, Grants, environment, grants};
 use anyhow::{Context as _, bail};
 use std::fs::File;
@@ -29,14 +30,21 @@ pub fn grants(global: &Global, experiment: Option<&Path>) -> anyhow::Result<Foun
 
 /// The environment that holds for an experiment (`None`: for this folder). No file: [`Environment::default`].
 pub fn environment(global: &Global, experiment: Option<&Path>) -> anyhow::Result<Found<Environment>> {
-    let mut found =
-        load(global.environment.as_deref(), ENVIRONMENT, experiment, environment::parse, environment::MAX_FILE)?;
+    // What is expected is read by those who want it, and a mistake in it is one for everybody.
+    let parse = |text: &str| Ok(environment::parse_with::<Expectations>(text)?.0);
+    let mut found = load(global.environment.as_deref(), ENVIRONMENT, experiment, parse, environment::MAX_FILE)?;
     if let Some(path) = &found.path {
         let path = path.canonicalize().with_context(|| format!("cannot look at {}", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new("/"));
         found.value.folder = folder.to_str().context("the folder of foil.yaml has a name that is no UTF-8")?.to_owned();
     }
     Ok(found)
+}
+
+/// What that environment expects of a technique by itself. No file: nothing.
+pub fn expectations(global: &Global, experiment: Option<&Path>) -> anyhow::Result<Found<Expectations>> {
+    let parse = |text: &str| Ok(environment::parse_with(text)?.1.unwrap_or_default());
+    load(global.environment.as_deref(), ENVIRONMENT, experiment, parse, environment::MAX_FILE)
 }
 
 /// The file that a new grant is written to: the one in force, else a new one beside the experiment (`None`: in this folder).

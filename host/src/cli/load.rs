@@ -257,7 +257,7 @@ fn placed(file: &Path, text: &str, above: &[String], error: &anyhow::Error) -> a
         _ => &[],
     };
     let path = [above, below].concat();
-    let place = if path.is_empty() { None } else { crate::yaml::locate(text, &path) };
+    let place = if path.is_empty() || text.is_empty() { None } else { crate::yaml::locate(text, &path) };
     let place = place.map(|place| format!("{place}:")).unwrap_or_default();
     anyhow!("{}:{place} {error:#}", file.display())
 }

@@ -2,6 +2,7 @@
 //! write them.
 
 use super::Exit;
+use crate::campaign::experiment::Expectations;
 use crate::campaign::{Experiment, document};
 use crate::policy::{environment, grants};
 use crate::report::RunReport;
@@ -41,7 +42,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
     let mut schema = match args.of {
         Of::Experiment => experiment(),
         Of::Campaign => read::<document::File>("A campaign of Foil"),
-        Of::Environment => read::<environment::File>("foil.yaml"),
+        Of::Environment => read::<environment::File<Expectations>>("foil.yaml"),
         Of::Grants => read::<grants::File>("grants.toml"),
         Of::Technique => manifest(Kind::Technique),
         Of::Check => manifest(Kind::Check),

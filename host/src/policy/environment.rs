@@ -11,6 +11,7 @@ use foil_manifest::pattern::Variables;
 use foil_manifest::{Capability, Impact, Limits, PathPattern, ShieldLevel};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_saphyr::Spanned;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -77,10 +78,11 @@ pub enum HostRule {
     Name(String),
 }
 
-/// `foil.yaml`: the operator's outer limits for one environment, and the sensors.
+/// `foil.yaml`: the operator's outer limits for one environment, and the sensors. `D`: what it expects of techniques, which is no
+/// business of policy's.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct File {
+pub(crate) struct File<D> {
     /// Its name.
     #[schemars(with = "String")]
     environment: Spanned<String>,
@@ -93,7 +95,7 @@ pub(crate) struct File {
     impact: Option<Impact>,
     /// Runs at once; 1 where it is left out.
     #[serde(default)]
-    #[schemars(with = "Option<u32>", range(min = 1, max = 256))]
+    #[schemars(with = "Option<u32>", range(min = 1, max = 10_000))]
     parallel: Option<Spanned<u32>>,
     /// The user as whom techniques that need no root run where Foil is root.
     #[serde(default)]
@@ -129,6 +131,8 @@ pub(crate) struct File {
     hours: Vec<Hours>,
     #[serde(default)]
     blackout: Vec<Blackout>,
+    /// What a technique is expected to raise where no experiment says it: for `foil calibrate TECHNIQUE`.
+    default: Option<D>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -145,10 +149,15 @@ struct Host {
 
 /// Reads an environment file. Errors begin with `line:column: `.
 pub fn parse(text: &str) -> Result<Environment, Refusal> {
+    parse_with::<serde::de::IgnoredAny>(text).map(|(environment, _)| environment)
+}
+
+/// The same, with what is under `default`.
+pub fn parse_with<D: DeserializeOwned>(text: &str) -> Result<(Environment, Option<D>), Refusal> {
     if text.len() > MAX_FILE {
         return Err(Refusal(format!("1:1: the file has {} bytes, more than {MAX_FILE}", text.len())));
     }
-    let file: File = crate::yaml::parse(text).map_err(Refusal)?;
+    let file: File<D> = crate::yaml::parse(text).map_err(Refusal)?;
     let default = Environment::default();
     let name = checked(file.environment, |name| {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -177,7 +186,7 @@ pub fn parse(text: &str) -> Result<Environment, Refusal> {
     });
     let limits = file.limits.map(|l| checked(l, |l| check_environment(l).map_err(|e| e.0)));
     let capabilities = file.capabilities.map(|c| checked(c, |c| check_capabilities(c)));
-    Ok(Environment {
+    let environment = Environment {
         name,
         hosts,
         impact: file.impact.unwrap_or(default.impact),
@@ -194,7 +203,8 @@ pub fn parse(text: &str) -> Result<Environment, Refusal> {
         },
         folder: String::new(),
         windows: Windows { hours: file.hours, blackout: file.blackout },
-    })
+    };
+    Ok((environment, file.default))
 }
 
 fn file_source((name, source): (String, Spanned<FileSource>)) -> Result<(String, FileSource), Refusal> {
