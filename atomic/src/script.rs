@@ -76,6 +76,23 @@ pub enum Kind {
     Float,
 }
 
+impl Kind {
+    /// Whether a value is of this type. Anything is a path, a URL or text: what it means is the script's business.
+    ///
+    /// # Errors
+    /// Why not, as a sentence.
+    pub fn takes(self, value: &str) -> Result<(), String> {
+        let digits = value.strip_prefix(['-', '+']).unwrap_or(value);
+        match self {
+            Self::Integer if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) => {
+                Err(format!("`{value}` is no integer"))
+            }
+            Self::Float if !value.parse::<f64>().is_ok_and(f64::is_finite) => Err(format!("`{value}` is no number")),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Something that must hold before the test runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
