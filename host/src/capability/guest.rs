@@ -119,7 +119,9 @@ pub(crate) fn from_shield(error: ShieldError) -> Error {
         ShieldError::NotStarted { .. } => failure("not-executable", error.to_string()),
         ShieldError::Limit(text) => Error::Limit(text),
         ShieldError::Invalid(text) => Error::Invalid(text),
-        ShieldError::Unavailable { .. } | ShieldError::Lost(_) => failure("shield", error.to_string()),
+        ShieldError::Unavailable { .. } | ShieldError::Unseen(_) | ShieldError::Lost(_) => {
+            failure("shield", error.to_string())
+        }
     }
 }
 

@@ -138,6 +138,9 @@ pub enum ShieldError {
     /// The request itself cannot be sent: too long, a NUL byte.
     #[error("{0}")]
     Invalid(String),
+    /// What children left behind cannot be told.
+    #[error("what was left behind cannot be told: {0}")]
+    Unseen(String),
     /// The run's init or the launcher is gone.
     #[error("the run's shield is gone: {0}")]
     Lost(String),

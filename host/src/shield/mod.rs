@@ -11,6 +11,7 @@ mod init;
 pub mod launcher;
 pub mod overlay;
 mod protocol;
+pub mod scene;
 mod steps;
 mod wire;
 

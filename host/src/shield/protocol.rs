@@ -2,6 +2,7 @@
 
 use super::api::RunSpec;
 use super::file_op::{FileFailure, FileOp, Fingerprint};
+use super::scene::Scene;
 use serde::{Deserialize, Serialize};
 
 /// Host to launcher, with the init's two socket ends: its orders, and the births of its children.
@@ -47,6 +48,11 @@ pub enum Order {
         id: u64,
         /// The path of the URL.
         path: String,
+    },
+    /// Look at what children have made of the overlay.
+    Look {
+        /// Which call this is.
+        id: u64,
     },
     /// Kill everything now; nobody waits for an answer. A program that was waited for ends as killed.
     KillAll {
@@ -124,6 +130,13 @@ pub enum Reply {
         /// Port.
         result: Result<u16, String>,
     },
+    /// What there is, or why it cannot be told.
+    Looked {
+        /// Which call this answers.
+        id: u64,
+        /// The scene.
+        result: Result<Scene, String>,
+    },
     /// Everything is dead.
     PhaseEnded {
         /// Which call this answers.
@@ -144,6 +157,7 @@ impl Reply {
             | Self::NotStarted { id, .. }
             | Self::File { id, .. }
             | Self::Published { id, .. }
+            | Self::Looked { id, .. }
             | Self::PhaseEnded { id, .. } => Some(*id),
         }
     }

@@ -197,7 +197,7 @@ fn init(scratch: &Path) -> i32 {
 }
 
 /// Makes this the machine that has user namespaces switched off, for this process and its children: EPERM, from a filter.
-fn refuse_user_namespaces() {
+pub fn refuse_user_namespaces() {
     let step = |code: u32, jt, jf, k: u32| libc::sock_filter { code: code as u16, jt, jf, k };
     let (load, equal) = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, libc::BPF_JMP | libc::BPF_JEQ);
     let mut code = [

@@ -6,6 +6,7 @@ use super::output::Capture;
 use crate::shield::api::{Ending, ExecOutcome, ExecRequest, RunSpec, ShieldError, Tree};
 use crate::shield::file_op::{FileFailure, FileOp, Fingerprint};
 use crate::shield::protocol::{Ended, ExecOrder, Order, Reply};
+use crate::shield::scene::Scene;
 use crate::shield::wire;
 use foil_manifest::{Network, ShieldLevel};
 use std::io;
@@ -21,6 +22,8 @@ use tokio::sync::Mutex;
 const GRACE: Duration = Duration::from_secs(10);
 /// Namespaces and mounts take milliseconds; a file system that does not answer may take for ever.
 const SET_UP: Duration = Duration::from_secs(60);
+/// A look ends itself; a child may stop the process that does it.
+const LOOK: Duration = Duration::from_secs(30);
 /// After the direct child's end, others that hold its output get this long to finish (the tail of a pipeline).
 const TAIL: Duration = Duration::from_millis(100);
 
@@ -195,6 +198,22 @@ impl ShieldedRun {
             Reply::Published { result: Ok(port), .. } => Ok(format!("http://127.0.0.1:{port}{path}")),
             Reply::Published { result: Err(reason), .. } => Err(ShieldError::Unavailable { level: self.level, reason }),
             other => Err(ShieldError::Lost(format!("init answered a publication with {other:?}"))),
+        }
+    }
+
+    /// Looks at what children have made of the overlay and what of theirs lives in it; two such looks are compared by
+    /// [`Scene::left`]. Reads files that changed, and `/etc/passwd`, `group` and `shadow`, which a sensor may see.
+    pub async fn look(&self) -> Result<Scene, ShieldError> {
+        if self.level != ShieldLevel::Overlay {
+            return Err(ShieldError::Unseen(format!(
+                "in `{}` children share the machine's files with everybody; only an overlay can tell. Use the shield `overlay`",
+                self.level
+            )));
+        }
+        let looked = tokio::time::timeout(LOOK, self.call(|id| Order::Look { id }, &[])).await;
+        match looked.map_err(|_| ShieldError::Unseen(format!("the look did not end within {LOOK:?}")))?? {
+            Reply::Looked { result, .. } => result.map_err(ShieldError::Unseen),
+            other => Err(ShieldError::Lost(format!("init answered a look with {other:?}"))),
         }
     }
 

@@ -7,6 +7,7 @@
 mod child;
 mod file_effect;
 mod helper;
+mod look;
 mod serve;
 mod setup;
 pub mod tree;

@@ -4,8 +4,9 @@ use super::child::{self, Failure, Program, Stage};
 use super::setup::Shielded;
 use super::tree::{self, Death};
 use super::web::Web;
-use super::{Birth, file_effect, helper};
+use super::{Birth, file_effect, helper, look};
 use crate::shield::protocol::{Ended, ExecOrder, Order, Reply};
+use crate::shield::scene::Scene;
 use crate::shield::steps::identity;
 use crate::shield::{FileFailure, wire};
 use foil_manifest::Network;
@@ -35,8 +36,8 @@ pub struct Init<'a> {
     birth: Birth<'a>,
     shielded: Shielded,
     running: Option<Running>,
-    /// Processes that perform a file effect, and for which call.
-    helpers: HashMap<i32, u64>,
+    /// Processes that answer a call, and what is answered where they die of it.
+    helpers: HashMap<i32, Reply>,
     web: Option<Web>,
     counted: Instant,
     /// Killed for the end of the phase that is about to be ordered.
@@ -129,10 +130,17 @@ impl<'a> Init<'a> {
                     };
                     let _ = wire::send(run, &Reply::File { id, result }, &[]);
                 });
-                match forked {
-                    Ok(pid) => drop(self.helpers.insert(pid, id)),
-                    Err(error) => self.reply(&Reply::File { id, result: Err(FileFailure::Io(error.to_string())) }),
-                }
+                let fail = |why: String| Reply::File { id, result: Err(FileFailure::Io(why)) };
+                self.helped(forked, fail, "the process that did it was killed; look at what is there");
+            }
+            Order::Look { id } => {
+                let (run, births) = (self.birth.run, self.birth.births.as_raw_fd());
+                let forked = helper::fork(|| {
+                    announce(births, id);
+                    let _ = wire::send(run, &Reply::Looked { id, result: self.look() }, &[]);
+                });
+                let fail = |why| Reply::Looked { id, result: Err(why) };
+                self.helped(forked, fail, "the process that looked was killed, by the run's children or at its limit");
             }
             Order::Publish { id, path } => {
                 let result = self.publish(id, &path, fds.first());
@@ -150,6 +158,29 @@ impl<'a> Init<'a> {
             Order::Close => return Err(Gone),
         }
         Ok(())
+    }
+
+    /// Remembers a helper that was forked, or answers for one that was not.
+    fn helped(&mut self, forked: std::io::Result<i32>, fail: impl Fn(String) -> Reply, killed: &str) {
+        match forked {
+            Ok(pid) => drop(self.helpers.insert(pid, fail(killed.into()))),
+            Err(error) => self.reply(&fail(format!("no new process can be made: {error}"))),
+        }
+    }
+
+    /// In a helper, which joins the view for good.
+    fn look(&self) -> Result<Scene, String> {
+        let view = self.shielded.template.view.as_ref().ok_or("the run has no overlay")?;
+        let web = self.web.as_ref();
+        let ours: Vec<i32> = self.helpers.keys().copied().chain(web.map(|web| web.pid)).chain([1]).collect();
+        let eye = look::Eye {
+            layers: view.layers(),
+            scratch: &self.birth.spec.scratch,
+            ours: &ours,
+            web: web.map(|web| web.port),
+            shared_network: self.birth.spec.network == Network::Host,
+        };
+        look::look(&eye, || view.join().map_err(|error| format!("the overlay cannot be joined: {error}")))
     }
 
     fn exec(&mut self, order: &ExecOrder, fds: &[OwnedFd]) {
@@ -286,11 +317,10 @@ impl<'a> Init<'a> {
             if self.web.as_ref().is_some_and(|web| web.pid == pid) {
                 self.web = None;
             }
-            if let Some(id) = self.helpers.remove(&pid)
+            if let Some(failed) = self.helpers.remove(&pid)
                 && death != Death::Exited(0)
             {
-                let result = Err(FileFailure::Io("the process that did it was killed; look at what is there".into()));
-                self.reply(&Reply::File { id, result });
+                self.reply(&failed);
             }
             if let Some(running) = self.running.take_if(|running| running.pid == pid) {
                 let died = match death {

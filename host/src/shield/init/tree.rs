@@ -157,21 +157,21 @@ fn wait_any(flags: libc::c_int) -> Option<(i32, Death)> {
 
 /// A line of the process table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Process {
-    pid: i32,
-    parent: i32,
+pub(super) struct Process {
+    pub(super) pid: i32,
+    pub(super) parent: i32,
     /// Ticks after boot; with the pid it names a process for good.
-    start: u64,
+    pub(super) start: u64,
     dead: bool,
 }
 
-fn own_pid() -> i32 {
+pub(super) fn own_pid() -> i32 {
     // SAFETY: cannot fail. Not std's: that of the forked launcher is a plain call too, but this says what is meant.
     unsafe { libc::getpid() }
 }
 
 /// All processes that /proc shows and that are no zombies.
-fn living() -> impl Iterator<Item = Process> {
+pub(super) fn living() -> impl Iterator<Item = Process> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     pids.filter_map(read).filter(|process| !process.dead)

@@ -67,6 +67,19 @@ pub struct Masked {
     pub reason: String,
 }
 
+/// A layer as it can be looked at: read-only, and without what is mounted in it.
+#[derive(Debug)]
+pub struct Layer {
+    /// Where the view shows it.
+    pub point: PathBuf,
+    /// What the view shows there: a folder, or one file.
+    pub merged: OwnedFd,
+    /// What was written to it, in overlayfs's own words; `None` where it is no overlay.
+    pub upper: Option<OwnedFd>,
+    /// What the machine has there; `None` where the layer is the run's alone.
+    pub lower: Option<OwnedFd>,
+}
+
 /// An overlay that was made, for other mounts of the same files.
 struct Made<'a> {
     of: &'a Mount,
@@ -81,22 +94,25 @@ struct Build<'a> {
     count: usize,
     made: Vec<Made<'a>>,
     masked: Vec<Masked>,
+    layers: Vec<Layer>,
 }
 
-/// Builds all layers. Returns the view's root and what is masked. `scratch` must not be.
+/// Builds all layers. Returns the view's root, what is masked, and the layers to look at. `scratch` must not be.
 pub fn build(
     seen: &[Visible],
     stage: &Stage,
     user_attributes: bool,
     scratch: &Path,
-) -> Result<(OwnedFd, Vec<Masked>), String> {
-    let mut build = Build { stage, user_attributes, count: 0, made: Vec::new(), masked: Vec::new() };
+) -> Result<(OwnedFd, Vec<Masked>, Vec<Layer>), String> {
+    let mut build =
+        Build { stage, user_attributes, count: 0, made: Vec::new(), masked: Vec::new(), layers: Vec::new() };
     let mut seen = seen.iter();
     let first = seen.next().ok_or("no mount is visible")?;
-    let root = build.overlay(first).map_err(|reason| format!("no overlay of / can be had: {reason}"))?;
+    let (root, upper) = build.overlay(first).map_err(|reason| format!("no overlay of / can be had: {reason}"))?;
     tree::attach(root.as_fd(), stage.root()?.as_fd())
         .map_err(|error| format!("the view's root has no place: {error}"))?;
     let top = root.try_clone().map_err(|error| format!("a handle cannot be copied: {error}"))?;
+    build.layers.push(Layer::of(first, &root, Some(upper))?);
     build.made.push(Made { of: &first.mount, mount: root });
     for visible in seen {
         let point = &visible.mount.point;
@@ -111,7 +127,34 @@ pub fn build(
             build.mask(top.as_fd(), visible, reason)?;
         }
     }
-    Ok((top, build.masked))
+    Ok((top, build.masked, build.layers))
+}
+
+impl Layer {
+    /// A layer over a mount of the machine's.
+    fn of(visible: &Visible, merged: &OwnedFd, upper: Option<OwnedFd>) -> Result<Self, String> {
+        let fail = |error: io::Error| format!("no handle to look at it by: {error}");
+        // A mount with locked ones below, as in a user namespace, cannot be copied: then the handle as it is.
+        let lower = tree::copy(visible.handle.as_fd(), tree::sealed()).or_else(|_| visible.handle.try_clone());
+        Ok(Self {
+            point: visible.mount.point.clone(),
+            merged: tree::copy(merged.as_fd(), tree::sealed()).map_err(fail)?,
+            upper,
+            lower: Some(lower.map_err(fail)?),
+        })
+    }
+
+    /// A folder of the view's own.
+    pub fn own(point: &str, top: BorrowedFd<'_>) -> Result<Self, String> {
+        let merged = tree::find(top, Path::new(point)).and_then(|found| tree::copy(found.as_fd(), tree::sealed()));
+        let merged = merged.map_err(|error| format!("{point} cannot be looked at: {error}"))?;
+        Ok(Self { point: point.into(), merged, upper: None, lower: None })
+    }
+
+    /// Its handles.
+    pub fn handles(&self) -> impl Iterator<Item = &OwnedFd> {
+        [Some(&self.merged), self.upper.as_ref(), self.lower.as_ref()].into_iter().flatten()
+    }
 }
 
 impl<'a> Build<'a> {
@@ -129,11 +172,17 @@ impl<'a> Build<'a> {
             return place(&again);
         }
         if !visible.directory {
-            return place(&self.file(visible)?);
+            let (file, written) = self.file(visible)?;
+            place(&file)?;
+            if written {
+                self.layers.push(Layer::of(visible, &file, None)?);
+            }
+            return Ok(());
         }
         match self.overlay(visible) {
-            Ok(tree) => {
+            Ok((tree, upper)) => {
                 place(&tree)?;
+                self.layers.push(Layer::of(visible, &tree, Some(upper))?);
                 self.made.push(Made { of: mount, mount: tree });
                 Ok(())
             }
@@ -162,8 +211,8 @@ impl<'a> Build<'a> {
         tree::copy(at.as_fd(), attributes(mount)).ok()
     }
 
-    /// A detached overlay of a directory.
-    fn overlay(&mut self, visible: &Visible) -> Result<OwnedFd, String> {
+    /// A detached overlay of a directory, and its upper folder.
+    fn overlay(&mut self, visible: &Visible) -> Result<(OwnedFd, OwnedFd), String> {
         let stat =
             rustix::fs::fstat(&visible.handle).map_err(|error| format!("its root cannot be looked at: {error}"))?;
         // The lower layer is named by the working directory: no path, so nothing to escape and nothing to swap.
@@ -181,15 +230,15 @@ impl<'a> Build<'a> {
                 options.push(("userxattr", ""));
             }
             match tree::make("overlay", &options, attributes(&visible.mount)) {
-                Ok(tree) => return Ok(tree),
+                Ok(tree) => return Ok((tree, self.stage.upper(&upper)?)),
                 Err(why) => reason = why,
             }
         }
         Err(reason)
     }
 
-    /// A file that is mounted by itself: a private copy, since an overlay takes directories only.
-    fn file(&mut self, visible: &Visible) -> Result<OwnedFd, String> {
+    /// A file that is mounted by itself: a private copy, since an overlay takes directories only. Whether it can be written.
+    fn file(&mut self, visible: &Visible) -> Result<(OwnedFd, bool), String> {
         let stat = rustix::fs::fstat(&visible.handle).map_err(|error| error.to_string())?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err("a socket, FIFO or device, mounted by itself".into());
@@ -197,12 +246,14 @@ impl<'a> Build<'a> {
         let size = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
         if size > COPIED {
             let read_only = attributes(&visible.mount) | MountAttrFlags::MOUNT_ATTR_RDONLY;
-            return tree::copy(visible.handle.as_fd(), read_only).map_err(|error| error.to_string());
+            let file = tree::copy(visible.handle.as_fd(), read_only).map_err(|error| error.to_string())?;
+            return Ok((file, false));
         }
         let content = read(&visible.mount.point, &stat).map_err(|error| format!("it cannot be read: {error}"))?;
         let number = self.next();
         let file = self.stage.file(number, &content, &stat)?;
-        tree::copy(file.as_fd(), attributes(&visible.mount)).map_err(|error| error.to_string())
+        let copy = tree::copy(file.as_fd(), attributes(&visible.mount)).map_err(|error| error.to_string())?;
+        Ok((copy, true))
     }
 
     fn mask(&mut self, top: BorrowedFd<'_>, visible: &Visible, reason: String) -> Result<(), String> {

@@ -2,7 +2,8 @@
 //!
 //! # How
 //! - Every mount is shown through an overlay whose upper layer is one size-limited tmpfs ([`layers`]); `/proc`, `/sys` and `/dev` are
-//!   made anew ([`pseudo`]); the old root is exchanged for the view and detached. No handle to it is left.
+//!   made anew ([`pseudo`]); the old root is exchanged for the view and detached. No handle to it is left but
+//!   the init's, read-only, by which it looks at what was changed ([`Layer`]).
 //! - The run's init stays in the user namespace that it was started in. Its children [`View::join`] another one, in which
 //!   every id is mapped to itself and to which the view's mounts are locked ([`userns`]). So root in there may `chown`, `mount -t tmpfs`, `sudo`,
 //!   but no capability of it counts for the machine, and it can neither trace the init nor read its handles.
@@ -29,7 +30,7 @@ pub mod caps;
 pub mod deny;
 mod layers;
 mod loopback;
-mod mountinfo;
+pub(in crate::shield) mod mountinfo;
 mod pseudo;
 mod scope;
 mod stage;
@@ -37,13 +38,14 @@ mod tree;
 mod userns;
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use foil_manifest::Network;
 use nix::mount::{MntFlags, MsFlags};
 use nix::sched::{CloneFlags, setns, unshare};
 
-pub use layers::Masked;
+pub use layers::{Layer, Masked};
 
 use super::api::RunSpec;
 use deny::Filter;
@@ -70,6 +72,7 @@ pub struct View {
     cores_piped: bool,
     hold: Hold,
     masked: Vec<Masked>,
+    layers: Vec<Layer>,
 }
 
 /// Makes this process's root the run's private view.
@@ -119,9 +122,11 @@ fn enter_held(spec: &RunSpec, hold: Hold) -> Result<View, Refusal> {
     let seen = mountinfo::visible(mountinfo::parse(&text)?)?;
     let cores_piped = std::fs::read("/proc/sys/kernel/core_pattern").is_ok_and(|pattern| pattern.starts_with(b"|"));
     let stage = Stage::new(spec.limits.overlay)?;
-    let (top, masked) = layers::build(&seen, &stage, !initial, &spec.scratch)?;
+    let (top, masked, mut layers) = layers::build(&seen, &stage, !initial, &spec.scratch)?;
     let proc = pseudo::proc(top.as_fd(), &stage)?;
     pseudo::dev(top.as_fd(), &stage, &seen)?;
+    layers.push(Layer::own("/dev", top.as_fd())?);
+    layers.push(Layer::own("/dev/shm", top.as_fd())?);
 
     let mut namespaces = Vec::new();
     if let Some(holder) = &holder {
@@ -152,7 +157,8 @@ fn enter_held(spec: &RunSpec, hold: Hold) -> Result<View, Refusal> {
     drop(holder); // it is not in the scope that follows
     let scoped = own_network || scope::enter();
     nix::sys::prctl::set_dumpable(false).map_err(|error| format!("the init cannot be made untraceable: {error}"))?;
-    Ok(View { namespaces, gone: gone(hold, own_network), filter: Filter::new(scoped), cores_piped, hold, masked })
+    let (gone, filter) = (gone(hold, own_network), Filter::new(scoped));
+    Ok(View { namespaces, gone, filter, cores_piped, hold, masked, layers })
 }
 
 /// The capabilities that children lose.
@@ -200,10 +206,11 @@ impl View {
         for (namespace, kind) in &self.namespaces {
             setns(namespace.as_fd(), *kind)?;
         }
-        for (namespace, _) in &self.namespaces {
+        let layers = self.layers.iter().flat_map(Layer::handles);
+        for handle in self.namespaces.iter().map(|(namespace, _)| namespace).chain(layers) {
             // SAFETY: closes the number in this process's own table only; the init's, whose memory may be shared, stays.
             // Nothing in this process uses or closes it again before it executes or ends.
-            unsafe { libc::close(namespace.as_raw_fd()) };
+            unsafe { libc::close(handle.as_raw_fd()) };
         }
         streams()?;
         const JOIN_SESSION_KEYRING: libc::c_int = 1;
@@ -237,10 +244,23 @@ impl View {
         self.hold
     }
 
+    /// What can be looked at from outside, for as long as this process has not joined.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
     /// Mounts of the machine that the view shows empty, and why.
     pub fn masked(&self) -> &[Masked] {
         &self.masked
     }
+}
+
+/// What is at a path below a [`Layer`]'s root (the empty path: the root itself), through no link. For looking only.
+pub fn at(root: BorrowedFd<'_>, path: &Path) -> rustix::io::Result<OwnedFd> {
+    if path.as_os_str().is_empty() {
+        return rustix::io::fcntl_dupfd_cloexec(root, 0);
+    }
+    tree::find_same_mount(root, path)
 }
 
 /// Exchanges the machine's `/dev/null` for the view's: whoever holds a descriptor of a node may change its mode through it.

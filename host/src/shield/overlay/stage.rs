@@ -72,6 +72,13 @@ impl Stage {
         Ok((format!("{POINT}/{upper}"), format!("{POINT}/{work}")))
     }
 
+    /// A layer's upper folder, to be looked at.
+    pub fn upper(&self, path: &str) -> Result<OwnedFd, String> {
+        let below = Path::new(path).strip_prefix(POINT).unwrap_or(Path::new(path));
+        let found = tree::find(self.mount.as_fd(), below).and_then(|upper| tree::copy(upper.as_fd(), tree::sealed()));
+        found.map_err(|error| format!("the layer {path} cannot be looked at: {error}"))
+    }
+
     /// A file with this content, to be mounted over another.
     pub fn file(&self, number: usize, content: &[u8], like: &rustix::fs::Stat) -> Result<OwnedFd, String> {
         let name = format!("f/{number}");

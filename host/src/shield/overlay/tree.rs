@@ -70,9 +70,9 @@ pub fn find(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
 }
 
 /// Looks a path up below `root` within its own mount only.
-pub fn find_same_mount(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
+pub fn find_same_mount(root: BorrowedFd<'_>, path: &Path) -> rustix::io::Result<OwnedFd> {
     let flags = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-    Ok(rustix::fs::openat2(root, path, LOOKUP, Mode::empty(), flags)?)
+    rustix::fs::openat2(root, path, LOOKUP, Mode::empty(), flags)
 }
 
 /// A detached copy of the mount that `at` is in, from `at` down, without what is mounted below.
