@@ -140,6 +140,7 @@ fn retold(
     alert["time"] = time.into();
     let fields = alert["output_fields"].as_object_mut().expect("fields");
     fields.insert("evt.time.iso8601".into(), at.into());
+    fields.insert("user.uid".into(), rustix::process::geteuid().as_raw().into());
     change(fields);
     alert.to_string()
 }
@@ -173,7 +174,7 @@ fn a_stock_falco_is_tied_by_likeness_and_a_stranger_who_does_the_same_elsewhere_
         let mut known = run.tell(&stock(at)) == Attribution::Likeness;
         // The same by another user, another parent, another command, at another time.
         for change in [
-            retold(STOCK, SHADOW, at, |f| drop(f.insert("user.uid".into(), 1000.into()))),
+            retold(STOCK, SHADOW, at, |f| drop(f.insert("user.uid".into(), 54321.into()))),
             retold(STOCK, SHADOW, at, |f| drop(f.insert("proc.pname".into(), "sshd".into()))),
             retold(STOCK, SHADOW, at, |f| drop(f.insert("proc.cmdline".into(), "cat /etc/shadow-".into()))),
             retold(STOCK, SHADOW, at, |f| drop(f.insert("proc.exepath".into(), "/opt/cat".into()))),
