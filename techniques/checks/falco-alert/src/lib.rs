@@ -17,6 +17,7 @@ const FIELDS: [&str; 1] = ["output_fields."];
 struct Query {
     rule: Option<String>,
     priority: Option<String>,
+    tag: Option<String>,
     #[serde(default)]
     fields: Vec<String>,
     collector: String,
@@ -29,8 +30,9 @@ impl Check for FalcoAlert {
 
     fn probe(_: &Context, query: &Query, cursor: u64) -> Result<Observation> {
         let wanted = Wanted::new(&query.fields, None)?;
-        if wanted.is_empty() && query.rule.as_ref().is_none_or(|rule| rule.trim().is_empty()) {
-            let why = "say which alert by `rule` or `fields`: any alert would match";
+        let said = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.trim().is_empty());
+        if wanted.is_empty() && !said(&query.rule) && !said(&query.tag) {
+            let why = "say which alert by `rule`, `tag` or `fields`: any alert would match";
             return Err(Error::Invalid(why.to_owned()));
         }
         let lowest = query.priority.as_deref().map(rank).unwrap_or(Some(PRIORITIES.len()));
@@ -38,6 +40,7 @@ impl Check for FalcoAlert {
         let mut observation = search(&query.collector, cursor, |event| {
             let (rule, priority) = (event.field("rule")?, event.field("priority")?);
             let fits = query.rule.as_ref().is_none_or(|wanted| wanted == rule || pattern::matches(wanted, rule))
+                && query.tag.as_ref().is_none_or(|wanted| tagged(event, wanted))
                 && rank(priority).is_some_and(|rank| rank <= lowest)
                 && wanted.fits(event, &FIELDS);
             fits.then(|| line(event, rule, priority))
@@ -48,6 +51,11 @@ impl Check for FalcoAlert {
         }
         Ok(observation)
     }
+}
+
+/// Falco writes a rule's tags as a list, of which none has a space in it.
+fn tagged(event: &Event, wanted: &str) -> bool {
+    event.field("tags").unwrap_or_default().split(' ').any(|tag| pattern::matches(wanted, tag))
 }
 
 /// A priority's place, 0 being the highest. Falco writes `Informational` in alerts and takes `info` in rules.

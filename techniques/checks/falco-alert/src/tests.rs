@@ -8,6 +8,7 @@ fn alert() -> Event {
         .with("priority", "Warning")
         .with("output_fields.proc.cmdline", "cat /etc/shadow")
         .with("output_fields.fd.name", "/etc/shadow")
+        .with("tags", "T1555 container maturity_stable")
 }
 
 fn host(event: Event) -> fake::Host {
@@ -36,6 +37,7 @@ fn the_evidence_says_rule_priority_and_how_it_was_tied() {
 fn every_parameter_narrows() {
     for (name, hit, miss) in [
         ("rule", Value::from("Read sensitive *"), Value::from("Clear Log Activities")),
+        ("tag", Value::from("T1555*"), Value::from("T155")),
         ("fields", Value::from(&["fd.name=/etc/*"][..]), Value::from(&["fd.name=/usr/*"][..])),
         ("fields", Value::from(&["output_fields.proc.cmdline=cat **"][..]), Value::from(&["proc.pid=*"][..])),
     ] {
