@@ -112,11 +112,11 @@ async fn what_was_there_before_does_not_count() {
         ("echo x > new; rm two; echo x >> three", "true", &[]),
         ("echo x > new", "sed -i s/x/y/ new; sed -i s/y/x/ new; echo z > other", &["made other"]),
         ("echo x > new", "echo y > new", &["changed new"]),
-        ("mkdir new; echo x > new/a; echo x > new/b", "rm -r new", &["removed new"]),
-        ("mkdir new; echo x > new/a; echo x > new/b", "rm new/a", &["removed new/a"]),
+        ("mkdir new; echo x > new/a; echo x > new/b", "rm -r new", &[]),
+        ("mkdir new; echo x > new/a; echo x > new/b", "rm new/a", &[]),
         ("rm two; echo x >> three", "echo 'before two' > two; echo 'before three' > three", &[]),
         ("rm two", "echo other > two", &["made two"]),
-        ("mv dir moved", "rm moved/a; echo x > moved/b", &["removed moved/a", "changed moved/b"]),
+        ("mv dir moved", "rm moved/a; echo x > moved/b", &["changed moved/b"]),
         ("sleep 86400 >/dev/null 2>&1 & mount -t tmpfs t /mnt", "umount /mnt", &["unmounted tmpfs from /mnt"]),
     ];
     for (prepare, script, expected) in cases {

@@ -6,7 +6,6 @@ use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::Hash;
-use std::path::Path;
 
 /// What is left behind since an earlier moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -95,8 +94,8 @@ pub struct LeftAccount {
 }
 
 impl Scene {
-    /// What is here and was not `before`, or the other way round. What is again as on the machine is not left; neither are
-    /// processes and listeners that ended.
+    /// What is here and was not `before`. What is again as on the machine is not left, nor what was made before and is gone;
+    /// neither are processes and listeners that ended.
     pub fn left(&self, before: &Self) -> Left {
         let known: HashSet<_> = before.processes.iter().map(|process| (process.pid, process.start)).collect();
         let fresh = self.processes.iter().filter(|process| !known.contains(&(process.pid, process.start)));
@@ -132,14 +131,6 @@ impl Scene {
                 LeftFile::new(file, change)
             })
             .collect();
-        // What was made before and is gone: no trace of it is in the overlay. A scene that ended early proves no absence.
-        if !self.more {
-            let now: HashSet<_> = self.files.iter().map(|file| &*file.path).collect();
-            let gone = |path: &str| earlier.get(path) == Some(&Change::Made) && !now.contains(path);
-            let below_gone = |path: &str| Path::new(path).parent().and_then(Path::to_str).is_some_and(gone);
-            let gone = before.files.iter().filter(|file| gone(&file.path) && !below_gone(&file.path));
-            left.extend(gone.map(|file| LeftFile::new(file, Change::Removed)));
-        }
         left.sort_by(|a, b| a.path.cmp(&b.path));
         left
     }
