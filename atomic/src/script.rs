@@ -124,6 +124,14 @@ impl Shell {
             Self::Bash => "/bin/bash",
         }
     }
+
+    /// Its name in Atomic Red Team.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sh => "sh",
+            Self::Bash => "bash",
+        }
+    }
 }
 
 impl Script {

@@ -12,10 +12,11 @@ pub struct IdError(String);
 /// A module's name: `platform.name`, such as `linux.file-delete`.
 ///
 /// Two or more dotted parts of lower-case letters, digits and dashes, each starting with a letter or digit; at most 80 bytes.
-/// No tactic is part of it, since ATT&CK renames those.
+/// No tactic is part of it, since ATT&CK renames those. Imported tests are called as their authors call them, by ATT&CK id and
+/// number: `atomic.T1059.004-1`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(extend("pattern" = r"^[a-z0-9][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)+$", "maxLength" = 80))]
+#[schemars(extend("pattern" = r"^([a-z0-9][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)+|atomic\.T[0-9]{4}(\.[0-9]{3})?-[0-9]{1,4})$", "maxLength" = 80))]
 pub struct ModuleId(String);
 
 impl ModuleId {
@@ -38,7 +39,7 @@ impl TryFrom<String> for ModuleId {
             p.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
                 && p.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         };
-        if text.len() <= 80 && text.contains('.') && text.split('.').all(part) {
+        if text.len() <= 80 && text.contains('.') && text.split('.').all(part) || is_atomic(&text) {
             Ok(Self(text))
         } else {
             Err(IdError(format!(
@@ -46,6 +47,16 @@ impl TryFrom<String> for ModuleId {
             )))
         }
     }
+}
+
+/// `atomic.T1059.004-1`.
+fn is_atomic(text: &str) -> bool {
+    let digits = |text: &str, most: usize| (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    let parts = text.strip_prefix("atomic.T").and_then(|rest| rest.split_once('-'));
+    parts.is_some_and(|(technique, number)| {
+        let (technique, sub) = technique.split_once('.').unwrap_or((technique, "000"));
+        technique.len() == 4 && digits(technique, 4) && sub.len() == 3 && digits(sub, 3) && digits(number, 4)
+    })
 }
 
 impl std::str::FromStr for ModuleId {

@@ -22,6 +22,6 @@ pub use digest::Digest;
 pub use ids::{AttackId, ModuleId};
 pub use imports::Imports;
 pub use inspect::{Inspection, inspect};
-pub use manifest::{Impact, Kind, Limits, Manifest, Parameter, ParameterType, ShieldLevel};
+pub use manifest::{Impact, Kind, Limits, Manifest, Parameter, ParameterType, ShieldLevel, deceives};
 pub use pattern::{CommandPattern, PathPattern};
 pub use refusal::Refusal;

@@ -296,6 +296,14 @@ impl Manifest {
         Digest::of(judged.to_string().as_bytes())
     }
 
+    /// The same, if it breaks no rule: for manifests that were made, and not read.
+    ///
+    /// # Errors
+    /// As of [`Manifest::from_toml`], without a place.
+    pub fn checked(self) -> Result<Self, ManifestError> {
+        self.check().map(|()| self)
+    }
+
     fn check(&self) -> Result<(), ManifestError> {
         let fail = |text: String| Err(ManifestError(format!("{}: {text}", self.id)));
         if self.title.trim().is_empty() || self.title.len() > 120 || self.title.chars().any(char::is_control) {
@@ -316,8 +324,9 @@ impl Manifest {
         }
         let mut names = BTreeSet::from([self.id.as_str()]);
         for alias in &self.aliases {
-            if let Err(error) = alias.parse::<ModuleId>() {
-                return fail(format!("alias: {error}"));
+            match alias.parse::<ModuleId>() {
+                Err(error) if !is_guid(alias) => return fail(format!("alias: {error}")),
+                _ => {}
             }
             if !names.insert(alias) {
                 return fail(format!("alias `{alias}` is there twice, or is the id itself"));
@@ -344,7 +353,9 @@ impl Manifest {
             }
         }
         for (name, parameter) in &self.parameters {
-            let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            // Imported tests keep their authors' names.
+            let imported = |c: char| self.id.platform() == "atomic" && (c.is_ascii_uppercase() || c == '_');
+            let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || imported(c);
             if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
                 return fail(format!("parameter `{name}`: use lower-case letters, digits and dashes"));
             }
@@ -385,12 +396,22 @@ fn locate(error: &toml::de::Error, text: &str, kind: Kind, added: usize) -> Stri
     format!("{}{}: {}", kind.file_name(), place.unwrap_or_default(), error.message())
 }
 
+/// An id by which imported tests are known elsewhere: a UUID in lower case.
+fn is_guid(text: &str) -> bool {
+    let hex = |part: &str| part.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'));
+    text.split('-').map(str::len).eq([8, 4, 4, 4, 12]) && text.split('-').all(hex)
+}
+
+/// A character that deceives whoever reads it on a terminal: control characters, and those that show a text in another order than
+/// it is stored in.
+pub fn deceives(c: char) -> bool {
+    let directs = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    directs || (c.is_control() && c != '\n' && c != '\t')
+}
+
 /// The first string in a manifest that could deceive whoever reads it on a terminal.
 fn deceptive(value: &serde_json::Value) -> Option<&str> {
-    // Directions: a text that is shown in another order than it is stored in.
-    let directs =
-        |c| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let bad = |text: &str| text.chars().any(|c| (c.is_control() && c != '\n' && c != '\t') || directs(c));
+    let bad = |text: &str| text.chars().any(deceives);
     match value {
         serde_json::Value::String(text) => bad(text).then_some(text),
         serde_json::Value::Array(all) => all.iter().find_map(deceptive),

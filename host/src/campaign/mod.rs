@@ -7,6 +7,7 @@ mod arming;
 pub mod attempts;
 pub mod document;
 pub mod experiment;
+mod imported;
 mod look;
 pub mod outputs;
 pub mod parameters;

@@ -2,7 +2,7 @@
 
 use super::experiment::{Experiment, Hop, Link};
 use super::parameters::Wrong;
-use super::{parameters, preflight};
+use super::{imported, parameters, preflight};
 use crate::collector::Sensors;
 use crate::collector::rules::RuleSet;
 use crate::engine::bindings::types::{Parameter, Value};
@@ -181,7 +181,12 @@ impl Preparation<'_> {
             self.link(link, &variables, later).map_err(|error| error.of_link(number, link))
         };
         let links = experiment.expect.iter().enumerate().map(placed).collect::<Result<_, _>>()?;
-        let unmet = preflight::unmet(&technique.manifest, root);
+        let mut unmet = preflight::unmet(&technique.manifest, root);
+        if let Some(imported) = &technique.imported {
+            let beyond =
+                imported::unmet(imported, &parameters).map_err(|why| PrepareError::Wrong(why).under(["with"]))?;
+            unmet = unmet.or(beyond);
+        }
         Ok(Prepared {
             run,
             scratch,
@@ -234,6 +239,7 @@ impl Preparation<'_> {
             digest: module.digest,
             judged: module.judged(),
             builtin: module.source == Source::Builtin,
+            script: module.imported.is_some(),
             imports: &module.imports.interfaces,
         };
         let grant = self
@@ -392,18 +398,38 @@ impl Prepared {
     /// The report before anything happened.
     pub(super) fn report(&self) -> RunReport {
         RunReport {
-            schema: SCHEMA,
             run: self.run.to_string(),
             experiment: self.experiment.name.clone(),
             hypothesis: self.experiment.hypothesis.clone(),
-            technique: self.technique.id().to_owned(),
-            attack: self.technique.manifest.attack.iter().map(ToString::to_string).collect(),
-            digest: self.technique.digest.to_string(),
-            environment: self.environment.clone(),
-            target: self.target.clone(),
             shield: self.authorised.shield.to_string(),
-            gaps: Vec::new(),
             run_as: self.run_as(),
+            ..RunReport::of(&self.technique, self.environment.clone(), self.target.clone())
+        }
+    }
+}
+
+impl RunReport {
+    /// The report of a technique that the policy refuses.
+    pub fn refused(technique: &Module, environment: String, target: String, reason: String) -> Self {
+        let verdict = super::verdict::Verdict::Inconclusive;
+        Self { verdict, reason, ..Self::of(technique, environment, target) }
+    }
+
+    /// Of a technique with which nothing happened yet.
+    fn of(technique: &Module, environment: String, target: String) -> Self {
+        Self {
+            schema: SCHEMA,
+            run: String::new(),
+            experiment: technique.id().to_owned(),
+            hypothesis: String::new(),
+            technique: technique.id().to_owned(),
+            attack: technique.manifest.attack.iter().map(ToString::to_string).collect(),
+            digest: technique.digest.to_string(),
+            environment,
+            target,
+            shield: String::new(),
+            gaps: Vec::new(),
+            run_as: String::new(),
             started: jiff::Timestamp::now().to_string(),
             detonated: None,
             duration_ms: 0,
@@ -419,6 +445,7 @@ impl Prepared {
             earlier: Vec::new(),
             control: None,
             campaign: None,
+            test: None,
         }
     }
 }

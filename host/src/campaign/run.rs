@@ -2,12 +2,14 @@
 
 use super::arming::Arming;
 use super::experiment::Hold;
+use super::imported::{self, Aftermath, Stage};
 use super::look::Look;
 use super::prepare::{Prepared, PreparedLink};
 use super::undo_host::Machine;
 use super::verdict::{Detonation, Judged, contradicted, judge};
 use super::watch::{self, Zero};
 use crate::capability::{Guest, LogLine, World, unix_nanos};
+use crate::collector::{EventLog, Observed};
 use crate::engine::bindings::technique::Evidence;
 use crate::engine::bindings::types::{Context, Fact};
 use crate::engine::{Budget, Engine, Phase, PhaseError, cut};
@@ -17,6 +19,7 @@ use crate::report::{LinkReport, Progress, RunReport, Waiting};
 use crate::shield::{ChildLimits, Launcher, RunSpec, ShieldedRun};
 use anyhow::Context as _;
 use foil_manifest::ShieldLevel;
+use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -77,7 +80,7 @@ fn millis(span: Duration) -> u64 {
 /// A run that has begun: the journal knows of it.
 pub struct Live<'a> {
     pub(super) host: &'a Host,
-    prepared: Arc<Prepared>,
+    pub(super) prepared: Arc<Prepared>,
     hold: Hold,
     journal: Arc<RunJournal>,
     effects: TaskTracker,
@@ -89,7 +92,9 @@ pub struct Live<'a> {
 
 /// What was put back, and what was not.
 #[derive(Debug, Default)]
-struct Back {
+pub(super) struct Back {
+    /// Of an imported test.
+    pub(super) aftermath: Aftermath,
     undo: UndoReport,
     residue: Vec<String>,
     /// What this machine could not give of the shield.
@@ -109,6 +114,8 @@ impl<'a> Live<'a> {
             shield: prepared.authorised.shield.to_string(),
             pid: std::process::id(),
         })?;
+        // A test cleans up by itself once its links are settled.
+        let hold = if prepared.technique.imported.is_some() { Hold::Verdict } else { hold };
         Ok(Self {
             host,
             prepared,
@@ -127,7 +134,7 @@ impl<'a> Live<'a> {
         let arming = Arming::arm(&self.prepared, &self.journal);
         let linked = self.prepared.authorised.permission.linked();
         let technique = &self.prepared.technique;
-        let module = self.host.engine.prepare(technique.bytes.clone(), technique.digest, &linked);
+        let module = self.host.engine.prepare(technique.bytes.clone(), technique.code, &linked);
         // At once: one waits for the disk and the kernel, the other computes.
         let detonation = match tokio::join!(self.set_up(&arming), module) {
             (Err(detonation), _) => detonation,
@@ -144,7 +151,7 @@ impl<'a> Live<'a> {
         detonation
     }
 
-    fn shield(&self) -> std::sync::MutexGuard<'_, Option<Arc<ShieldedRun>>> {
+    pub(super) fn shield(&self) -> std::sync::MutexGuard<'_, Option<Arc<ShieldedRun>>> {
         self.shield.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -159,7 +166,7 @@ impl<'a> Live<'a> {
     async fn set_up(&self, arming: &Arming) -> Result<Arc<World>, Detonation> {
         let authorised = &self.prepared.authorised;
         if !self.prepared.acts() {
-            return Ok(Arc::new(self.world(arming, None)));
+            return Ok(Arc::new(self.world(arming.sources(), arming.observer(), None)));
         }
         self.make_scratch().map_err(|e| Detonation::Error(format!("{e:#}")))?;
         let spec = RunSpec {
@@ -179,19 +186,24 @@ impl<'a> Live<'a> {
         self.back().gaps = shield.gaps().to_vec();
         *self.shield() = Some(Arc::clone(&shield));
         self.feed(arming);
-        Ok(Arc::new(self.world(arming, Some(shield))))
+        Ok(Arc::new(self.world(arming.sources(), arming.observer(), Some(shield))))
     }
 
     /// What guests act through, and see through.
-    fn world(&self, arming: &Arming, shield: Option<Arc<ShieldedRun>>) -> World {
+    pub(super) fn world(
+        &self,
+        sources: BTreeMap<String, Arc<EventLog>>,
+        observed: Option<Arc<Observed>>,
+        shield: Option<Arc<ShieldedRun>>,
+    ) -> World {
         World {
             run: self.prepared.run.clone(),
             level: self.prepared.authorised.shield,
             shield,
             journal: Arc::clone(&self.journal),
-            sources: arming.sources(),
+            sources,
             effects: self.effects.clone(),
-            observed: arming.observer(),
+            observed,
             cancel: self.host.cancel.clone(),
         }
     }
@@ -226,16 +238,17 @@ impl<'a> Live<'a> {
         report: &mut RunReport,
     ) -> Detonation {
         let prepared = &*self.prepared;
-        let context = Context {
-            run_id: prepared.run.to_string(),
-            scratch: prepared.scratch.display().to_string(),
-            dry: prepared.dry,
+        let context = self.context();
+        let parameters = match imported::parameters(prepared, Stage::Command) {
+            Ok(parameters) => parameters,
+            Err(why) => return Detonation::Error(why),
         };
-        let warm = crate::engine::warmup(self.phase(module, &world), &context, &prepared.parameters).await;
+        let warm = crate::engine::warmup(self.phase(module, &world), &context, &parameters).await;
         let state = match self.phase_over(&world, arming, warm).await {
             Ok(state) => state,
             Err(detonation) => return detonation,
         };
+        self.look_before(world.shield.as_ref()).await;
         // The warm-up's last event and the detonation's first must not share a tick of the sensor's clock.
         if world.shield.as_ref().is_some_and(|shield| !shield.tree().children.is_empty()) {
             tokio::time::sleep(watch::CLOCK_SLACK).await;
@@ -243,10 +256,9 @@ impl<'a> Live<'a> {
         let zero = Zero { instant: tokio::time::Instant::now(), unix_ns: unix_nanos() };
         report.detonated = Some(jiff::Timestamp::now().to_string());
         // What looks neither acts nor keeps what acted from being put back.
-        let seen = Arc::new(self.world(arming, None));
+        let seen = Arc::new(self.world(arming.sources(), arming.observer(), None));
         let detonate = async {
-            let done =
-                crate::engine::detonate(self.phase(module, &world), &context, &prepared.parameters, &state).await;
+            let done = crate::engine::detonate(self.phase(module, &world), &context, &parameters, &state).await;
             let done = self.phase_over(&world, arming, done).await;
             drop(world);
             if self.hold == Hold::No {
@@ -291,7 +303,7 @@ impl<'a> Live<'a> {
         }
     }
 
-    fn phase<'b>(&'b self, module: &'b InstancePre<Guest>, world: &Arc<World>) -> Phase<'b> {
+    pub(super) fn phase<'b>(&'b self, module: &'b InstancePre<Guest>, world: &Arc<World>) -> Phase<'b> {
         let authorised = &self.prepared.authorised;
         let permission = Arc::new(authorised.permission.clone());
         let guest = Guest::new(Arc::clone(world), permission, Budget::new(authorised.limits), Arc::clone(&self.lines));
@@ -310,7 +322,10 @@ impl<'a> Live<'a> {
         }
         if let Some(shield) = &world.shield {
             arming.tree.feed(&shield.tree());
-            if let Err(error) = shield.end_phase().await {
+            // What a test leaves running is its own clean-up's business, and then looked for.
+            if self.prepared.technique.imported.is_none()
+                && let Err(error) = shield.end_phase().await
+            {
                 return Err(Detonation::Error(error.to_string()));
             }
         }
@@ -346,7 +361,7 @@ impl<'a> Live<'a> {
         zero: Zero,
     ) -> LinkReport {
         let linked = link.authorised.permission.linked();
-        let module = self.host.engine.prepare(link.check.bytes.clone(), link.check.digest, &linked).await;
+        let module = self.host.engine.prepare(link.check.bytes.clone(), link.check.code, &linked).await;
         let module = module.map_err(|e| format!("{e:#}"));
         let mut look = Look::new(self, link, world, arming, context, module);
         let mut report = watch::watch(&link.link, zero, &mut look).await;
@@ -356,6 +371,7 @@ impl<'a> Live<'a> {
 
     /// Ends the children, and undoes what the technique did.
     async fn put_back(&self) {
+        self.clean_up().await;
         let mut residue = Vec::new();
         if tokio::time::timeout(EFFECTS_END, settled(&self.effects)).await.is_err() {
             residue.push("an effect had not ended when the run did; `foil cleanup` will look at it".to_owned());
@@ -374,7 +390,7 @@ impl<'a> Live<'a> {
         self.back().residue.extend(residue);
     }
 
-    fn back(&self) -> std::sync::MutexGuard<'_, Back> {
+    pub(super) fn back(&self) -> std::sync::MutexGuard<'_, Back> {
         self.back.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -405,6 +421,7 @@ impl<'a> Live<'a> {
         let back = std::mem::take(&mut *self.back());
         report.undo = UndoReport { run: report.run.clone(), effects: back.undo.effects };
         report.residue.extend(back.residue);
+        report.test = back.aftermath.report(&self.prepared);
         let left = !report.residue.is_empty() || report.undo.residue().next().is_some();
         let verdict = serde_json::json!({ "verdict": report.verdict, "links": report.links });
         if let Err(error) = self.journal.finish(if left { "residue" } else { "clean" }, &verdict) {

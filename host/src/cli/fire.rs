@@ -33,5 +33,5 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         ..Experiment::default()
     };
     let prepared = session.prepare(&experiment, false)?;
-    run_all(global, launcher, vec![Unit::Experiment(Arc::new(prepared))], 1)
+    run_all(global, launcher, vec![Unit::Experiment(Arc::new(prepared))], 1, Vec::new())
 }

@@ -2,12 +2,12 @@
 
 use super::review::{Review, entry};
 use super::{Exit, Format, Global, discover, grants_file};
-use crate::module::{Catalog, Filter, Module};
+use crate::module::{Catalog, Filter, Module, Origin};
 use crate::policy::grants::{When, present, with_grant};
 use crate::policy::text::visible;
 use crate::policy::{Grant, GrantRefusal, Grants, Narrowing, covering_rule, narrow};
 use anyhow::{Context as _, bail};
-use foil_manifest::{CapabilityName, ShieldLevel};
+use foil_manifest::{Capability, CapabilityName, Impact, Network, ShieldLevel};
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
@@ -16,11 +16,15 @@ use std::path::Path;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A module's id, one of its aliases, or a .wasm file
-    #[arg(value_name = "MODULE", required_unless_present = "builtin")]
+    #[arg(value_name = "MODULE", required_unless_present_any = ["builtin", "atomic"])]
     module: Option<String>,
     /// Grant all built-in modules what they ask for, but never the shield `open`
     #[arg(long, conflicts_with_all = ["module", "only", "narrow", "shield"])]
     builtin: bool,
+    /// Grant all imported tests of --modules what they ask for, but never the target's network, and none that may destroy the
+    /// target: those are granted by name
+    #[arg(long, conflicts_with_all = ["module", "builtin", "only", "narrow", "shield"])]
+    atomic: bool,
     /// Why it is granted
     #[arg(long, value_name = "TEXT")]
     reason: String,
@@ -59,9 +63,27 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let catalog = Catalog::open(&global.modules);
     let modules = match &args.module {
         Some(name) => vec![catalog.find(name)?],
-        None => catalog.modules(&Filter { builtin: Some(true), ..Filter::default() }),
+        None if args.atomic => imported(&catalog)?,
+        None => catalog.modules(&Filter { origin: Some(Origin::Builtin), ..Filter::default() }),
     };
     grant(&modules, &args, global)
+}
+
+/// The imported tests that nobody has to look at one by one; how many others there are is said.
+fn imported(catalog: &Catalog) -> anyhow::Result<Vec<Module>> {
+    let mut modules = catalog.modules(&Filter { origin: Some(Origin::Atomic), ..Filter::default() });
+    let all = modules.len();
+    modules.retain(|module| module.manifest.impact != Impact::Destructive);
+    if modules.is_empty() {
+        bail!("there is no imported test to grant: name their folder with --modules (`foil import atomic` writes it)");
+    }
+    match all.saturating_sub(modules.len()) {
+        0 => {}
+        left => {
+            anstream::eprintln!("foil: {left} test(s) may destroy the target and were left out: grant them by name")
+        }
+    }
+    Ok(modules)
 }
 
 fn grant(modules: &[Module], args: &Args, global: &Global) -> anyhow::Result<Exit> {
@@ -78,7 +100,12 @@ fn grant(modules: &[Module], args: &Args, global: &Global) -> anyhow::Result<Exi
     let expires = args.expires.as_deref().map(|text| until(text, now)).transpose()?;
     let mut new = Vec::new();
     for module in modules {
-        let capabilities = narrow(&module.manifest.capabilities, args.only.as_deref(), &args.narrow)?;
+        let mut capabilities = narrow(&module.manifest.capabilities, args.only.as_deref(), &args.narrow)?;
+        for capability in capabilities.iter_mut().filter(|_| args.atomic) {
+            if let Capability::Exec(scope) = capability {
+                scope.network = Network::Loopback;
+            }
+        }
         if let Some(rule) = covering_rule(&capabilities, &own) {
             bail!(
                 "{} would be let to change Foil's own files by the rule `{}`: grant less (`--narrow`), or keep Foil's state \
@@ -230,6 +257,7 @@ pub fn offer(
     let args = Args {
         module: Some(module.manifest.id.to_string()),
         builtin: false,
+        atomic: false,
         reason: "granted when it was to be fired".to_owned(),
         reviewer: None,
         expires: None,

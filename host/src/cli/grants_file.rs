@@ -18,6 +18,7 @@ pub fn judged(module: &Module) -> Judged<'_> {
         digest: module.digest,
         judged: module.judged(),
         builtin: module.source == Source::Builtin,
+        script: module.imported.is_some(),
         imports: &module.imports.interfaces,
     }
 }
@@ -119,6 +120,7 @@ pub fn short(pin: grants::Pin) -> String {
     let (kind, digest): (_, Digest) = match pin {
         grants::Pin::Bytes(digest) => ("digest", digest),
         grants::Pin::Judged(digest) => ("judged", digest),
+        grants::Pin::Script(digest, _) => ("script", digest),
     };
     format!("{kind} {}…", digest.short())
 }

@@ -1,7 +1,7 @@
 //! `foil list`.
 
 use super::{Exit, Format, Global};
-use crate::module::{Catalog, Filter, Module, Source};
+use crate::module::{Catalog, Filter, Module, Origin, Source};
 use clap::ValueEnum;
 use comfy_table::Table;
 use foil_manifest::{AttackId, Kind};
@@ -18,7 +18,7 @@ pub struct Args {
     /// One ATT&CK technique with its sub-techniques, such as T1059
     #[arg(long, value_name = "ID")]
     attack: Option<AttackId>,
-    /// Built-in modules only, or those of --modules only
+    /// Built-in modules only, or those of --modules: components, or imported tests
     #[arg(long, value_enum)]
     source: Option<SourceArg>,
 }
@@ -33,6 +33,7 @@ enum KindArg {
 enum SourceArg {
     Builtin,
     File,
+    Atomic,
 }
 
 pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
@@ -43,7 +44,11 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         }),
         platform: args.platform,
         attack: args.attack,
-        builtin: args.source.map(|source| matches!(source, SourceArg::Builtin)),
+        origin: args.source.map(|source| match source {
+            SourceArg::Builtin => Origin::Builtin,
+            SourceArg::File => Origin::File,
+            SourceArg::Atomic => Origin::Atomic,
+        }),
     };
     let catalog = Catalog::open(&global.modules);
     let modules = catalog.modules(&filter);
@@ -83,7 +88,7 @@ fn rows(modules: &[Module]) -> Table {
         let kind = if manifest.kind == Kind::Check { "(check)".to_owned() } else { attack.join(" ") };
         let source = match &module.source {
             Source::Builtin => "builtin".to_owned(),
-            Source::File(path) => path.display().to_string().escape_debug().to_string(),
+            Source::File(path) | Source::Atomic(path) => path.display().to_string().escape_debug().to_string(),
         };
         let row = [manifest.id.to_string(), kind, manifest.impact.to_string(), manifest.title.clone()];
         table.add_row(row.into_iter().chain(outside.then_some(source)));

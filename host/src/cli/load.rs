@@ -7,8 +7,11 @@ use crate::campaign::document::{self, Campaign, Document, Order, StepSource};
 use crate::campaign::sequence::PreparedCampaign;
 use crate::campaign::{Experiment, PrepareError, Prepared, experiment};
 use crate::collector::Sensors;
+use crate::module::{Filter, OBTAIN};
+use crate::policy::GrantRefusal;
+use crate::report::RunReport;
 use anyhow::{Context as _, anyhow, bail};
-use foil_manifest::AttackId;
+use foil_manifest::{AttackId, Kind};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -113,11 +116,13 @@ pub(super) struct Loader<'a> {
     global: &'a Global,
     sessions: BTreeMap<PathBuf, Session<'a>>,
     rules: RuleFiles,
+    /// Imported tests obtain their prerequisites.
+    pub obtain: bool,
 }
 
 impl<'a> Loader<'a> {
     pub fn new(global: &'a Global) -> Self {
-        Self { global, sessions: BTreeMap::new(), rules: RuleFiles::default() }
+        Self { global, sessions: BTreeMap::new(), rules: RuleFiles::default(), obtain: false }
     }
 
     /// Reads and prepares one file.
@@ -150,9 +155,48 @@ impl<'a> Loader<'a> {
 
     /// The same; where a mistake has a place, it is a [`PrepareError::Placed`].
     fn settle(&mut self, file: &'a Path, experiment: &Experiment, later: bool) -> anyhow::Result<Prepared> {
-        let mut prepared = self.session(file)?.prepare(experiment, later)?;
+        let obtain = self.obtain;
+        let session = self.session(file)?;
+        let mut experiment = experiment.clone();
+        if obtain && session.catalog.find(&experiment.technique).is_ok_and(|module| module.imported.is_some()) {
+            experiment.with.entry(OBTAIN.to_owned()).or_insert(true.into());
+        }
+        let mut prepared = session.prepare(&experiment, later)?;
         self.rules.settle(&mut prepared)?;
         Ok(prepared)
+    }
+
+    /// Every technique with one of these ATT&CK ids, each held to what the environment of this folder expects by itself; reports of
+    /// those that may not run.
+    pub fn library(&mut self, attack: &[AttackId]) -> anyhow::Result<(Vec<Unit>, Vec<RunReport>)> {
+        let here = Path::new(discover::ENVIRONMENT);
+        let expected = discover::expectations(self.global, Some(here))?.value;
+        if expected.expect.is_empty() {
+            anstream::eprintln!("foil: `default: expect:` of foil.yaml names no link: nothing is expected to notice");
+        }
+        let session = self.session(here)?;
+        session.offers = false;
+        let mut modules = Vec::new();
+        for wanted in attack {
+            let filter = Filter { kind: Some(Kind::Technique), attack: Some(wanted.clone()), ..Filter::default() };
+            let found = session.catalog.modules(&filter);
+            if found.is_empty() {
+                bail!("`--attack {wanted}`: no technique has that id; `--modules` names folders with imported ones");
+            }
+            modules.extend(found);
+        }
+        modules.sort_by(|a, b| a.manifest.id.cmp(&b.manifest.id));
+        modules.dedup_by(|a, b| a.manifest.id == b.manifest.id);
+        let (mut units, mut refused) = (Vec::new(), Vec::new());
+        for module in modules {
+            match self.settle(here, &expected.of(module.id()), false) {
+                Ok(prepared) => units.push(Unit::Experiment(Arc::new(prepared))),
+                // A technique that may not run is no reason not to run the others; a mistake in what is expected is.
+                Err(error) if of_the_module(&error) => refused.push(self.session(here)?.refused(&module, &error)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((units, refused))
     }
 
     /// How many runs may go on at once: the least that an environment in use says.
@@ -239,6 +283,15 @@ impl<'a> Loader<'a> {
             Arc::make_mut(experiment).sensors = sensors;
         }
         Ok(())
+    }
+}
+
+/// Whether a refusal is about the module, and not about a link.
+fn of_the_module(error: &anyhow::Error) -> bool {
+    match error.downcast_ref() {
+        Some(PrepareError::Placed { path, .. }) => path.first().is_none_or(|key| key != "expect"),
+        Some(_) => true,
+        None => error.is::<GrantRefusal>(),
     }
 }
 

@@ -16,6 +16,7 @@ mod doctor;
 mod fire;
 mod grant;
 mod grants_file;
+mod import;
 mod journal;
 mod list;
 mod load;
@@ -115,6 +116,9 @@ enum Command {
     Grant(grant::Args),
     /// Take a grant back
     Revoke(revoke::Args),
+    /// Make modules of tests that others wrote
+    #[command(subcommand)]
+    Import(import::Command),
     /// Build a module's folder to a .wasm
     Build(build::Args),
     /// Start a technique or a check
@@ -168,6 +172,7 @@ pub fn main() -> ExitCode {
         Command::Review(args) => review::run(args, global),
         Command::Grant(args) => grant::run(args, global),
         Command::Revoke(args) => revoke::run(args, global),
+        Command::Import(command) => import::run(command, global),
         Command::Build(args) => build::run(args, global),
         Command::New(args) => new::run(args, global),
         Command::Cleanup(args) => cleanup::run(args, global),

@@ -3,6 +3,8 @@
 use super::load::{Loader, Unit, files};
 use super::session::{launcher, run_all};
 use super::{Exit, Global};
+use crate::report::RunReport;
+use crate::shield::Launcher;
 use anyhow::bail;
 use foil_manifest::AttackId;
 use std::path::PathBuf;
@@ -11,7 +13,7 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Experiment and campaign files, and folders of them
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "attack", value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Runs at once, at most what the environment allows [default: what the environment allows]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -19,9 +21,13 @@ pub struct Args {
     /// Only experiments and campaigns of this name, or of a pattern with `*`; may be given several times
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
-    /// Only those with this ATT&CK technique or one of its sub-techniques, such as T1059
-    #[arg(long, value_name = "ID")]
-    attack: Option<AttackId>,
+    /// Only those with these ATT&CK techniques or their sub-techniques, such as T1059,T1070.004; without a file: every technique
+    /// that there is with them, held to `default` of foil.yaml
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    attack: Vec<AttackId>,
+    /// Imported tests obtain prerequisites that are not met, as they say how
+    #[arg(long)]
+    get_prereqs: bool,
     /// Each so many times
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     repeat: u32,
@@ -31,6 +37,12 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let launcher = launcher()?;
     let files = files(&args.files)?;
     let mut loader = Loader::new(global);
+    loader.obtain = args.get_prereqs;
+    if files.is_empty() {
+        let (mut units, refused) = loader.library(&args.attack)?;
+        loader.open_sensors(&mut units)?;
+        return go(&args, global, launcher, &loader, &units, refused);
+    }
     // All files are settled before the first runs: a mistake in the last one half-runs nothing.
     let mut units = files.iter().map(|file| loader.load(file)).collect::<anyhow::Result<Vec<_>>>()?;
     for wanted in &args.only {
@@ -40,18 +52,28 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         }
     }
     units.retain(|unit| args.only.is_empty() || args.only.iter().any(|wanted| matches(wanted, unit.name())));
-    if let Some(wanted) = &args.attack {
-        units.retain(|unit| unit.is_about(wanted));
-        if units.is_empty() {
-            bail!("`--attack {wanted}`: no experiment that was named has a technique of that id");
-        }
+    if let Some(lacking) = args.attack.iter().find(|wanted| !units.iter().any(|unit| unit.is_about(wanted))) {
+        bail!("`--attack {lacking}`: no experiment that was named has a technique of that id");
     }
+    units.retain(|unit| args.attack.is_empty() || args.attack.iter().any(|wanted| unit.is_about(wanted)));
     loader.open_sensors(&mut units)?;
+    go(&args, global, launcher, &loader, &units, Vec::new())
+}
+
+/// Runs them all, as often as asked, and reports what was `refused` as well.
+fn go(
+    args: &Args,
+    global: &Global,
+    launcher: Launcher,
+    loader: &Loader<'_>,
+    units: &[Unit],
+    refused: Vec<RunReport>,
+) -> anyhow::Result<Exit> {
     let units: Vec<Unit> = (0..args.repeat)
         .flat_map(|n| units.iter().map(move |u| if n == 0 { u.clone() } else { u.renewed() }))
         .collect();
     let asked = args.parallel.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
-    run_all(global, launcher, units, loader.parallel().min(asked))
+    run_all(global, launcher, units, loader.parallel().min(asked), refused)
 }
 
 /// `*` stands for anything.

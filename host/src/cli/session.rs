@@ -5,7 +5,7 @@ use super::{Exit, Global, InternalError, discover, grants_file};
 use crate::campaign::{Experiment, Host, Preparation, PrepareError, Prepared, attempts, sequence};
 use crate::engine::Engine;
 use crate::journal::Journal;
-use crate::module::Catalog;
+use crate::module::{Catalog, Module};
 use crate::policy::{Environment, Grants};
 use crate::report::{self, Progress, RunReport};
 use crate::shield::Launcher;
@@ -28,6 +28,8 @@ pub(super) struct Session<'a> {
     grants: Grants,
     environment: Environment,
     own: Vec<String>,
+    /// What is not granted may be, on a terminal.
+    pub offers: bool,
 }
 
 impl<'a> Session<'a> {
@@ -41,7 +43,13 @@ impl<'a> Session<'a> {
         let environment = discover::environment(global, experiment)?;
         let own = grants_file::own(global.state.as_deref(), grants.path.as_deref())?;
         let environment = environment.value;
-        Ok(Self { global, experiment, catalog, grants: grants.value, environment, own })
+        Ok(Self { global, experiment, catalog, grants: grants.value, environment, own, offers: true })
+    }
+
+    /// The report of a technique that is not run.
+    pub fn refused(&self, module: &Module, why: &anyhow::Error) -> RunReport {
+        let (_, host_name) = discover::this_host();
+        RunReport::refused(module, self.environment.name.clone(), host_name, format!("refused: {why:#}"))
     }
 
     /// How many runs may go on at once.
@@ -66,6 +74,9 @@ impl<'a> Session<'a> {
                 Err(PrepareError::NotGranted { module, refusal }) => (module, refusal),
                 Err(error) => return Err(error.into()),
             };
+            if !self.offers {
+                return Err(refusal.into());
+            }
             match super::offer(&module, &refusal, self.experiment, self.global)? {
                 Some(grants) => self.grants = grants,
                 None => return Err(refusal.into()),
@@ -80,9 +91,21 @@ pub(super) fn launcher() -> anyhow::Result<Launcher> {
     Ok(Launcher::start().map_err(InternalError)?)
 }
 
-/// Runs what was prepared, at most `parallel` at once, prints the reports and returns the exit code.
-pub(super) fn run_all(global: &Global, launcher: Launcher, units: Vec<Unit>, parallel: usize) -> anyhow::Result<Exit> {
-    let reports = run_units(global, launcher, units, parallel, global.report == report::Format::Text)?;
+/// Runs what was prepared, at most `parallel` at once, prints the reports, those of what was `refused` too, and returns the exit
+/// code.
+pub(super) fn run_all(
+    global: &Global,
+    launcher: Launcher,
+    units: Vec<Unit>,
+    parallel: usize,
+    refused: Vec<RunReport>,
+) -> anyhow::Result<Exit> {
+    let text = global.report == report::Format::Text;
+    let mut reports = run_units(global, launcher, units, parallel, text)?;
+    for report in refused.iter().filter(|_| text) {
+        report::print(&mut anstream::stdout().lock(), report)?;
+    }
+    reports.extend(refused);
     report::write(&mut anstream::stdout().lock(), global.report, &reports)?;
     Ok(report::exit(&reports))
 }

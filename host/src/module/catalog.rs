@@ -1,7 +1,7 @@
-//! All modules that this invocation knows: the built-in pack, and `*.wasm` in folders that the operator named.
+//! All modules that this invocation knows: the built-in pack, and `*.wasm` and imported tests in folders that the operator named.
 
-use super::pack::{Builtin, PACK};
-use super::{LoadError, Module, Source, load_file};
+use super::pack::{Builtin, listed};
+use super::{LoadError, Module, Origin, load_file, script};
 use foil_manifest::{AttackId, Kind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -75,8 +75,8 @@ pub struct Filter {
     pub platform: Option<String>,
     /// This ATT&CK id or one of its sub-techniques.
     pub attack: Option<AttackId>,
-    /// Built-in modules only, or those from files only.
-    pub builtin: Option<bool>,
+    /// Of this origin.
+    pub origin: Option<Origin>,
 }
 
 impl Filter {
@@ -86,7 +86,7 @@ impl Filter {
         self.kind.is_none_or(|kind| kind == manifest.kind)
             && self.platform.as_deref().is_none_or(|platform| platform == manifest.id.platform())
             && self.attack.as_ref().is_none_or(|wanted| manifest.attack.iter().any(|id| id.is_within(wanted)))
-            && self.builtin.is_none_or(|builtin| builtin == (module.source == Source::Builtin))
+            && self.origin.is_none_or(|origin| origin == module.source.origin())
     }
 }
 
@@ -98,12 +98,12 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Loads `*.wasm` of the folders; the built-in modules are there anyway, and cost nothing until they are asked for.
+    /// Loads `*.wasm` and `atomic.*.json` of the folders; the built-in modules are there anyway, and cost nothing until they are asked for.
     pub fn open(folders: &[PathBuf]) -> Self {
         let mut catalog = Self::default();
         let mut files = BTreeSet::new();
         for folder in folders {
-            match wasm_files(folder) {
+            match module_files(folder) {
                 Ok(found) => files.extend(found),
                 Err(error) => catalog.problems.push(Problem::Folder { folder: folder.clone(), error }),
             }
@@ -125,18 +125,19 @@ impl Catalog {
 
     /// All modules that the filter admits, by id.
     pub fn modules(&self, filter: &Filter) -> Vec<Module> {
-        let builtin = PACK.iter().filter(|_| filter.builtin != Some(false)).map(Builtin::module);
+        let builtin =
+            listed().filter(|_| filter.origin.is_none_or(|origin| origin == Origin::Builtin)).map(Builtin::module);
         let mut all: Vec<_> = builtin.chain(self.outside.iter().cloned()).filter(|m| filter.admits(m)).collect();
         all.sort_by(|a, b| a.manifest.id.cmp(&b.manifest.id));
         all
     }
 
-    /// Finds a module by id, by alias, or by the path of a file (which has a `/` in it or ends in `.wasm`).
+    /// Finds a module by id, by alias, or by the path of a file (which has a `/` in it or ends in `.wasm` or `.json`).
     pub fn find(&self, name: &str) -> Result<Module, NotFound> {
-        if name.contains('/') || name.ends_with(".wasm") {
+        if name.contains('/') || name.ends_with(".wasm") || name.ends_with(".json") {
             return Ok(load_file(Path::new(name))?);
         }
-        if let Some(builtin) = PACK.iter().find(|b| b.id == name || b.aliases.contains(&name)) {
+        if let Some(builtin) = listed().find(|b| b.id == name || b.aliases.contains(&name)) {
             return Ok(builtin.module());
         }
         if let Some(module) = self.outside.iter().find(|m| names(m).any(|n| n == name)) {
@@ -150,7 +151,7 @@ impl Catalog {
     }
 
     fn hint(&self, name: &str) -> String {
-        let ids = PACK.iter().map(|b| b.id).chain(self.outside.iter().map(Module::id));
+        let ids = listed().map(|b| b.id).chain(self.outside.iter().map(Module::id));
         let near = ids.map(|id| (distance(id, name), id)).min().filter(|(distance, _)| *distance <= 4);
         let near = near.map(|(_, id)| format!(" (do you mean `{id}`?)")).unwrap_or_default();
         match self.problems.len() {
@@ -171,7 +172,7 @@ impl Catalog {
         let mut problems = Vec::new();
         let claimant = |index: usize| self.outside.get(index).map(describe).unwrap_or_default();
         for (name, claimants) in &claims {
-            let builtin = PACK.iter().find(|b| b.id == *name || b.aliases.contains(name));
+            let builtin = listed().find(|b| b.id == *name || b.aliases.contains(name));
             let first = match (builtin, claimants.as_slice()) {
                 (Some(builtin), _) => format!("the built-in {}", builtin.id),
                 (None, [first, _, ..]) => claimant(*first),
@@ -202,14 +203,14 @@ fn describe(module: &Module) -> String {
 }
 
 /// `*.wasm` directly in a folder.
-fn wasm_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+fn module_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for (count, entry) in std::fs::read_dir(folder)?.enumerate() {
         if count >= MAX_FILES {
             return Err(std::io::Error::other(format!("it has more than {MAX_FILES} entries")));
         }
         let path = entry?.path();
-        if path.extension().is_some_and(|e| e == "wasm") {
+        if path.extension().is_some_and(|e| e == "wasm") || script::is_script(&path) {
             files.push(path);
         }
     }

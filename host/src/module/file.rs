@@ -1,7 +1,8 @@
 //! A module in a file: read once, hashed, inspected.
 
-use super::{Bytes, Module, Source};
+use super::{Bytes, Module, Source, script};
 use foil_manifest::{Refusal, inspect, section};
+use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +17,14 @@ pub enum LoadError {
         path: PathBuf,
         /// Why.
         error: std::io::Error,
+    },
+    /// It is no imported test that can be used.
+    #[error("{} is refused: {why}", path.display())]
+    Script {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
     },
     /// It breaks a rule.
     #[error("{} is refused: {refusal}", path.display())]
@@ -32,20 +41,28 @@ impl LoadError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Io { .. } => "unreadable",
+            Self::Script { .. } => "bad-script",
             Self::Refused { refusal, .. } => refusal.code(),
         }
     }
 }
 
-/// Loads a module from a file. The bytes are read once and bounded; what is hashed is what is inspected and later compiled.
-pub fn load_file(path: &Path) -> Result<Module, LoadError> {
-    let io = |error| LoadError::Io { path: path.to_owned(), error };
-    // A FIFO in a folder of modules must not hang the listing.
-    let file = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(io)?;
-    let meta = file.metadata().map_err(io)?;
-    if !meta.is_file() {
-        return Err(io(std::io::Error::other("it is no regular file")));
+/// A FIFO in a folder of modules must not hang the listing.
+pub(super) fn open(path: &Path) -> std::io::Result<File> {
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(std::io::Error::other("it is no regular file"));
     }
+    Ok(file)
+}
+
+/// Loads a module from a file: a component, or an imported test. The bytes are read once and bounded; what is hashed is what is inspected and later compiled.
+pub fn load_file(path: &Path) -> Result<Module, LoadError> {
+    if script::is_script(path) {
+        return script::load(path);
+    }
+    let io = |error| LoadError::Io { path: path.to_owned(), error };
+    let file = open(path).map_err(io)?;
     let refused = |refusal| LoadError::Refused { path: path.to_owned(), refusal };
     let bytes = section::read_bounded(file).map_err(io)?.map_err(refused)?;
     let inspection = inspect(&bytes).map_err(refused)?;
@@ -53,6 +70,8 @@ pub fn load_file(path: &Path) -> Result<Module, LoadError> {
     Ok(Module {
         manifest: Arc::new(inspection.manifest),
         digest: inspection.digest,
+        code: inspection.digest,
+        imported: None,
         bytes: Bytes::Shared(bytes.into()),
         imports: Arc::new(inspection.imports),
         source,

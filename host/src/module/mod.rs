@@ -7,10 +7,12 @@ mod bytes;
 mod catalog;
 mod file;
 mod pack;
+mod script;
 
 pub use bytes::Bytes;
 pub use catalog::{Catalog, Filter, NotFound, Problem};
 pub use file::{LoadError, load_file};
+pub use script::{Imported, OBTAIN};
 
 use foil_manifest::{Digest, Imports, Manifest};
 use std::fmt;
@@ -24,13 +26,37 @@ pub enum Source {
     Builtin,
     /// A file.
     File(PathBuf),
+    /// The file of an imported test of Atomic Red Team.
+    Atomic(PathBuf),
+}
+
+/// The kinds of [`Source`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Inside this binary.
+    Builtin,
+    /// A component in a file.
+    File,
+    /// An imported test of Atomic Red Team.
+    Atomic,
+}
+
+impl Source {
+    /// Its kind.
+    pub fn origin(&self) -> Origin {
+        match self {
+            Self::Builtin => Origin::Builtin,
+            Self::File(_) => Origin::File,
+            Self::Atomic(_) => Origin::Atomic,
+        }
+    }
 }
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Builtin => f.pad("builtin"),
-            Self::File(path) => f.pad(&path.display().to_string()),
+            Self::File(path) | Self::Atomic(path) => f.pad(&path.display().to_string()),
         }
     }
 }
@@ -40,8 +66,12 @@ impl fmt::Display for Source {
 pub struct Module {
     /// What it says of itself.
     pub manifest: Arc<Manifest>,
-    /// The SHA-256 of its bytes, which are what is compiled: they were read once.
+    /// The SHA-256 of its bytes, which were read once; of an imported test's file.
     pub digest: Digest,
+    /// The SHA-256 of what is compiled: its bytes, or its interpreter's.
+    pub code: Digest,
+    /// What it is, if it is an imported test.
+    pub imported: Option<Arc<Imported>>,
     /// The component.
     pub bytes: Bytes,
     /// What it imports and exports.
@@ -51,9 +81,13 @@ pub struct Module {
 }
 
 impl Module {
-    /// The hash of all that a reviewer judges; grants of built-in modules are pinned by it.
+    /// The hash of all that a reviewer judges; grants of built-in modules are pinned by it. An imported test is pinned by itself,
+    /// and its interpreter's beside it.
     pub fn judged(&self) -> Digest {
-        self.manifest.judged(&self.imports.flat())
+        match self.imported {
+            Some(_) => pack::interpreter().judged(),
+            None => self.manifest.judged(&self.imports.flat()),
+        }
     }
 
     /// Its id.

@@ -24,6 +24,23 @@ pub(super) struct Builtin {
 /// All of them, sorted by id.
 pub(super) static PACK: &[Builtin] = &include!(concat!(env!("OUT_DIR"), "/pack.rs"));
 
+/// What runs imported tests.
+pub(super) const INTERPRETER: &str = "interpreter.atomic";
+
+/// The modules that are modules by themselves.
+pub(super) fn listed() -> impl Iterator<Item = &'static Builtin> {
+    PACK.iter().filter(|builtin| builtin.id != INTERPRETER)
+}
+
+/// What runs imported tests, as a module.
+pub(super) fn interpreter() -> Module {
+    match PACK.iter().find(|builtin| builtin.id == INTERPRETER) {
+        Some(builtin) => builtin.module(),
+        // This binary's own pack.
+        None => unreachable!("{INTERPRETER} is not built in"),
+    }
+}
+
 impl Builtin {
     /// What is known of it. The binary vouches for the bytes, so they are neither hashed nor inspected again.
     pub(super) fn module(&self) -> Module {
@@ -34,6 +51,8 @@ impl Builtin {
         Module {
             manifest: Arc::new(self.manifest()),
             digest: self.digest(),
+            code: self.digest(),
+            imported: None,
             bytes: Bytes::Static(self.bytes),
             imports: Arc::new(Imports { interfaces: own(self.imports), exports: own(self.exports) }),
             source: Source::Builtin,

@@ -14,6 +14,8 @@ pub struct Judged<'a> {
     pub judged: Digest,
     /// It came with this binary, which vouches for its bytes.
     pub builtin: bool,
+    /// It is a script, run by an interpreter of this binary: `digest` is the script's, `judged` the interpreter's.
+    pub script: bool,
     /// What it imports: functions by interface.
     pub imports: &'a BTreeMap<String, BTreeSet<String>>,
 }

@@ -51,6 +51,7 @@ pub fn report(chain: &str) -> RunReport {
         earlier: Vec::new(),
         control: None,
         campaign: None,
+        test: None,
     }
 }
 

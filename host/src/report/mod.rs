@@ -85,6 +85,8 @@ pub struct RunReport {
     pub control: Option<Box<RunReport>>,
     /// The campaign that it was a step of.
     pub campaign: Option<StepOf>,
+    /// Of an imported test.
+    pub test: Option<TestReport>,
 }
 
 /// Which step of which campaign.
@@ -95,6 +97,46 @@ pub struct StepOf {
     pub campaign: String,
     /// The step's name.
     pub step: String,
+}
+
+/// What there is to say of an imported test besides.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct TestReport {
+    /// The ATT&CK id that its file is about.
+    pub technique: String,
+    /// ATT&CK's name for it, as the file says.
+    pub technique_name: String,
+    /// Its place in its file, from 1.
+    pub number: u32,
+    /// Its GUID, where it has one.
+    pub guid: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// What runs it: `sh` or `bash`.
+    pub executor: String,
+    /// It needs root.
+    pub elevation: bool,
+    /// Its command was started.
+    pub ran: bool,
+    /// How its own clean-up ended, where it has one and came to it.
+    pub cleanup: Option<CleanupReport>,
+    /// What was there after its clean-up and not before its command, a line each. All of it vanished with the overlay.
+    pub left: Vec<String>,
+    /// Why nobody could look what it left.
+    pub not_looked: Option<String>,
+}
+
+/// How a test's own clean-up ended.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct CleanupReport {
+    /// In a sentence.
+    pub summary: String,
+    /// Its exit status, where it ended by itself.
+    pub exit: Option<u8>,
+    /// The end of what it said.
+    pub stderr: String,
 }
 
 /// One link.

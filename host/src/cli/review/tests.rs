@@ -40,8 +40,14 @@ fn review(grants: &str, builtin: bool) -> (String, serde_json::Value, String) {
         ("foil:host/files-write@0.1.0".to_owned(), functions(&["remove", "write"])),
         ("foil:host/types@0.1.0".to_owned(), functions(&[])),
     ]);
-    let module =
-        Judged { manifest: &manifest, digest: Digest::of(b"x"), judged: Digest::of(b"y"), builtin, imports: &imports };
+    let module = Judged {
+        manifest: &manifest,
+        digest: Digest::of(b"x"),
+        judged: Digest::of(b"y"),
+        builtin,
+        script: false,
+        imports: &imports,
+    };
     let grants = grants::parse(grants).expect("well-formed");
     let now = "2026-06-15T12:00:00Z".parse().expect("a moment");
     let review = Review::of(module, &grants, now);

@@ -58,8 +58,11 @@ impl Grants {
     pub fn find(&self, module: &Judged<'_>, now: Timestamp) -> Result<&Grant, GrantRefusal> {
         let id = &module.manifest.id;
         let fits = |grant: &&Grant| match grant.pin {
-            Pin::Bytes(digest) => digest == module.digest,
+            Pin::Bytes(digest) => !module.script && digest == module.digest,
             Pin::Judged(judged) => module.builtin && judged == module.judged,
+            Pin::Script(script, interpreter) => {
+                module.script && script == module.digest && interpreter == module.judged
+            }
         };
         let all = || self.of(id);
         let live = || all().filter(|g| g.revoked.is_none());
@@ -101,5 +104,9 @@ impl Grants {
 
 /// What a new grant of `module` is pinned to.
 pub fn present(module: &Judged<'_>) -> Pin {
-    if module.builtin { Pin::Judged(module.judged) } else { Pin::Bytes(module.digest) }
+    match module {
+        _ if module.script => Pin::Script(module.digest, module.judged),
+        _ if module.builtin => Pin::Judged(module.judged),
+        _ => Pin::Bytes(module.digest),
+    }
 }

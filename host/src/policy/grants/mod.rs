@@ -26,6 +26,9 @@ pub enum Pin {
     Bytes(Digest),
     /// The hash of what the reviewer judged; built-in modules only, whose bytes the binary vouches for.
     Judged(Digest),
+    /// An imported script's own hash, and that of what was judged of its interpreter, whose bytes the binary vouches for: a new
+    /// Foil does not stale it, and a changed script does.
+    Script(Digest, Digest),
 }
 
 impl fmt::Display for Pin {
@@ -33,6 +36,7 @@ impl fmt::Display for Pin {
         match self {
             Self::Bytes(digest) => write!(f, "digest {digest}"),
             Self::Judged(digest) => write!(f, "judged {digest}"),
+            Self::Script(script, interpreter) => write!(f, "script {script}, interpreter {interpreter}"),
         }
     }
 }
@@ -86,14 +90,14 @@ pub struct Grants {
 /// An entry as it stands in the file.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("oneOf" = [{ "required": ["digest"] }, { "required": ["judged"] }]))]
+#[schemars(extend("anyOf" = [{ "required": ["digest"] }, { "required": ["judged"] }]))]
 struct Entry {
     /// The module.
     module: ModuleId,
-    /// The SHA-256 of its bytes.
+    /// The SHA-256 of its bytes; of an imported script's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     digest: Option<Digest>,
-    /// The hash of what was judged, for built-in modules.
+    /// The hash of what was judged, for built-in modules; beside `digest` of the script's interpreter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     judged: Option<Digest>,
     /// When it was granted.
@@ -128,6 +132,7 @@ impl From<&Grant> for Entry {
         let (digest, judged) = match grant.pin {
             Pin::Bytes(digest) => (Some(digest), None),
             Pin::Judged(digest) => (None, Some(digest)),
+            Pin::Script(script, interpreter) => (Some(script), Some(interpreter)),
         };
         Self {
             module: grant.module.clone(),

@@ -48,10 +48,11 @@ fn grant(entry: Entry) -> Result<Grant, String> {
     let pin = match (entry.digest, entry.judged) {
         (Some(digest), None) => Pin::Bytes(digest),
         (None, Some(judged)) => Pin::Judged(judged),
+        (Some(script), Some(interpreter)) if module.platform() == "atomic" => Pin::Script(script, interpreter),
         _ => {
             return Err(format!(
                 "the grant of {module} needs either `digest` (the SHA-256 of the module's bytes) or `judged` (built-in \
-                 modules): use `foil grant`"
+                 modules); imported tests need both: use `foil grant`"
             ));
         }
     };

@@ -31,6 +31,7 @@ fn find(text: &str, builtin: bool) -> Result<Grant, String> {
         digest: digest('a').try_into().expect("a digest"),
         judged: digest('b').try_into().expect("a digest"),
         builtin,
+        script: false,
         imports: &BTreeMap::new(),
     };
     let now: Timestamp = "2026-06-15T12:00:00Z".parse().expect("a moment");
@@ -99,6 +100,35 @@ fn mistakes_name_line_and_column() {
         let error = parse(&text).expect_err(&text).0;
         assert!(error.starts_with(place) && error.contains(word), "{text}\n{error}");
     }
+}
+
+#[test]
+fn an_imported_test_is_pinned_by_itself_and_by_its_interpreter() {
+    let text = |script, interpreter| {
+        let pins = format!("{}\n{}", bytes(script), judged(interpreter));
+        entry(&pins, "").replace("linux.x", "atomic.T1059.004-1")
+    };
+    let manifest = "id = 'linux.x'\ntitle = 'x'\nattack = ['T1059']\nimpact = 'read-only'";
+    let mut manifest = Manifest::from_toml(manifest, Kind::Technique).expect("well-formed");
+    manifest.id = "atomic.T1059.004-1".parse().expect("an id");
+    let module = |script| Judged {
+        manifest: &manifest,
+        digest: digest('a').try_into().expect("a digest"),
+        judged: digest('b').try_into().expect("a digest"),
+        builtin: false,
+        script,
+        imports: Box::leak(Box::default()),
+    };
+    let now: Timestamp = "2026-06-15T12:00:00Z".parse().expect("a moment");
+    for (script, interpreter, is_script, holds) in
+        [('a', 'b', true, true), ('c', 'b', true, false), ('a', 'c', true, false), ('a', 'b', false, false)]
+    {
+        let found = parse(&text(script, interpreter)).expect("well-formed");
+        assert_eq!(found.find(&module(is_script), now).is_ok(), holds, "{script} {interpreter} {is_script}");
+    }
+    // By its bytes alone no script is granted.
+    let bytes = entry(&bytes('a'), "").replace("linux.x", "atomic.T1059.004-1");
+    assert!(parse(&bytes).expect("well-formed").find(&module(true), now).is_err());
 }
 
 fn grant(module: &str, c: char) -> Grant {
