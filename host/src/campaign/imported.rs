@@ -9,6 +9,8 @@ use crate::module::{Imported, OBTAIN};
 use crate::report::{CleanupReport, TestReport};
 use crate::shield::ShieldedRun;
 use crate::shield::scene::Scene;
+use foil_atomic::Script;
+use foil_atomic::judge::judge_with;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -60,13 +62,14 @@ fn values(given: &[Parameter]) -> BTreeMap<&str, String> {
 /// Why a test with these values cannot run here, or may not: what an overlay cannot carry, and what is destructive by a value only.
 pub(super) fn unmet(imported: &Imported, given: &[Parameter]) -> Result<Option<String>, String> {
     let values = values(given).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    let judged = foil_atomic::judge::judge_with(&imported.script, &values);
-    match judged.destructive {
-        Some(why) if imported.judgement.destructive.is_none() => Err(format!(
-            "with these values {why}, which was not so when the test was granted: leave its arguments as they are"
-        )),
-        _ => Ok(judged.beyond_overlay.map(|why| format!("{why} (shield)"))),
+    if let Some(why) = judge_with(&imported.script, &values).destructive
+        && imported.judgement.destructive.is_none()
+    {
+        return Err(format!("with these values {why}, as it does not by itself: leave its arguments as they are"));
     }
+    // What the clean-up cannot put back vanishes all the same.
+    let act = Script { cleanup: None, ..imported.script.clone() };
+    Ok(judge_with(&act, &values).beyond_overlay.map(|why| format!("{why} (shield)")))
 }
 
 /// What is known of a test's end.

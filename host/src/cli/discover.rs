@@ -74,13 +74,29 @@ fn load<T: Default>(
 ) -> anyhow::Result<Found<T>> {
     let path = match given {
         // A file that the user named must be there; one that is looked for need not.
-        Some(path) => Some(path.to_owned()),
+        Some(path) => Some(named(path, experiment)?),
         None => upwards(&start(experiment)?, name)?,
     };
     let Some(path) = path else { return Ok(Found { path: None, value: T::default() }) };
     let text = read_trusted(&path, most)?;
     let value = parse(&text).map_err(|refusal| anyhow::anyhow!("{}:{refusal}", path.display()))?;
     Ok(Found { path: Some(path), value })
+}
+
+/// A file, or an environment by its name: `staging` is `staging.yaml` or `environments/staging.yaml`, looked for upwards.
+fn named(given: &Path, experiment: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let is_name = given.extension().is_none() && given.components().count() == 1 && !given.exists();
+    let Some(name) = given.to_str().filter(|_| is_name) else { return Ok(given.to_owned()) };
+    let folder = start(experiment)?;
+    for file in [format!("{name}.yaml"), format!("environments/{name}.yaml")] {
+        if let Some(path) = upwards(&folder, &file)? {
+            return Ok(path);
+        }
+    }
+    bail!(
+        "there is no environment `{name}`: neither {name}.yaml nor environments/{name}.yaml is in {} or above",
+        folder.display()
+    )
 }
 
 /// The folder where the search begins, with links resolved, so that "upwards" means what the file system means.

@@ -210,7 +210,7 @@ fn confirmed(modules: &[Module], new: &[Grant], file: &Path, global: &Global) ->
     }
     let grants = discover::grants(global, None)?;
     for module in modules.iter().filter(|m| new.iter().any(|g| g.module == m.manifest.id)) {
-        let review = Review::of(grants_file::judged(module), &grants.value, Timestamp::now());
+        let review = Review::of_module(module, &grants.value, Timestamp::now());
         anstream::eprint!("{}", review.text());
     }
     anstream::eprintln!();
@@ -249,7 +249,7 @@ pub fn offer(
         Some(path) => path,
         None => discover::grants_to_write(global, experiment)?,
     };
-    let review = Review::of(grants_file::judged(module), &found.value, Timestamp::now());
+    let review = Review::of_module(module, &found.value, Timestamp::now());
     anstream::eprint!("{}\n{refusal}\n", review.text());
     if !ask(&format!("Grant {} all of this, and write it to {}?", module.manifest.id, file.display()))? {
         return Ok(None);

@@ -8,7 +8,6 @@ use crate::campaign::sequence::PreparedCampaign;
 use crate::campaign::{Experiment, PrepareError, Prepared, experiment};
 use crate::collector::Sensors;
 use crate::module::{Filter, OBTAIN};
-use crate::policy::GrantRefusal;
 use crate::report::RunReport;
 use anyhow::{Context as _, anyhow, bail};
 use foil_manifest::{AttackId, Kind};
@@ -290,8 +289,9 @@ impl<'a> Loader<'a> {
 fn of_the_module(error: &anyhow::Error) -> bool {
     match error.downcast_ref() {
         Some(PrepareError::Placed { path, .. }) => path.first().is_none_or(|key| key != "expect"),
+        Some(PrepareError::NotGranted { module, .. }) => module.manifest.kind == Kind::Technique,
         Some(_) => true,
-        None => error.is::<GrantRefusal>(),
+        None => false,
     }
 }
 

@@ -78,8 +78,8 @@ pub struct Global {
     /// The grants file [default: grants.toml beside the experiment or in this folder, then upwards]
     #[arg(long, global = true, value_name = "FILE")]
     pub grants: Option<PathBuf>,
-    /// The environment file [default: foil.yaml, looked for likewise]
-    #[arg(long, global = true, value_name = "FILE")]
+    /// The environment: a file, or the name of NAME.yaml or environments/NAME.yaml [default: foil.yaml, looked for likewise]
+    #[arg(long, global = true, value_name = "FILE|NAME")]
     pub environment: Option<PathBuf>,
     /// Folders with modules from outside (*.wasm), besides those built in
     #[arg(long = "modules", global = true, value_name = "DIR")]

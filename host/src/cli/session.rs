@@ -71,12 +71,9 @@ impl<'a> Session<'a> {
             };
             let (module, refusal) = match preparation.prepare(experiment.clone(), later) {
                 Ok(prepared) => return Ok(prepared),
-                Err(PrepareError::NotGranted { module, refusal }) => (module, refusal),
+                Err(PrepareError::NotGranted { module, refusal }) if self.offers => (module, refusal),
                 Err(error) => return Err(error.into()),
             };
-            if !self.offers {
-                return Err(refusal.into());
-            }
             match super::offer(&module, &refusal, self.experiment, self.global)? {
                 Some(grants) => self.grants = grants,
                 None => return Err(refusal.into()),

@@ -21,6 +21,7 @@ pub fn render(review: &Review<'_>, file: Option<&Path>) -> Value {
         "imports": module.imports,
         "requests": manifest.capabilities,
         "limits": manifest.limits,
+        "script": review.imported.map(super::script::json),
         "warnings": review.warnings,
         "grants_file": file,
         "grant": {

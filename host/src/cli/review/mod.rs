@@ -2,10 +2,11 @@
 
 mod json;
 mod page;
+mod script;
 mod text;
 
 use super::{Exit, Format, Global, discover, grants_file};
-use crate::module::Catalog;
+use crate::module::{Catalog, Imported, Module};
 use crate::policy::{Change, Grant, GrantRefusal, Grants, Judged, Warning, compare, warnings};
 use jiff::Timestamp;
 
@@ -27,6 +28,8 @@ pub(super) struct Review<'a> {
     /// The grant that `changes` compares with: the one that holds, else the latest.
     before: Option<&'a Grant>,
     changes: Vec<Change>,
+    /// What it is, if it is an imported test.
+    imported: Option<&'a Imported>,
 }
 
 impl<'a> Review<'a> {
@@ -37,10 +40,16 @@ impl<'a> Review<'a> {
         Self {
             warnings: warnings(module.manifest, module.imports),
             changes: before.map(|grant| compare(grant, module.manifest)).unwrap_or_default(),
+            imported: None,
             module,
             state,
             before,
         }
+    }
+
+    /// Of a module as it was loaded.
+    pub(super) fn of_module(module: &'a Module, grants: &'a Grants, now: Timestamp) -> Self {
+        Self { imported: module.imported.as_deref(), ..Self::of(grants_file::judged(module), grants, now) }
     }
 
     /// For people, at most 80 columns, with colour codes.
@@ -52,7 +61,7 @@ impl<'a> Review<'a> {
 pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let module = Catalog::open(&global.modules).find(&args.module)?;
     let grants = discover::grants(global, None)?;
-    let review = Review::of(grants_file::judged(&module), &grants.value, Timestamp::now());
+    let review = Review::of_module(&module, &grants.value, Timestamp::now());
     match global.format {
         Format::Json => anstream::println!("{:#}", json::render(&review, grants.path.as_deref())),
         Format::Text => anstream::print!("{}", review.text()),

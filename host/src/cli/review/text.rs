@@ -15,7 +15,11 @@ pub fn render(review: &Review<'_>) -> String {
     for paragraph in manifest.about.trim().split("\n\n").filter(|p| !p.is_empty()) {
         page.item(2, PLAIN, "", &paragraph.lines().map(str::trim).collect::<Vec<_>>().join(" "));
     }
-    let origin = if module.builtin { "built in" } else { "from outside" };
+    let origin = match module {
+        module if module.script => "imported, run by a built-in interpreter",
+        module if module.builtin => "built in",
+        _ => "from outside",
+    };
     page.item(2, PLAIN, "kind      ", &format!("{}, {origin}", manifest.kind));
     // Without the alignment it fits into 80 columns to the digit.
     page.item(2, PLAIN, "digest ", &module.digest.to_string());
@@ -44,6 +48,9 @@ pub fn render(review: &Review<'_>) -> String {
     }
     for (name, value) in limits(&manifest.limits) {
         page.item(2, PLAIN, "limit     ", &format!("{name} = {value}"));
+    }
+    if let Some(imported) = review.imported {
+        super::script::show(&mut page, imported);
     }
     if !review.warnings.is_empty() {
         page.heading("Beware");
