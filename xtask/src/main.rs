@@ -1,5 +1,6 @@
 //! `cargo xtask`: what a fresh clone needs to build, show and test Foil, with nothing installed but rustup and a C compiler.
 
+mod atomics;
 mod bench;
 mod demo;
 mod fuzz;
@@ -19,6 +20,7 @@ cargo xtask COMMAND
   lint              rustfmt, clippy, rustdoc, cargo-deny, size of files
   fuzz [--seconds N] [TARGET ..]   run each fuzz target for N seconds (default 60)
   bench [NAME ..]   run the benches of host/benches, one line a measurement
+  atomics FOLDER    as root: run a library of Atomic Red Team's tests, and write docs/atomics-run.md
   ci                .ci/run";
 
 fn main() -> ExitCode {
@@ -60,6 +62,13 @@ fn dispatch(command: &str, rest: &[String]) -> Result<()> {
         }
         "fuzz" => fuzz::fuzz(rest),
         "bench" => bench::bench(rest),
+        "atomics" => match rest {
+            [folder] => {
+                build()?;
+                atomics::atomics(folder)
+            }
+            _ => bail!("`cargo xtask atomics` takes the folder of the tests"),
+        },
         "ci" => {
             nothing_more()?;
             run(&mut std::process::Command::new(tools::root().join(".ci/run")))

@@ -90,7 +90,11 @@ pub struct Grants {
 /// An entry as it stands in the file.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("anyOf" = [{ "required": ["digest"] }, { "required": ["judged"] }]))]
+#[schemars(extend("oneOf" = [
+    { "required": ["digest"], "not": { "required": ["judged"] } },
+    { "required": ["judged"], "not": { "required": ["digest"] } },
+    { "required": ["digest", "judged"], "properties": { "module": { "pattern": "^atomic\\." } } },
+]))]
 struct Entry {
     /// The module.
     module: ModuleId,
