@@ -9,8 +9,8 @@ use crate::module::{Imported, OBTAIN};
 use crate::report::{CleanupReport, TestReport};
 use crate::shield::ShieldedRun;
 use crate::shield::scene::Scene;
-use foil_atomic::Script;
 use foil_atomic::judge::judge_with;
+use foil_atomic::{Script, substitute};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub(super) enum Stage {
 /// What the guest is given: a technique's own parameters, or a test with its arguments. No manifest can declare names with `#`.
 pub(super) fn parameters(prepared: &Prepared, stage: Stage) -> Result<Cow<'_, [Parameter]>, String> {
     let Some(imported) = &prepared.technique.imported else { return Ok(Cow::Borrowed(&prepared.parameters)) };
-    let given = if prepared.dry { &prepared.control_parameters } else { &prepared.parameters };
+    let given = given(prepared);
     let obtain = given.iter().any(|p| p.name == OBTAIN && matches!(p.value, Value::Boolean(true)));
     let wrong = |error: serde_json::Error| format!("the test cannot be handed on: {error}");
     let timeout = prepared.authorised.limits.wall.saturating_sub(SPARE);
@@ -47,8 +47,12 @@ pub(super) fn parameters(prepared: &Prepared, stage: Stage) -> Result<Cow<'_, [P
     Ok(all.into_iter().map(|(name, value)| Parameter { name: name.to_owned(), value }).collect())
 }
 
+fn given(prepared: &Prepared) -> &[Parameter] {
+    if prepared.dry { &prepared.control_parameters } else { &prepared.parameters }
+}
+
 /// Arguments as text, as they are put into scripts.
-fn values(given: &[Parameter]) -> BTreeMap<&str, String> {
+fn values(given: &[Parameter]) -> BTreeMap<String, String> {
     let text = |value: &Value| match value {
         Value::Text(text) => text.clone(),
         Value::Integer(number) => number.to_string(),
@@ -56,12 +60,12 @@ fn values(given: &[Parameter]) -> BTreeMap<&str, String> {
         Value::Boolean(truth) => truth.to_string(),
         Value::Texts(list) => list.join(" "),
     };
-    given.iter().map(|parameter| (parameter.name.as_str(), text(&parameter.value))).collect()
+    given.iter().map(|parameter| (parameter.name.clone(), text(&parameter.value))).collect()
 }
 
 /// Why a test with these values cannot run here, or may not: what an overlay cannot carry, and what is destructive by a value only.
 pub(super) fn unmet(imported: &Imported, given: &[Parameter]) -> Result<Option<String>, String> {
-    let values = values(given).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let values = values(given);
     if let Some(why) = judge_with(&imported.script, &values).destructive
         && imported.judgement.destructive.is_none()
     {
@@ -93,7 +97,9 @@ impl Aftermath {
             number: script.number,
             guid: script.guid.clone(),
             name: script.name.clone(),
+            description: script.description.clone(),
             executor: script.executor.name().to_owned(),
+            command: substitute(&script.command, &values(given(prepared)), &script.atomics),
             elevation: script.elevation,
             ran: self.before.is_some(),
             cleanup: self.cleanup,

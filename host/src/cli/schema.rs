@@ -5,7 +5,7 @@ use super::Exit;
 use crate::campaign::experiment::Expectations;
 use crate::campaign::{Experiment, document};
 use crate::policy::{environment, grants};
-use crate::report::RunReport;
+use crate::report::ReportDocument;
 use clap::ValueEnum;
 use foil_manifest::{Kind, Manifest};
 use schemars::JsonSchema;
@@ -46,7 +46,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
         Of::Grants => read::<grants::File>("grants.toml"),
         Of::Technique => manifest(Kind::Technique),
         Of::Check => manifest(Kind::Check),
-        Of::Report => made::<Vec<RunReport>>(SchemaSettings::draft2020_12().for_serialize(), "Reports of Foil"),
+        Of::Report => {
+            made::<Vec<ReportDocument<'_>>>(SchemaSettings::draft2020_12().for_serialize(), "Reports of Foil")
+        }
     };
     plain_words(&mut schema);
     anstream::println!("{schema:#}");

@@ -1,6 +1,6 @@
 //! Reports for tests.
 
-use super::{Evidence, LinkReport, RunReport};
+use super::{Evidence, LinkReport, RunReport, TestReport};
 use crate::campaign::experiment::Outcome;
 use crate::campaign::verdict::{Detonation, Judged, LinkVerdict, judge};
 use crate::collector::Attribution;
@@ -62,6 +62,30 @@ pub fn judged(chain: &str) -> RunReport {
         report.verdict = crate::campaign::verdict::Verdict::Fail;
     }
     report
+}
+
+/// A test that ran and left nothing.
+pub fn test() -> TestReport {
+    TestReport {
+        technique: "T1070.004".into(),
+        technique_name: "File Deletion".into(),
+        number: 3,
+        guid: Some("11111111-2222-4333-8444-555555555555".into()),
+        name: "Delete a file, \"quietly\"".into(),
+        description: "Removes one file.\nNobody should notice.".into(),
+        executor: "sh".into(),
+        command: "f=/tmp/art\nrm -f \"$f\"\n".into(),
+        elevation: false,
+        ran: true,
+        cleanup: None,
+        left: Vec::new(),
+        not_looked: None,
+    }
+}
+
+/// What a script might say to whoever reads the report.
+pub fn evil() -> String {
+    "=cmd|'/c calc'!A1, \"quoted\", ä\r\n\t<script>\u{0}\u{1b}[2J\u{7f}\u{9b}\u{202e}pass".to_owned()
 }
 
 /// One link.

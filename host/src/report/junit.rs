@@ -4,6 +4,7 @@
 //! `verdict`. What was left behind makes a case an error whatever its verdict, since CI must not show it green.
 
 use super::explain::explain;
+use super::outcome::outcome;
 use super::words::{attack, title};
 use super::{RunReport, text};
 use crate::campaign::verdict::Verdict;
@@ -53,6 +54,7 @@ fn case(report: &RunReport, name: &str) -> TestCase {
     let left = report.left_behind().to_string();
     for (name, value) in [
         ("verdict", report.verdict.to_string()),
+        ("outcome", outcome(report).0.to_string()),
         ("run", report.run.clone()),
         ("attack", attack(report).join(", ")),
         ("environment", cut(&report.environment, 200)),

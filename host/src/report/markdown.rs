@@ -4,9 +4,10 @@
 //! references, which neither Markdown nor HTML takes for more than the character.
 
 use super::explain::explain;
+use super::outcome::{cleanup, forgot};
 use super::text::{broken, counts};
 use super::words::{attack, chain, span, span_ms, tied, title};
-use super::{LinkReport, RunReport};
+use super::{LinkReport, RunReport, TestReport};
 use crate::campaign::verdict::Verdict;
 use crate::engine::cut;
 use crate::journal::UndoOutcome;
@@ -16,6 +17,9 @@ use std::io::{Result, Write};
 const MOST: usize = 50_000;
 /// Pieces of evidence shown a link.
 const MAX_EVIDENCE: usize = 5;
+
+/// Lines shown of what a test's own clean-up left.
+const MAX_LEFT: usize = 10;
 
 /// Writes the document.
 pub fn write(out: &mut dyn Write, reports: &[RunReport]) -> Result<()> {
@@ -41,7 +45,9 @@ pub fn write(out: &mut dyn Write, reports: &[RunReport]) -> Result<()> {
     if rows.len() > 0 {
         writeln!(out, "| | and {} more | | | |", rows.len())?;
     }
-    let noteworthy = reports.iter().filter(|r| r.verdict != Verdict::Pass || r.left_behind() > 0);
+    let noteworthy = reports
+        .iter()
+        .filter(|r| r.verdict != Verdict::Pass || r.left_behind() > 0 || r.test.as_ref().is_some_and(forgot));
     let mut left_out = 0_usize;
     for report in noteworthy {
         let section = section(report);
@@ -85,6 +91,7 @@ fn section(report: &RunReport) -> String {
     }
     said.iter().for_each(|sentence| line(format!("- {}", safe(&cut(sentence, 2000)))));
     residue(report).iter().for_each(|what| line(format!("- **left behind:** {}", safe(what))));
+    report.test.iter().flat_map(aftermath).for_each(&mut line);
     line("\n<details><summary>Links and evidence</summary>\n".to_owned());
     if !report.links.is_empty() {
         line("| Link | Verdict | After | Within | Check |\n|---|---|---|---|---|".to_owned());
@@ -103,6 +110,20 @@ fn section(report: &RunReport) -> String {
     text
 }
 
+/// What the test's own clean-up did not do: no residue, since it vanished with the overlay.
+fn aftermath(test: &TestReport) -> Vec<String> {
+    let mut lines: Vec<String> = cleanup(test).map(|how| format!("- cleanup {}", safe(&how))).into_iter().collect();
+    if !test.left.is_empty() {
+        lines.push("- left by the test's own clean-up, thrown away with the overlay:".to_owned());
+        lines.extend(test.left.iter().take(MAX_LEFT).map(|what| format!("  - <code>{}</code>", safe(&cut(what, 300)))));
+    }
+    if let more @ 1.. = test.left.len().saturating_sub(MAX_LEFT) {
+        lines.push(format!("  - and {more} more"));
+    }
+    lines.extend(test.not_looked.iter().map(|why| format!("- left: nobody could look: {}", safe(&cut(why, 600)))));
+    lines
+}
+
 fn row(link: &LinkReport) -> String {
     let after = link.after_ms.map_or("-".to_owned(), span);
     let check = safe(&cut(&link.check, 200));
@@ -115,7 +136,8 @@ fn row(link: &LinkReport) -> String {
     )
 }
 
-fn residue(report: &RunReport) -> Vec<String> {
+/// What could not be put back.
+pub(super) fn residue(report: &RunReport) -> Vec<String> {
     let undo = report.undo.residue().map(|(what, outcome)| match outcome {
         UndoOutcome::Conflict(why) | UndoOutcome::Failed(why) => format!("{}: {}", cut(what, 300), cut(why, 600)),
         UndoOutcome::Undone | UndoOutcome::NothingToDo => cut(what, 300),
@@ -143,7 +165,8 @@ fn safe(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixture::report;
+    use crate::report::CleanupReport;
+    use crate::report::fixture::{evil, report, test};
 
     fn markdown(reports: &[RunReport]) -> String {
         let mut out = Vec::new();
@@ -174,6 +197,27 @@ mod tests {
         // A table's row has as many bars as its header.
         let rows: Vec<&str> = shown.lines().filter(|line| line.starts_with('|')).collect();
         assert!(rows.iter().all(|row| row.matches('|').count() == 6), "{rows:#?}");
+    }
+
+    #[test]
+    fn what_a_clean_up_forgot_is_told_of_a_pass_too() {
+        let mut run = report("telemetry=seen");
+        assert!(!markdown(std::slice::from_ref(&run)).contains("###"));
+        let mut test = test();
+        (test.left, test.not_looked) = (vec![evil(); 12], Some("the shield was gone".into()));
+        test.cleanup = Some(CleanupReport { summary: evil(), exit: None, stderr: evil() });
+        run.test = Some(test);
+        let shown = markdown(&[run]);
+        for part in [
+            "- cleanup &#61;cmd",
+            "thrown away with the overlay:\n  - <code>&#61;cmd",
+            "  - and 2 more",
+            "nobody could look: the",
+        ] {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
+        assert!(!shown.contains(['\0', '\u{1b}', '\u{202e}', '\r']) && !shown.contains("<script"), "{shown}");
+        assert_eq!(shown.matches("<code>").count(), 11, "{shown}");
     }
 
     #[test]

@@ -3,13 +3,16 @@
 mod explain;
 #[cfg(test)]
 mod fixture;
+mod json;
 mod junit;
 mod markdown;
+mod outcome;
 mod progress;
 mod text;
 mod words;
 
 pub use explain::explain;
+pub use outcome::{Outcome, outcome};
 pub use progress::{Progress, Waiting};
 pub use text::print;
 pub use words::wrap;
@@ -89,6 +92,25 @@ pub struct RunReport {
     pub test: Option<TestReport>,
 }
 
+/// A report in its JSON form: what follows from it is there as well, so that readers need not know how.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct ReportDocument<'a> {
+    #[serde(flatten)]
+    report: &'a RunReport,
+    /// Whether its technique ran.
+    outcome: Outcome,
+    /// Why not, or what ended it.
+    outcome_reason: &'a str,
+}
+
+impl<'a> From<&'a RunReport> for ReportDocument<'a> {
+    fn from(report: &'a RunReport) -> Self {
+        let (outcome, outcome_reason) = outcome(report);
+        Self { report, outcome, outcome_reason }
+    }
+}
+
 /// Which step of which campaign.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -113,8 +135,12 @@ pub struct TestReport {
     pub guid: Option<String>,
     /// Its name.
     pub name: String,
+    /// What it does, as its file says.
+    pub description: String,
     /// What runs it: `sh` or `bash`.
     pub executor: String,
+    /// Its script, with its arguments filled in.
+    pub command: String,
     /// It needs root.
     pub elevation: bool,
     /// Its command was started.
@@ -222,9 +248,7 @@ pub enum Format {
 pub fn write(out: &mut dyn Write, format: Format, reports: &[RunReport]) -> std::io::Result<()> {
     forgive(match format {
         Format::Text => text::summary(out, reports),
-        Format::Json => {
-            serde_json::to_writer_pretty(&mut *out, reports).map_err(std::io::Error::from).and_then(|()| writeln!(out))
-        }
+        Format::Json => json::write(out, &reports.iter().map(ReportDocument::from).collect::<Vec<_>>()),
         Format::Junit => junit::write(out, reports),
         Format::Markdown => markdown::write(out, reports),
     })

@@ -3,6 +3,7 @@
 use super::paint::{DIM, Page, link_style, style};
 use crate::campaign::verdict::Verdict;
 use crate::engine::cut;
+use crate::report::outcome::{Outcome, outcome};
 use crate::report::words::{attack, best, chain, span, span_ms, tied, title};
 use crate::report::{LinkReport, RunReport};
 use anstyle::Style;
@@ -33,6 +34,14 @@ pub fn summary(page: &mut Page<'_>, reports: &[RunReport]) -> Result<()> {
     if reports.len() < 2 {
         return Ok(());
     }
+    page.gap()?;
+    if reports.iter().any(|report| report.test.is_some()) {
+        let header = ["VERDICT", "OUTCOME", "TEST", "BROKEN", "LEFT", "TIME"].map(str::to_owned);
+        let rows: Vec<_> = reports.iter().map(|report| (of_test(report), style(report.verdict))).collect();
+        lay_out(page, &header, &rows, 2)?;
+        page.gap()?;
+        return page.paragraph(2, &counts(reports), Style::new());
+    }
     let header = ["VERDICT", "EXPERIMENT", "ATT&CK", "BROKEN", "TIME"].map(str::to_owned);
     let rows = reports.iter().map(|report| {
         let ids = attack(report).iter().filter_map(|a| a.split(' ').next().map(str::to_owned)).collect::<Vec<_>>();
@@ -41,10 +50,23 @@ pub fn summary(page: &mut Page<'_>, reports: &[RunReport]) -> Result<()> {
         (row, style(report.verdict))
     });
     let rows: Vec<_> = rows.collect();
-    page.gap()?;
     lay_out(page, &header, &rows, 1)?;
     page.gap()?;
     page.paragraph(2, &counts(reports), Style::new())
+}
+
+/// A run of a test: whether it ran and its exit status, and how much its own clean-up left. Its name begins with its ATT&CK id.
+fn of_test(report: &RunReport) -> [String; 6] {
+    let outcome = match (outcome(report).0, report.facts.get("exit")) {
+        (Outcome::Ran, Some(exit)) => format!("ran ({})", cut(exit, 4)),
+        (outcome, _) => outcome.to_string(),
+    };
+    let left = match &report.test {
+        Some(test) if test.not_looked.is_some() => "?".to_owned(),
+        Some(test) if test.ran => test.left.len().to_string(),
+        _ => "-".to_owned(),
+    };
+    [report.verdict.to_string(), outcome, title(report), broken(report), left, span_ms(report.duration_ms)]
 }
 
 /// The links that are not as expected, in the chain's order.
@@ -72,8 +94,24 @@ pub fn counts(reports: &[RunReport]) -> String {
         1 => "1 thing was left behind".to_owned(),
         many => format!("{many} things were left behind"),
     };
+    let tests = of_tests(reports).map(|words| format!("; {words}")).unwrap_or_default();
     let runs = if reports.len() == 1 { "run" } else { "runs" };
-    format!("{} {runs}: {}; {left}", reports.len(), parts.join(", "))
+    format!("{} {runs}: {}{tests}; {left}", reports.len(), parts.join(", "))
+}
+
+/// `of tests 9 ran, 1 refused; what 2 forgot to clean up went with the overlay`.
+fn of_tests(reports: &[RunReport]) -> Option<String> {
+    let tests = || reports.iter().filter_map(|report| Some((outcome(report).0, report.test.as_ref()?)));
+    tests().next()?;
+    let parts = [Outcome::Ran, Outcome::Blocked, Outcome::Inconclusive, Outcome::Refused].map(|of| {
+        let count = tests().filter(|(outcome, _)| *outcome == of).count();
+        (count > 0).then(|| format!("{count} {of}"))
+    });
+    let left = match tests().filter(|(_, test)| !test.left.is_empty()).count() {
+        0 => String::new(),
+        count => format!("; what {count} forgot to clean up went with the overlay"),
+    };
+    Some(format!("of tests {}{left}", parts.into_iter().flatten().collect::<Vec<_>>().join(", ")))
 }
 
 /// Columns as wide as what is in them; `flexible` gives way until the row fits the page, and keeps its end, which tells paths

@@ -7,8 +7,9 @@ mod paint;
 pub use links::{broken, counts};
 
 use super::explain::explain;
+use super::outcome::cleanup;
 use super::words::{attack, span_ms, tied, title};
-use super::{LinkReport, RunReport};
+use super::{LinkReport, RunReport, TestReport};
 use crate::campaign::verdict::Verdict;
 use crate::engine::cut;
 use crate::journal::UndoOutcome;
@@ -56,6 +57,7 @@ fn whole(page: &mut Page<'_>, report: &RunReport) -> Result<()> {
         more(page, "", &report.observed, DIM, |line| cut(line, 300))?;
     }
     undone(page, report)?;
+    report.test.as_ref().map_or(Ok(()), |test| aftermath(page, test))?;
     more(page, "gap", &report.gaps, YELLOW, |gap| cut(gap, 600))?;
     log(page, report)?;
     others(page, report)?;
@@ -106,6 +108,21 @@ fn undone(page: &mut Page<'_>, report: &RunReport) -> Result<()> {
     more(page, "undone", &well, GREEN, String::clone)?;
     // Residue is never shortened: somebody has to take it away.
     left.iter().try_for_each(|line| page.field("RESIDUE", line, RED))
+}
+
+/// What the test's own clean-up did not do: no residue, since it vanished with the overlay.
+fn aftermath(page: &mut Page<'_>, test: &TestReport) -> Result<()> {
+    if let Some(how) = cleanup(test) {
+        page.field("cleanup", &how, YELLOW)?;
+    }
+    if !test.left.is_empty() {
+        page.field("left", "by the test's own clean-up, thrown away with the overlay:", YELLOW)?;
+        more(page, "", &test.left, YELLOW, |what| cut(what, 300))?;
+    }
+    match &test.not_looked {
+        Some(why) => page.field("left", &format!("nobody could look: {}", cut(why, 600)), YELLOW),
+        None => Ok(()),
+    }
 }
 
 fn log(page: &mut Page<'_>, report: &RunReport) -> Result<()> {

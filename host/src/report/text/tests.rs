@@ -1,9 +1,9 @@
 use super::{links, plain, whole};
 use crate::campaign::verdict::Verdict;
 use crate::journal::UndoOutcome;
-use crate::report::RunReport;
-use crate::report::fixture::{judged, report};
+use crate::report::fixture::{evil as said, judged, report, test};
 use crate::report::text::paint::Page;
+use crate::report::{CleanupReport, RunReport};
 
 /// With colour, as a terminal of 80 columns gets it.
 fn raw(write: impl FnOnce(&mut Page<'_>) -> std::io::Result<()>) -> String {
@@ -42,7 +42,15 @@ fn every_line_fits_80_columns() {
     (run.hypothesis, run.reason, run.summary) = (long.clone(), long.clone(), Some(long.clone()));
     (run.residue, run.gaps, run.observed) = (vec![long.clone()], vec![long.clone()], vec![long.clone()]);
     run.earlier = vec![judged("telemetry=missed")];
-    let shown = plain(&run) + &summary(&[run.clone(), run]);
+    let mut of_it = test();
+    (of_it.left, of_it.not_looked) = (vec![long.clone()], Some(long.clone()));
+    of_it.cleanup = Some(CleanupReport { summary: long.clone(), exit: None, stderr: long });
+    let mut tested = run.clone();
+    tested.test = Some(of_it);
+    tested.facts.insert("exit".into(), "255".into());
+    tested.duration_ms = 200_000;
+    let tests = plain(&tested) + &summary(&[tested.clone(), tested]);
+    let shown = plain(&run) + &summary(&[run.clone(), run]) + &tests;
     for line in shown.lines() {
         assert!(line.chars().count() <= 80, "{} columns: {line}", line.chars().count());
     }
@@ -58,6 +66,31 @@ fn several_runs_end_with_a_table_and_counts() {
 }
 
 #[test]
+fn tests_say_whether_they_ran_and_what_they_forgot() {
+    let mut left = report("telemetry=seen rule=missed");
+    let mut forgetful = test();
+    forgetful.left = (0..12).map(|i| format!("file /tmp/art-{i}")).collect();
+    forgetful.cleanup = Some(CleanupReport {
+        summary: "the cleanup ended with 1".into(),
+        exit: Some(1),
+        stderr: "rm: cannot remove '/tmp/art': No such file\n".into(),
+    });
+    left.facts.insert("exit".into(), "0".into());
+    left.test = Some(forgetful);
+    let mut refused = report("");
+    (refused.verdict, refused.summary, refused.detonated) = (Verdict::Inconclusive, None, None);
+    refused.reason = "refused: `halt` stops the machine".into();
+    let mut of_it = test();
+    (of_it.ran, of_it.not_looked) = (false, None);
+    refused.test = Some(of_it);
+    let mut blind = report("telemetry=seen");
+    let mut of_it = test();
+    of_it.not_looked = Some("the shield was gone".into());
+    blind.test = Some(of_it);
+    insta::assert_snapshot!([plain(&left), plain(&blind), summary(&[left, refused, blind])].join("\n=====\n"));
+}
+
+#[test]
 fn no_guest_paints_the_terminal() {
     let evil = "\u{1b}[2J\u{7}\r\npass         forged\u{202e}".to_owned();
     let mut run = report("telemetry=seen");
@@ -65,9 +98,13 @@ fn no_guest_paints_the_terminal() {
     run.facts.insert(evil.clone(), evil.clone());
     run.links[0].evidence[0].summary = evil.clone();
     run.observed = vec![evil.clone()];
+    let mut of_it = test();
+    (of_it.left, of_it.not_looked) = (vec![evil.clone(), said()], Some(evil.clone()));
+    of_it.cleanup = Some(CleanupReport { summary: evil.clone(), exit: None, stderr: said() });
+    run.test = Some(of_it);
     run.undo.effects.push((evil.clone(), UndoOutcome::Failed(evil)));
     let raw = raw(|page| whole(page, &run));
-    assert!(!raw.contains("\u{1b}[2J") && !raw.contains(['\u{7}', '\r', '\u{202e}']), "{raw:?}");
+    assert!(!raw.contains("\u{1b}[2J") && !raw.contains(['\u{7}', '\r', '\u{202e}', '\0', '\u{9b}']), "{raw:?}");
     assert!(!raw.lines().any(|line| line.starts_with("pass")), "{raw}");
 }
 
