@@ -1,5 +1,6 @@
 //! Reports for tests.
 
+use super::here::Here;
 use super::{Evidence, LinkReport, RunReport, TestReport};
 use crate::campaign::experiment::Outcome;
 use crate::campaign::verdict::{Detonation, Judged, LinkVerdict, judge};
@@ -86,6 +87,16 @@ pub fn test() -> TestReport {
 /// What a script might say to whoever reads the report.
 pub fn evil() -> String {
     "=cmd|'/c calc'!A1, \"quoted\", ä\r\n\t<script>\u{0}\u{1b}[2J\u{7f}\u{9b}\u{202e}pass".to_owned()
+}
+
+/// A machine.
+pub fn here() -> Here {
+    Here {
+        ip: "192.0.2.7".into(),
+        zone: jiff::tz::TimeZone::fixed(jiff::tz::offset(2)),
+        path: "/usr/bin:/bin".into(),
+        command: "foil run --attack T1070.004".into(),
+    }
 }
 
 /// One link.

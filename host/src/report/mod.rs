@@ -1,8 +1,10 @@
 //! What a run came to, for people and for programs.
 
+mod csv;
 mod explain;
 #[cfg(test)]
 mod fixture;
+mod here;
 mod json;
 mod junit;
 mod markdown;
@@ -241,6 +243,8 @@ pub enum Format {
     Junit,
     /// Markdown, for a pull request or a job's summary.
     Markdown,
+    /// A row a run, with Invoke-AtomicRedTeam's columns first.
+    Csv,
 }
 
 /// Writes the whole document of all runs at their end. For people only the summary: each run was printed when it ended
@@ -251,6 +255,7 @@ pub fn write(out: &mut dyn Write, format: Format, reports: &[RunReport]) -> std:
         Format::Json => json::write(out, &reports.iter().map(ReportDocument::from).collect::<Vec<_>>()),
         Format::Junit => junit::write(out, reports),
         Format::Markdown => markdown::write(out, reports),
+        Format::Csv => csv::write(out, reports),
     })
 }
 
