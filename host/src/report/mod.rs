@@ -1,5 +1,6 @@
 //! What a run came to, for people and for programs.
 
+mod attire;
 mod csv;
 mod explain;
 #[cfg(test)]
@@ -245,6 +246,8 @@ pub enum Format {
     Markdown,
     /// A row a run, with Invoke-AtomicRedTeam's columns first.
     Csv,
+    /// ATTiRe 1.1, for VECTR.
+    Attire,
 }
 
 /// Writes the whole document of all runs at their end. For people only the summary: each run was printed when it ended
@@ -256,6 +259,7 @@ pub fn write(out: &mut dyn Write, format: Format, reports: &[RunReport]) -> std:
         Format::Junit => junit::write(out, reports),
         Format::Markdown => markdown::write(out, reports),
         Format::Csv => csv::write(out, reports),
+        Format::Attire => attire::write(out, reports),
     })
 }
 
