@@ -66,7 +66,7 @@ fn every_command_has_a_manual_page() {
 
 #[test]
 fn formats_of_reports_are_for_commands_that_report() {
-    for format in ["junit", "markdown", "csv", "attire"] {
+    for format in ["junit", "markdown", "csv", "attire", "navigator"] {
         for command in [&["list"][..], &["doctor"], &["plan", "x.yaml"], &["cleanup"]] {
             let output = foil(&[command, &["--format", format]].concat());
             let said = String::from_utf8_lossy(&output.stderr);
@@ -89,6 +89,7 @@ fn formats_of_reports_are_for_commands_that_report() {
         ("markdown", vec!["## Foil", "| Experiment |", "linux.system-info"]),
         ("csv", vec!["\"Execution Time (UTC)\",", "\"linux.system-info\""]),
         ("attire", vec!["\"attire-version\": \"1.1\"", "foil fire linux.system-info"]),
+        ("navigator", vec!["\"layer\": \"4.5\"", "\"techniqueID\": \"T1082\""]),
         ("text", vec!["linux.system-info", "  run  "]),
     ] {
         let output = in_folder(&["fire", "linux.system-info", "--format", format]);

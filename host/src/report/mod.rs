@@ -9,6 +9,7 @@ mod here;
 mod json;
 mod junit;
 mod markdown;
+mod navigator;
 mod outcome;
 mod progress;
 mod text;
@@ -248,6 +249,8 @@ pub enum Format {
     Csv,
     /// ATTiRe 1.1, for VECTR.
     Attire,
+    /// A layer for the ATT&CK Navigator.
+    Navigator,
 }
 
 /// Writes the whole document of all runs at their end. For people only the summary: each run was printed when it ended
@@ -260,6 +263,7 @@ pub fn write(out: &mut dyn Write, format: Format, reports: &[RunReport]) -> std:
         Format::Markdown => markdown::write(out, reports),
         Format::Csv => csv::write(out, reports),
         Format::Attire => attire::write(out, reports),
+        Format::Navigator => navigator::write(out, reports),
     })
 }
 
