@@ -100,8 +100,8 @@ fn page(reports: &[&Value], imported: &Value, took: u64, atomics: &Path) -> Stri
         "\nOf the {} that came to run, {} left something that their own clean-up (where they have one) forgot, and the clean-up of {} \
          failed.\n\n## What is left\n\n| test | left in the overlay, and thrown away with it |\n|---|---|\n",
         ran.len(),
-        ran.iter().filter(|report| left(&report)).count(),
-        ran.iter().filter(|report| failed(&report)).count()
+        ran.iter().filter(|report| left(report)).count(),
+        ran.iter().filter(|report| failed(report)).count()
     );
     for report in ran.iter().filter(|report| left(report)) {
         let lines: Vec<String> = report["test"]["left"]

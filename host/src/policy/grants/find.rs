@@ -44,9 +44,9 @@ pub enum GrantRefusal {
         /// The module.
         module: ModuleId,
         /// What was granted, latest.
-        granted: Pin,
+        granted: Box<Pin>,
         /// What is there.
-        present: Pin,
+        present: Box<Pin>,
     },
 }
 
@@ -85,7 +85,11 @@ impl Grants {
             return Err(refusal);
         }
         if let Some(grant) = live().max_by_key(|g| g.granted.start()) {
-            return Err(GrantRefusal::Stale { module: id.clone(), granted: grant.pin, present: present(module) });
+            return Err(GrantRefusal::Stale {
+                module: id.clone(),
+                granted: Box::new(grant.pin),
+                present: Box::new(present(module)),
+            });
         }
         // Another version was revoked, and this one was never granted: the revocation is what the reader must know.
         Err(all().filter_map(revoked).last().unwrap_or(GrantRefusal::NotGranted { module: id.clone() }))
