@@ -54,7 +54,9 @@ fn every_built_in_module_is_listed_with_what_programs_need() {
     let rows = all.as_array().expect("an array");
     let folders = |family: &Path| std::fs::read_dir(family).expect("readable").count();
     let families = std::fs::read_dir(workspace().join("techniques")).expect("readable");
-    assert_eq!(rows.len(), families.map(|f| folders(&f.expect("an entry").path())).sum::<usize>());
+    // What runs imported tests is no module by itself.
+    let families = families.map(|f| f.expect("an entry").path()).filter(|family| !family.ends_with("interpreter"));
+    assert_eq!(rows.len(), families.map(|family| folders(&family)).sum::<usize>());
     for row in rows {
         for field in ["id", "kind", "platform", "attack", "impact", "digest", "source"] {
             assert!(!row[field].is_null(), "{field} in {row}");

@@ -56,7 +56,7 @@ fn a_library_is_imported_whole_whatever_is_wrong_with_one_file() {
     let crlf = file("T1082", &[test("a", "cat <<X\nx\nX\n", guid), windows, manual, test("big", &big, "")])
         .replace('\n', "\r\n");
     write("T1082", &crlf);
-    write("T1057", &file("T1057", &[test("good", "ps", ""), test("bad", "ps", "  suported: 1\n")]));
+    write("T1057", &file("T1057", &[test("good", "ps", guid), test("bad", "ps", "  suported: 1\n")]));
     write("T1105", "attack_technique: T1105\n\tdisplay_name: tab\n");
     write("T0001", &file("T0001", &[test("unknown", "true", "")]));
     let done = bench.foil(&["import", "atomic", "atomics", "--out", "mods", "--format", "json"]);
@@ -72,11 +72,14 @@ fn a_library_is_imported_whole_whatever_is_wrong_with_one_file() {
         "{mistakes:#?}"
     );
 
+    let warning = outcome["warnings"][0].as_str().unwrap_or_default();
+    assert!(warning.contains("atomic.T1082-1 has the GUID 562d737f"), "{outcome:#}");
+
     let listed = bench.foil(&["list", "--source", "atomic", "--modules", "mods", "--format", "json"]).json();
     assert_eq!(listed.as_array().map(Vec::len), Some(3));
     // Its GUID is an alias, and what a reviewer judges is there to be read.
     let review = bench.foil(&["review", "562d737f-2fc6-4b09-8c2a-7f8ff0828480", "--modules", "mods"]);
-    review.says(0, &["Command, by sh", "| cat <<X", "imported, run by a built-in interpreter"]);
+    review.says(0, &["Command, by sh", "| ps", "imported, run by a built-in interpreter"]);
 
     // A changed script is another one, and a changed file is no imported test.
     let grant = ["grant", "atomic.T1057-1", "--modules", "mods", "--yes", "--reason", "r", "--reviewer", "e"];

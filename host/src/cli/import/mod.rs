@@ -74,7 +74,7 @@ pub(super) fn run(command: Command, global: &Global) -> anyhow::Result<Exit> {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
     let mut outcome = Outcome::default();
-    let mut ids = BTreeSet::new();
+    let (mut ids, mut guids) = (BTreeSet::new(), BTreeSet::new());
     for file in &files {
         outcome.files = outcome.files.saturating_add(1);
         let text = match read(file) {
@@ -84,8 +84,14 @@ pub(super) fn run(command: Command, global: &Global) -> anyhow::Result<Exit> {
                 continue;
             }
         };
-        for script in scripts(file, &text, &mut outcome) {
+        for mut script in scripts(file, &text, &mut outcome) {
             let id = script.id();
+            // A name of two is a name of neither.
+            if let Some(guid) = script.guid.take_if(|guid| !guids.insert(guid.clone())) {
+                outcome
+                    .warnings
+                    .push(format!("{}: {id} has the GUID {guid} of another test, and goes without", file.display()));
+            }
             if !ids.insert(id.clone()) {
                 outcome.mistakes.push(format!("{}: {id} was imported from another file already", file.display()));
                 continue;
