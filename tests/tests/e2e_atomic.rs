@@ -211,6 +211,20 @@ fn what_a_test_forgets_is_told_and_gone() {
         "the argument was filled in, in the clean-up too"
     );
 
+    // Its benign twin runs neither the command nor the clean-up.
+    let check = ["grant", "file.line", "--yes", "--reason", "r", "--reviewer", "e"];
+    bench.foil(&check).says(0, &[]);
+    bench.write("siem.log", "");
+    let environment =
+        "environment: e2e\nfiles: { siem: { path: siem.log, format: text } }\nlimits: { wall-ms: 5000 }\n";
+    bench.write("foil.yaml", environment);
+    let twin = "experiment: e\ntechnique: atomic.T1053.003-5\ncontrol: {}\nexpect: [{ link: detection, check: file.line, with: { \
+                collector: file.siem, contains: x }, within: 100ms, grace: 10ms }]\n";
+    bench.write("twin.yaml", twin);
+    let report = bench.foil(&["run", "twin.yaml", "--modules", "mods", "--format", "json"]).report();
+    assert_eq!(report["control"]["summary"], "ran nothing (dry)", "{report:#}");
+    assert_eq!((&report["test"]["ran"], &report["control"]["test"]["ran"]), (&json!(true), &json!(false)));
+
     let report = fire(&bench, "atomic.T1053.003-2", 0, &[]);
     assert!(report["test"]["left"].to_string().contains("`sleep 987654`"), "{report:#}");
     let report = fire(&bench, "atomic.T1053.003-3", 0, &[]);

@@ -112,7 +112,8 @@ impl Aftermath {
 impl Live<'_> {
     /// What is there before the test's command, to compare with.
     pub(super) async fn look_before(&self, shield: Option<&Arc<ShieldedRun>>) {
-        if self.prepared.technique.imported.is_none() {
+        // The benign twin does nothing that there would be to clean up.
+        if self.prepared.technique.imported.is_none() || self.prepared.dry {
             return;
         }
         let scene = match shield {

@@ -3,8 +3,6 @@
 use super::load::{Loader, Unit, files};
 use super::session::{launcher, run_all};
 use super::{Exit, Global};
-use crate::report::RunReport;
-use crate::shield::Launcher;
 use anyhow::bail;
 use foil_manifest::AttackId;
 use std::path::PathBuf;
@@ -38,37 +36,26 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let files = files(&args.files)?;
     let mut loader = Loader::new(global);
     loader.obtain = args.get_prereqs;
-    if files.is_empty() {
-        let (mut units, refused) = loader.library(&args.attack)?;
-        loader.open_sensors(&mut units)?;
-        return go(&args, global, launcher, &loader, &units, refused);
-    }
-    // All files are settled before the first runs: a mistake in the last one half-runs nothing.
-    let mut units = files.iter().map(|file| loader.load(file)).collect::<anyhow::Result<Vec<_>>>()?;
-    for wanted in &args.only {
-        if !units.iter().any(|unit| matches(wanted, unit.name())) {
-            let names: Vec<&str> = units.iter().map(Unit::name).take(20).collect();
-            bail!("`--only {wanted}` names none of these: {}", names.join(", "));
+    // All is settled before the first runs: a mistake in the last one half-runs nothing.
+    let (mut units, mut refused) = if files.is_empty() {
+        loader.library(&args.attack)?
+    } else {
+        let units = files.iter().map(|file| loader.load(file)).collect::<anyhow::Result<Vec<_>>>()?;
+        if let Some(lacking) = args.attack.iter().find(|wanted| !units.iter().any(|unit| unit.is_about(wanted))) {
+            bail!("`--attack {lacking}`: no experiment that was named has a technique of that id");
         }
+        (units, Vec::new())
+    };
+    let names: Vec<&str> =
+        units.iter().map(Unit::name).chain(refused.iter().map(|report| report.experiment.as_str())).collect();
+    if let Some(wanted) = args.only.iter().find(|wanted| !names.iter().any(|name| matches(wanted, name))) {
+        bail!("`--only {wanted}` names none of these: {}", names.get(..20).unwrap_or(&names).join(", "));
     }
-    units.retain(|unit| args.only.is_empty() || args.only.iter().any(|wanted| matches(wanted, unit.name())));
-    if let Some(lacking) = args.attack.iter().find(|wanted| !units.iter().any(|unit| unit.is_about(wanted))) {
-        bail!("`--attack {lacking}`: no experiment that was named has a technique of that id");
-    }
-    units.retain(|unit| args.attack.is_empty() || args.attack.iter().any(|wanted| unit.is_about(wanted)));
+    let only = |name: &str| args.only.is_empty() || args.only.iter().any(|wanted| matches(wanted, name));
+    let about = |unit: &Unit| args.attack.is_empty() || args.attack.iter().any(|wanted| unit.is_about(wanted));
+    refused.retain(|report| only(&report.experiment));
+    units.retain(|unit| only(unit.name()) && about(unit));
     loader.open_sensors(&mut units)?;
-    go(&args, global, launcher, &loader, &units, Vec::new())
-}
-
-/// Runs them all, as often as asked, and reports what was `refused` as well.
-fn go(
-    args: &Args,
-    global: &Global,
-    launcher: Launcher,
-    loader: &Loader<'_>,
-    units: &[Unit],
-    refused: Vec<RunReport>,
-) -> anyhow::Result<Exit> {
     let units: Vec<Unit> = (0..args.repeat)
         .flat_map(|n| units.iter().map(move |u| if n == 0 { u.clone() } else { u.renewed() }))
         .collect();
