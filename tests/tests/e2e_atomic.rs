@@ -310,37 +310,120 @@ fn techniques_are_run_by_their_ids_against_what_the_environment_expects() {
     bench.is_clean();
 }
 
-/// Every test of a real library that can run here ends, and leaves nothing.
-#[test]
-fn a_real_library_leaves_nothing() {
+/// The real library, imported and granted; its folder's name is `FOIL_ATOMICS`.
+fn library() -> Option<(Bench, Vec<String>)> {
     let Some(atomics) = std::env::var_os("FOIL_ATOMICS") else {
         eprintln!("skipped: FOIL_ATOMICS names no folder of Atomic Red Team's tests");
-        return;
+        return None;
     };
     if !is_root() {
-        return;
+        return None;
     }
     let bench = Bench::bare(None);
     bench.write("foil.yaml", "environment: e2e\nparallel: 4\nlimits: { wall-ms: 20000 }\nrun-as: nobody\n");
     let atomics = atomics.to_str().expect("UTF-8");
     let imported = bench.foil(&["import", "atomic", atomics, "--out", "mods", "--format", "json"]).says(0, &[]).json();
     bench.foil(&["grant", "--atomic", "--modules", "mods", "--yes", "--reason", "r", "--reviewer", "e"]).says(0, &[]);
-    let ids: Vec<&str> = imported["imported"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+    let ids = imported["imported"].as_array().expect("a list").iter().filter_map(Value::as_str).map(str::to_owned);
+    Some((bench, ids.collect()))
+}
+
+/// Runs all of them; a report each.
+fn run_library(bench: &Bench, ids: &[String], more: &[&str]) -> Vec<Value> {
     let mut attack: Vec<&str> = ids.iter().filter_map(|id| id.strip_prefix("atomic.")?.split('-').next()).collect();
     attack.dedup();
-    let done =
-        bench.foil(&["run", "--attack", &attack.join(","), "--modules", "mods", "--get-prereqs", "--format", "json"]);
-    let reports = done.json();
-    let reports: Vec<&Value> = reports
-        .as_array()
-        .expect("reports")
-        .iter()
-        .filter(|report| report["technique"].as_str().is_some_and(|id| ids.contains(&id)))
-        .collect();
+    let attack = attack.join(",");
+    let run = ["run", "--attack", &attack, "--only", "atomic.*", "--modules", "mods", "--format", "json"];
+    let done = bench.foil(&[&run, more].concat());
+    bench.is_clean();
+    done.json().as_array().expect("reports").clone()
+}
+
+/// Every test of a real library that can run here ends, and leaves nothing.
+#[test]
+fn a_real_library_leaves_nothing() {
+    let Some((bench, ids)) = library() else { return };
+    let reports = run_library(&bench, &ids, &["--get-prereqs"]);
     assert_eq!(reports.len(), ids.len());
     for report in reports {
         assert!(matches!(report["verdict"].as_str(), Some("pass" | "inconclusive")), "{report:#}");
         assert_eq!(report["residue"], json!([]), "{report:#}");
     }
-    bench.is_clean();
+}
+
+/// A layer over the machine made by hand: the namespaces, the user and the environment that Foil gives a test, without Foil.
+const BY_HAND: &str = "
+mount -t tmpfs -o size=1g tmpfs /mnt && mkdir /mnt/upper /mnt/work /mnt/root
+mount -t overlay overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work /mnt/root
+cp \"$1\" /mnt/root/tmp/command.sh && chmod 644 /mnt/root/tmp/command.sh
+mount -t proc proc /mnt/root/proc && mount --rbind /dev /mnt/root/dev && ip link set lo up 2>/dev/null
+cd /mnt/root && exec chroot . setpriv $2 env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=$3 USER=$4 \
+    LOGNAME=$4 LANG=C.UTF-8 sh -c \"cd /tmp; timeout -s KILL 20 $5 /tmp/command.sh\" </dev/null
+";
+
+/// How a test's script ends by hand, and what it prints, with control characters as reports write them.
+fn by_hand(bench: &Bench, report: &Value, script: &Value) -> (Option<i32>, String) {
+    // Filled in, as ATTiRe wants it.
+    let command = report["test"]["command"].as_str().expect("a command");
+    std::fs::write(bench.path("plain.sh"), command).expect("written");
+    let (how, home, user) = match script["elevation"].as_bool() {
+        Some(true) => ("", "/root", "root"),
+        _ => ("--reuid=65534 --regid=65534 --clear-groups", "/nonexistent", "nobody"),
+    };
+    let output = Command::new("unshare")
+        .args(["--mount", "--pid", "--fork", "--net", "--ipc", "--uts", "/bin/sh", "-c", BY_HAND, "sh"])
+        .arg(bench.path("plain.sh"))
+        .args([how, home, user, script["executor"].as_str().expect("a shell")])
+        .output()
+        .expect("unshare is there");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let escape = |c: char| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() };
+    (output.status.code(), comparable(&text.chars().map(escape).collect::<String>(), "/tmp/command.sh"))
+}
+
+/// Without the script's path, and without what Foil's children have in their environment besides, or a changed folder leaves there.
+fn comparable(text: &str, script: &str) -> String {
+    let text = text.replace(script, "SCRIPT");
+    let lines = text.split("\\n").filter(|line| !line.starts_with("FOIL_") && !line.starts_with("OLDPWD="));
+    lines.collect::<Vec<_>>().join("\\n")
+}
+
+/// What a test of the library prints and how it ends is what it prints and how it ends without Foil, wherever that is the same
+/// twice, a minute or so apart.
+#[test]
+fn a_real_library_does_what_it_does_without_foil() {
+    let Some((bench, ids)) = library() else { return };
+    let reports = run_library(&bench, &ids, &[]);
+    let script = |report: &Value| {
+        let id = report["technique"].as_str().expect("an id");
+        bench.foil(&["review", id, "--modules", "mods", "--format", "json"]).json()["script"]["test"].clone()
+    };
+    let ran =
+        reports.iter().filter(|report| report["facts"]["exit"].is_string()).map(|report| (report, script(report)));
+    let ran: Vec<_> = ran.filter(|(_, script)| script["dependencies"].is_null()).collect();
+    let once: Vec<_> = ran.iter().map(|(report, script)| by_hand(&bench, report, script)).collect();
+    let twice: Vec<_> = ran.iter().map(|(report, script)| by_hand(&bench, report, script)).collect();
+    let (mut compared, mut differ) = (0, Vec::new());
+    for ((report, _), (theirs, again)) in ran.iter().zip(once.iter().zip(&twice)) {
+        // The list of mounts is the shield itself.
+        if theirs != again || theirs.1.contains("lowerdir=") {
+            continue;
+        }
+        compared += 1;
+        let status = report["facts"]["exit"].as_str().and_then(|status| status.parse::<i32>().ok());
+        let said = report["facts"]["stdout"].as_str().unwrap_or_default();
+        let ours = comparable(said, &format!("{}/command.sh", scratch(report)));
+        // Reports keep the end of an output, and of that the beginning where it is long.
+        if status != theirs.0
+            || !theirs.1.contains(ours.trim_end_matches('…'))
+            || (ours.is_empty() != theirs.1.is_empty())
+        {
+            differ.push(format!(
+                "{}: {status:?} {:?}\n  ours   {ours}\n  theirs {}",
+                report["technique"], theirs.0, theirs.1
+            ));
+        }
+    }
+    println!("{compared} compared, {} differ:\n{}", differ.len(), differ.join("\n"));
+    assert!(compared > 20 && differ.is_empty());
 }
