@@ -177,6 +177,7 @@ fn what_a_test_forgets_is_told_and_gone() {
     };
     let prerequisite = "  dependencies:\n  - description: the stage must be set\n    prereq_command: test -e /etc/foil-e2e-stage\n    \
                         get_prereq_command: touch /etc/foil-e2e-stage\n";
+    let slow = "  dependencies:\n  - { description: quick, prereq_command: sleep 2 }\n  - { description: the slow one, prereq_command: sleep 60 }\n";
     let bench = bench(
         "T1053.003",
         &[
@@ -195,6 +196,7 @@ fn what_a_test_forgets_is_told_and_gone() {
             test("fork bomb", "f() { f | f & }; f; sleep 60", ""),
             test("systemd", "systemctl start cron", ""),
             test("missing", "foil-no-such-tool --now", ""),
+            test("slow", "true", slow),
         ],
     );
     let hostname = std::fs::read("/etc/hostname").ok();
@@ -256,7 +258,7 @@ fn what_a_test_forgets_is_told_and_gone() {
     let bomb = ["grant", "atomic.T1053.003-8", "--modules", "mods", "--yes", "--reason", "r", "--reviewer", "e"];
     bench.foil(&bomb).says(0, &[]);
     fire(&bench, "atomic.T1053.003-8", 0, &[]);
-    for (number, word) in [(9, "(shield)"), (10, "(not-found)")] {
+    for (number, word) in [(9, "(shield)"), (10, "(not-found)"), (11, "not met: the slow one")] {
         let report = fire(&bench, &format!("atomic.T1053.003-{number}"), 3, &[]);
         assert!(report["reason"].as_str().is_some_and(|why| why.contains(word)), "{report:#}");
     }

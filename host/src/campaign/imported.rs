@@ -29,7 +29,7 @@ pub(super) enum Stage {
 /// What the guest is given: a technique's own parameters, or a test with its arguments. No manifest can declare names with `#`.
 pub(super) fn parameters(prepared: &Prepared, stage: Stage) -> Result<Cow<'_, [Parameter]>, String> {
     let Some(imported) = &prepared.technique.imported else { return Ok(Cow::Borrowed(&prepared.parameters)) };
-    let given = given(prepared);
+    let given = &prepared.parameters;
     let obtain = given.iter().any(|p| p.name == OBTAIN && matches!(p.value, Value::Boolean(true)));
     let wrong = |error: serde_json::Error| format!("the test cannot be handed on: {error}");
     let timeout = prepared.authorised.limits.wall.saturating_sub(SPARE);
@@ -45,10 +45,6 @@ pub(super) fn parameters(prepared: &Prepared, stage: Stage) -> Result<Cow<'_, [P
         ("#timeout-ms", Value::Integer(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX))),
     ];
     Ok(all.into_iter().map(|(name, value)| Parameter { name: name.to_owned(), value }).collect())
-}
-
-fn given(prepared: &Prepared) -> &[Parameter] {
-    if prepared.dry { &prepared.control_parameters } else { &prepared.parameters }
 }
 
 /// Arguments as text, as they are put into scripts.
@@ -99,7 +95,7 @@ impl Aftermath {
             name: script.name.clone(),
             description: script.description.clone(),
             executor: script.executor.name().to_owned(),
-            command: substitute(&script.command, &values(given(prepared)), &script.atomics),
+            command: substitute(&script.command, &values(&prepared.parameters), &script.atomics),
             elevation: script.elevation,
             ran: self.before.is_some(),
             cleanup: self.cleanup,

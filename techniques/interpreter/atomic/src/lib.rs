@@ -19,7 +19,7 @@ struct Parameters {
     /// Prerequisites that are not met are obtained.
     #[serde(rename = "#obtain")]
     obtain: bool,
-    /// How long one script may take.
+    /// How long the scripts of a phase may take.
     #[serde(rename = "#timeout-ms")]
     timeout_ms: i64,
 }
@@ -61,7 +61,9 @@ impl<'a> Test<'a> {
     fn run(&self, shell: Shell, name: &str, text: &str) -> Result<Ended> {
         let file = self.context.in_scratch(&[name, ".sh"].concat());
         files::write(&file, self.filled(text))?;
-        let timeout = Duration::from_millis(self.parameters.timeout_ms.max(1).unsigned_abs());
+        // A phase that is over is broken off; a script that is killed before has run, and is told.
+        let whole = Duration::from_millis(self.parameters.timeout_ms.max(0).unsigned_abs());
+        let timeout = whole.saturating_sub(clock::elapsed()?).max(Duration::from_millis(1));
         let output = match Command::new(shell.program()).arg(&file).cwd("/tmp").timeout(timeout).run() {
             Err(Error::Timeout) => {
                 let how = ["was still running after ", &timeout.as_secs().to_string(), " s, and was killed"].concat();
