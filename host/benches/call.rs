@@ -103,12 +103,15 @@ impl Bench {
             sources: Default::default(),
             effects: Default::default(),
             observed: None,
+            cluster: None,
+            containers: Default::default(),
             cancel: Default::default(),
         };
         let none = Limits::default();
         let budget = Budget::new(EffectiveLimits::of(&none, &none, &none));
         let guest = Guest::new(Arc::new(world), Arc::clone(permission), budget, Arc::default());
-        let context = Context { run_id: self.journal.run().to_string(), scratch: "/tmp".into(), dry: false };
+        let context =
+            Context { run_id: self.journal.run().to_string(), scratch: "/tmp".into(), dry: false, cluster: None };
         let began = Instant::now();
         let phase = Phase { engine: &self.engine, module: &module, guest };
         detonate(phase, &context, &[], &[]).await.expect("it ends well");

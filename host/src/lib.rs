@@ -19,6 +19,7 @@
 pub mod campaign;
 pub mod capability;
 pub mod cli;
+pub mod cluster;
 pub mod collector;
 pub mod engine;
 pub mod journal;

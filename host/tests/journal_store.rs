@@ -2,6 +2,8 @@
 
 mod journal_support;
 
+use foil::cluster::ClusterRef;
+use foil::cluster::undo::{Act, Known};
 use foil::journal::{Journal, JournalError, NoHost, Scope, UndoHost, UndoOutcome};
 use journal_support::{Actor, Bench, record};
 use serde_json::json;
@@ -219,6 +221,10 @@ fn audit_events_are_not_lost_without_an_effect() {
 struct Rules(std::sync::Mutex<(Vec<Vec<u8>>, bool)>, bool);
 
 impl UndoHost for Rules {
+    fn undo_kube(&self, _: &ClusterRef, _: &Act, _: &Known<'_>) -> UndoOutcome {
+        UndoOutcome::Failed("no cluster".into())
+    }
+
     fn delete_audit_rules(&self, rules: &[Vec<u8>], disable: bool) -> Result<(), String> {
         let mut state = self.0.lock().unwrap();
         if self.1 {

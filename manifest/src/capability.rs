@@ -1,5 +1,6 @@
 //! Capabilities and their scopes. One shape serves requests, grants and guardrails, so that the three can be compared.
 
+use crate::kube::{KubeRule, KubeScope};
 use crate::pattern::{CommandPattern, PathPattern};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,11 +21,29 @@ pub enum CapabilityName {
     EventsRead,
     /// `foil:host/loopback-serve`: a web server on the run's own loopback.
     LoopbackServe,
+    /// `foil:host/kube-read`: looks at a cluster's objects.
+    KubeRead,
+    /// `foil:host/kube-write`: changes a cluster's objects.
+    KubeWrite,
+    /// `foil:host/kube-exec`: starts programs in a cluster's pods.
+    KubeExec,
 }
 
 impl CapabilityName {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 5] = [Self::Exec, Self::FilesRead, Self::FilesWrite, Self::EventsRead, Self::LoopbackServe];
+    pub const ALL: [Self; 8] = [
+        Self::Exec,
+        Self::FilesRead,
+        Self::FilesWrite,
+        Self::EventsRead,
+        Self::LoopbackServe,
+        Self::KubeRead,
+        Self::KubeWrite,
+        Self::KubeExec,
+    ];
+
+    /// Those that are about a cluster.
+    pub const KUBE: [Self; 3] = [Self::KubeRead, Self::KubeWrite, Self::KubeExec];
 
     /// The interface's name in `foil:host`.
     pub fn interface(self) -> &'static str {
@@ -34,11 +53,14 @@ impl CapabilityName {
             Self::FilesWrite => "files-write",
             Self::EventsRead => "events-read",
             Self::LoopbackServe => "loopback-serve",
+            Self::KubeRead => "kube-read",
+            Self::KubeWrite => "kube-write",
+            Self::KubeExec => "kube-exec",
         }
     }
 
     /// Interfaces that are linked for every module because they grant nothing.
-    pub const INERT: [&'static str; 3] = ["types", "log", "clock"];
+    pub const INERT: [&'static str; 4] = ["types", "log", "clock", "kube-types"];
 }
 
 impl fmt::Display for CapabilityName {
@@ -132,6 +154,12 @@ pub enum Capability {
     EventsRead(CollectorScope),
     /// A web server on the run's own loopback.
     LoopbackServe(PlainScope),
+    /// Looks at a cluster's objects.
+    KubeRead(KubeScope),
+    /// Changes a cluster's objects.
+    KubeWrite(KubeScope),
+    /// Starts programs in a cluster's pods.
+    KubeExec(KubeScope),
 }
 
 impl Capability {
@@ -143,6 +171,9 @@ impl Capability {
             Self::FilesWrite(_) => CapabilityName::FilesWrite,
             Self::EventsRead(_) => CapabilityName::EventsRead,
             Self::LoopbackServe(_) => CapabilityName::LoopbackServe,
+            Self::KubeRead(_) => CapabilityName::KubeRead,
+            Self::KubeWrite(_) => CapabilityName::KubeWrite,
+            Self::KubeExec(_) => CapabilityName::KubeExec,
         }
     }
 
@@ -153,6 +184,7 @@ impl Capability {
             Self::FilesRead(scope) | Self::FilesWrite(scope) => &scope.reason,
             Self::EventsRead(scope) => &scope.reason,
             Self::LoopbackServe(scope) => &scope.reason,
+            Self::KubeRead(scope) | Self::KubeWrite(scope) | Self::KubeExec(scope) => &scope.reason,
         }
     }
 
@@ -163,8 +195,17 @@ impl Capability {
             Self::FilesRead(scope) | Self::FilesWrite(scope) => scope.reason.clear(),
             Self::EventsRead(scope) => scope.reason.clear(),
             Self::LoopbackServe(scope) => scope.reason.clear(),
+            Self::KubeRead(scope) | Self::KubeWrite(scope) | Self::KubeExec(scope) => scope.reason.clear(),
         }
         self
+    }
+
+    /// Its rules about a cluster, where it is about one.
+    pub fn kube_rules(&self) -> &[KubeRule] {
+        match self {
+            Self::KubeRead(scope) | Self::KubeWrite(scope) | Self::KubeExec(scope) => &scope.allow,
+            _ => &[],
+        }
     }
 }
 

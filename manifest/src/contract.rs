@@ -9,11 +9,12 @@ use std::sync::LazyLock;
 use wit_parser::{Resolve, SourceMap, WorldItem};
 
 /// The files of the contract; a test compares the list with the folder.
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 8] = [
     ("clock.wit", include_str!("../../wit/clock.wit")),
     ("events-read.wit", include_str!("../../wit/events-read.wit")),
     ("exec.wit", include_str!("../../wit/exec.wit")),
     ("files.wit", include_str!("../../wit/files.wit")),
+    ("kube.wit", include_str!("../../wit/kube.wit")),
     ("log.wit", include_str!("../../wit/log.wit")),
     ("loopback.wit", include_str!("../../wit/loopback.wit")),
     ("types.wit", include_str!("../../wit/types.wit")),
@@ -109,7 +110,9 @@ mod tests {
         assert!(technique.exports["foil:host/detonation@0.1.0"].contains("detonate"));
         let check = world(Kind::Check);
         assert!(!check.imports.contains_key("foil:host/exec@0.1.0"));
-        assert!(!check.imports.contains_key("foil:host/files-write@0.1.0"));
+        for acts in ["files-write", "kube-write", "kube-exec"] {
+            assert!(!check.imports.contains_key(&format!("foil:host/{acts}@0.1.0")), "{acts}");
+        }
     }
 
     #[test]

@@ -131,6 +131,9 @@ pub struct Parameter {
     /// nothing here feeds, is refused before anything runs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rule: bool,
+    /// Its value is the name of a cluster's node: `foil run --each-node` sets it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub node: bool,
 }
 
 /// Limits of one phase. `None`: the next layer's, and in the end the host's default.
@@ -343,13 +346,19 @@ impl Manifest {
             }
             let belongs = match self.kind {
                 Kind::Technique => name != CapabilityName::EventsRead,
-                Kind::Check => matches!(name, CapabilityName::EventsRead | CapabilityName::FilesRead),
+                Kind::Check => {
+                    matches!(name, CapabilityName::EventsRead | CapabilityName::FilesRead | CapabilityName::KubeRead)
+                }
             };
             if !belongs {
                 return fail(format!("a {} cannot ask for `{name}`", self.kind));
             }
-            if name == CapabilityName::FilesWrite && self.impact == Impact::ReadOnly {
-                return fail("it asks for `files-write`, so its `impact` cannot be \"read-only\"".into());
+            let changes = matches!(name, CapabilityName::FilesWrite | CapabilityName::KubeWrite);
+            if changes && self.impact == Impact::ReadOnly {
+                return fail(format!("it asks for `{name}`, so its `impact` cannot be \"read-only\""));
+            }
+            if let Err(why) = capability.kube_rules().iter().try_for_each(|rule| rule.check(name)) {
+                return fail(why);
             }
         }
         for (name, parameter) in &self.parameters {

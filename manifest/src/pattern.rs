@@ -2,7 +2,8 @@
 //!
 //! - `*` stands for any characters but `/`, also none; `**` for any characters at all, also none.
 //! - `?` stands for one character that is not `/`.
-//! - `{run}` and `{scratch}` stand for the run's id and its scratch folder.
+//! - `{run}` and `{scratch}` stand for the run's id and its scratch folder; `{namespace}` and `{image}` for what the environment
+//!   says of its cluster.
 //! - Everything else stands for itself. There is no escape: a name with `*` or `?` in it can only be matched by them.
 //!
 //! A path pattern is absolute and has no `.` or `..` part. A command pattern is words as a POSIX shell would split
@@ -18,18 +19,29 @@ use std::fmt;
 #[error("{0}")]
 pub struct PatternError(String);
 
-/// What `{run}` and `{scratch}` stand for in one run.
+/// What `{run}`, `{scratch}`, `{namespace}` and `{image}` stand for in one run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Variables {
     /// The run's id.
     pub run: String,
     /// The run's scratch folder, absolute.
     pub scratch: String,
+    /// The cluster's namespace in which techniques work; empty where there is no cluster.
+    pub namespace: String,
+    /// The image that their pods run; empty likewise.
+    pub image: String,
 }
 
 impl Variables {
-    fn expand(&self, text: &str) -> String {
-        text.replace("{run}", &self.run).replace("{scratch}", &self.scratch)
+    /// The text with the variables' values in it.
+    pub fn expand(&self, text: &str) -> String {
+        let all = [
+            ("{run}", &self.run),
+            ("{scratch}", &self.scratch),
+            ("{namespace}", &self.namespace),
+            ("{image}", &self.image),
+        ];
+        all.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value))
     }
 }
 
@@ -137,6 +149,65 @@ impl fmt::Display for PathPattern {
     }
 }
 
+/// A pattern over a name: of a group, a kind, a namespace, an object, an image. The empty one matches the empty name alone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+pub struct NamePattern(String);
+
+impl NamePattern {
+    /// Whether the name matches.
+    pub fn matches(&self, name: &str, variables: &Variables) -> bool {
+        glob(&variables.expand(&self.0), name)
+    }
+
+    /// It matches one name.
+    pub fn is_literal(&self) -> bool {
+        !self.0.contains(['*', '?'])
+    }
+
+    /// It matches the empty name alone.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The pattern as written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for NamePattern {
+    type Error = PatternError;
+
+    fn try_from(text: String) -> Result<Self, PatternError> {
+        no_control(&text)?;
+        if text.contains(' ') {
+            return Err(PatternError(format!("`{text}` is no pattern of a name: it has a space in it")));
+        }
+        Ok(Self(text))
+    }
+}
+
+impl std::str::FromStr for NamePattern {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        text.to_owned().try_into()
+    }
+}
+
+impl From<NamePattern> for String {
+    fn from(pattern: NamePattern) -> Self {
+        pattern.0
+    }
+}
+
+impl fmt::Display for NamePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// A pattern over a program and its arguments.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
@@ -212,7 +283,7 @@ mod tests {
     use super::*;
 
     fn path(pattern: &str, path: &str) -> bool {
-        let variables = Variables { run: "01abc".into(), scratch: "/tmp/foil-01abc".into() };
+        let variables = Variables { run: "01abc".into(), scratch: "/tmp/foil-01abc".into(), ..Variables::default() };
         pattern.parse::<PathPattern>().expect(pattern).matches(path, &variables)
     }
 

@@ -20,6 +20,10 @@ pub mod host {
                 import foil:host/files-write@0.1.0;
                 import foil:host/events-read@0.1.0;
                 import foil:host/loopback-serve@0.1.0;
+                import foil:host/kube-types@0.1.0;
+                import foil:host/kube-read@0.1.0;
+                import foil:host/kube-write@0.1.0;
+                import foil:host/kube-exec@0.1.0;
             }
         ",
         world: "foil:sdk/host",
@@ -43,6 +47,10 @@ pub mod technique {
             "foil:host/files-read@0.1.0": super::host::files_read,
             "foil:host/files-write@0.1.0": super::host::files_write,
             "foil:host/loopback-serve@0.1.0": super::host::loopback_serve,
+            "foil:host/kube-types@0.1.0": super::host::kube_types,
+            "foil:host/kube-read@0.1.0": super::host::kube_read,
+            "foil:host/kube-write@0.1.0": super::host::kube_write,
+            "foil:host/kube-exec@0.1.0": super::host::kube_exec,
         },
         pub_export_macro: true,
         export_macro_name: "export_technique",
@@ -63,6 +71,8 @@ pub mod check {
             "foil:host/clock@0.1.0": super::host::clock,
             "foil:host/events-read@0.1.0": super::host::events_read,
             "foil:host/files-read@0.1.0": super::host::files_read,
+            "foil:host/kube-types@0.1.0": super::host::kube_types,
+            "foil:host/kube-read@0.1.0": super::host::kube_read,
         },
         pub_export_macro: true,
         export_macro_name: "export_check",

@@ -53,12 +53,14 @@ pub struct Observation {
     pub cursor: u64,
     /// How many events, rows or alerts were looked at: the difference between "none of 4,000" and "there were none".
     pub looked_at: u32,
+    /// One line on how things are, shown where nothing was seen: `2 of 3 nodes; not on node-7`.
+    pub remark: Option<String>,
 }
 
 impl Observation {
     /// Nothing seen in `looked_at` events, up to `cursor`.
     pub fn up_to(cursor: u64, looked_at: usize) -> Self {
-        Self { sightings: Vec::new(), cursor, looked_at: u32::try_from(looked_at).unwrap_or(u32::MAX) }
+        Self { sightings: Vec::new(), cursor, looked_at: u32::try_from(looked_at).unwrap_or(u32::MAX), remark: None }
     }
 
     /// Adds a sighting.
@@ -118,6 +120,7 @@ pub fn __probe<C: Check>(
         sightings: sightings.collect(),
         cursor: observation.cursor,
         looked_at: observation.looked_at,
+        remark: observation.remark,
     })
 }
 

@@ -64,6 +64,9 @@
 //! | `files-read` | [`files::read`], [`files::read_all`], [`files::stat`], [`files::entries`], [`files::exists`] |
 //! | `files-write` | [`files::write`], [`files::append`], [`files::remove`], [`files::create_directory`], … |
 //! | `loopback-serve` | [`loopback::publish`] |
+//! | `kube-read` | [`kube::get`], [`kube::list`], [`kube::list_all`], [`kube::wait`], [`kube::proxy`] |
+//! | `kube-write` | [`kube::create`], [`kube::patch`], [`kube::delete`], [`kube::approve`], … |
+//! | `kube-exec` | [`kube::Command`], [`kube::logs`] |
 //! | `events-read` (checks only) | [`events::read`], [`events::read_all`], [`search::search`] |
 
 #[allow(missing_docs, clippy::all, unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
@@ -80,6 +83,7 @@ pub mod exec;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod fake;
 pub mod files;
+pub mod kube;
 pub mod log;
 pub mod loopback;
 mod parameters;
@@ -88,7 +92,7 @@ mod seam;
 pub mod search;
 mod technique;
 
-pub use __bindings::host::types::{Context, Denial, Fact, Failure, Value};
+pub use __bindings::host::types::{Cluster, Context, Denial, Fact, Failure, Value};
 pub use check::{Check, Observation, Sighting};
 pub use error::{Error, Result};
 pub use parameters::{NoParameters, decode};
@@ -98,7 +102,7 @@ pub use technique::{Evidence, State, Technique};
 pub mod prelude {
     pub use crate::exec::Command;
     pub use crate::{Check, Context, Error, Evidence, NoParameters, Observation, Result, Sighting, State, Technique};
-    pub use crate::{clock, events, files, log, loopback};
+    pub use crate::{clock, events, files, kube, log, loopback};
 }
 
 #[doc(hidden)]

@@ -2,4 +2,5 @@
 
 pub mod e2e;
 pub mod e2e_fixture;
+pub mod e2e_kube;
 pub mod hostile;

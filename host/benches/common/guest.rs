@@ -60,9 +60,9 @@ pub fn technique(id: &str, starts: Starts<'_>, instructions: &str) -> Vec<u8> {
             (call $exec (i32.const 4096) (i32.const {program_length}) (i32.const 5120) (i32.const 1)
                 (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
                 (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 512)))
-        (func (export "foil:host/detonation@0.1.0#warmup") (param i32 i32 i32 i32 i32 i32 i32) (result i32)
+        (func (export "foil:host/detonation@0.1.0#warmup") (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
             (i64.store (i32.const 512) (i64.const 0)) (i32.store (i32.const 520) (i32.const 0)) (i32.const 512))
-        (func (export "foil:host/detonation@0.1.0#detonate") (param i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+        (func (export "foil:host/detonation@0.1.0#detonate") (param i32) (result i32)
             (local $i i32) {instructions}))"#,
         argument_length = argument.len(),
         program_length = program.len(),
@@ -81,9 +81,9 @@ pub fn idle(id: &str) -> Vec<u8> {
             (local.set $at (i32.and (i32.add (global.get $heap) (i32.const 15)) (i32.const -16)))
             (global.set $heap (i32.add (local.get $at) (local.get 3)))
             (local.get $at))
-        (func (export "foil:host/detonation@0.1.0#warmup") (param i32 i32 i32 i32 i32 i32 i32) (result i32)
+        (func (export "foil:host/detonation@0.1.0#warmup") (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
             (i64.store (i32.const 512) (i64.const 0)) (i32.store (i32.const 520) (i32.const 0)) (i32.const 512))
-        (func (export "foil:host/detonation@0.1.0#detonate") (param i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+        (func (export "foil:host/detonation@0.1.0#detonate") (param i32) (result i32)
             (i32.store (i32.const 512) (i32.const 0))
             (i32.store (i32.const 516) (i32.const 0)) (i32.store (i32.const 520) (i32.const 0))
             (i64.store (i32.const 524) (i64.const 0))

@@ -157,7 +157,7 @@ impl Live<'_> {
             Ok(module) => module,
             Err(error) => return failed(format!("{error:#}")),
         };
-        let world = Arc::new(self.world(BTreeMap::new(), None, Some(Arc::clone(shield))));
+        let world = Arc::new(self.world(BTreeMap::new(), None, Some(Arc::clone(shield)), None));
         let context = self.context();
         let done = crate::engine::detonate(self.phase(&module, &world), &context, &parameters, &[]).await;
         match done {
@@ -180,6 +180,7 @@ impl Live<'_> {
             run_id: self.prepared.run.to_string(),
             scratch: self.prepared.scratch.display().to_string(),
             dry: self.prepared.dry,
+            cluster: self.prepared.cluster_context(),
         }
     }
 }

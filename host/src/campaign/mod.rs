@@ -5,6 +5,7 @@
 
 mod arming;
 pub mod attempts;
+mod cluster;
 pub mod document;
 pub mod experiment;
 mod imported;

@@ -3,6 +3,7 @@
 use super::experiment::{Experiment, Hop, Link};
 use super::parameters::Wrong;
 use super::{imported, parameters, preflight};
+use crate::cluster::Cluster;
 use crate::collector::Sensors;
 use crate::collector::rules::RuleSet;
 use crate::engine::bindings::types::{Parameter, Value};
@@ -13,10 +14,11 @@ use crate::policy::{Authorised, Case, Environment, GrantRefusal, Grants, Judged,
 use crate::report::{RunReport, SCHEMA};
 use crate::run_id::RunId;
 use crate::shield::Identity;
+use foil_manifest::kube::KubeCall;
 use foil_manifest::pattern::Variables;
-use foil_manifest::{Capability, CapabilityName, Kind, Manifest, ShieldLevel};
+use foil_manifest::{Capability, CapabilityName, Kind, KubeVerb, Manifest, ShieldLevel};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What preparing needs to know.
@@ -33,6 +35,8 @@ pub struct Preparation<'a> {
     pub machine_id: Option<String>,
     /// The host's name.
     pub host_name: String,
+    /// The environment's cluster, where it names one.
+    pub cluster: Option<Arc<Cluster>>,
 }
 
 /// Why an experiment cannot be prepared: a mistake in what was given, never the target's fault.
@@ -146,6 +150,10 @@ pub struct Prepared {
     pub sources: (Sources, String),
     /// When it may run.
     pub windows: Windows,
+    /// The environment's cluster, where the technique or a check may reach it.
+    pub cluster: Option<Arc<Cluster>>,
+    /// The node that this run is about.
+    pub node: Option<String>,
     /// The benign twin is asked for.
     pub dry: bool,
     /// The parameters of the benign twin.
@@ -166,7 +174,7 @@ impl Preparation<'_> {
         }
         let run = RunId::new();
         let scratch = scratch(&run);
-        let variables = Variables { run: run.to_string(), scratch: scratch.display().to_string() };
+        let variables = variables(&run, &scratch, self.cluster.as_deref());
         let of_technique = |error: PrepareError| error.under(["technique"]);
         let technique = self.module(&experiment.technique, Kind::Technique).map_err(of_technique)?;
         let authorised = self.authorise(&technique, experiment.shield, &variables).map_err(of_technique)?;
@@ -187,6 +195,15 @@ impl Preparation<'_> {
                 imported::unmet(imported, &parameters).map_err(|why| PrepareError::Wrong(why).under(["with"]))?;
             unmet = unmet.or(beyond);
         }
+        let asks = |module: &Module, authorised: &Authorised| {
+            let linked = authorised.permission.linked();
+            CapabilityName::KUBE.iter().any(|name| linked.contains(name) && module.manifest.request(*name).is_some())
+        };
+        let links: Vec<PreparedLink> = links;
+        let needed = asks(&technique, &authorised) || links.iter().any(|link| asks(&link.check, &link.authorised));
+        if needed {
+            unmet = unmet.or_else(|| no_cluster(self.cluster.as_deref()));
+        }
         Ok(Prepared {
             run,
             scratch,
@@ -203,6 +220,8 @@ impl Preparation<'_> {
             rules: None,
             sources: (self.environment.sources.clone(), self.environment.folder.clone()),
             windows: self.environment.windows.clone(),
+            cluster: self.cluster.clone().filter(|_| needed),
+            node: None,
             dry: false,
             control_parameters,
         })
@@ -317,6 +336,28 @@ fn collectors(manifest: &Manifest, parameters: &[Parameter]) -> BTreeSet<String>
     scopes.flatten().filter(|name| !name.ends_with('*')).collect()
 }
 
+/// Why a cluster cannot be used, as far as the file says it.
+fn no_cluster(cluster: Option<&Cluster>) -> Option<String> {
+    match cluster {
+        None => Some("it needs a Kubernetes cluster, and foil.yaml names none: add `kubernetes: { context: … }`".into()),
+        Some(cluster) if cluster.reference().uid.is_empty() => Some(
+            "foil.yaml does not say which cluster it is: `foil doctor` prints the UID to write under `kubernetes: cluster:`"
+                .into(),
+        ),
+        Some(_) => None,
+    }
+}
+
+/// What patterns of rules stand for in a run.
+fn variables(run: &RunId, scratch: &Path, cluster: Option<&Cluster>) -> Variables {
+    Variables {
+        run: run.to_string(),
+        scratch: scratch.display().to_string(),
+        namespace: cluster.map(|cluster| cluster.rule.namespace_of(run.as_str())).unwrap_or_default(),
+        image: cluster.map(|cluster| cluster.rule.image.clone()).unwrap_or_default(),
+    }
+}
+
 /// The folder of a run.
 fn scratch(run: &RunId) -> PathBuf {
     std::env::temp_dir().join(format!("foil-{run}"))
@@ -368,6 +409,20 @@ impl Prepared {
         RunReport { run: String::new(), verdict, reason, ..self.report() }
     }
 
+    /// What modules may know of the cluster.
+    pub(super) fn cluster_context(&self) -> Option<crate::engine::bindings::types::Cluster> {
+        self.cluster.as_ref().map(|cluster| crate::engine::bindings::types::Cluster {
+            namespace: cluster.rule.namespace_of(self.run.as_str()),
+            image: cluster.rule.image.clone(),
+            node: self.node.clone(),
+        })
+    }
+
+    /// The technique acts as somebody else than Foil.
+    pub(super) fn impersonates(&self) -> bool {
+        self.cluster.as_ref().is_some_and(|cluster| cluster.rule.impersonate.is_some())
+    }
+
     /// The technique starts programs or changes something, so that it needs a shield and somebody who knows its processes.
     pub(super) fn acts(&self) -> bool {
         let linked = self.authorised.permission.linked();
@@ -380,7 +435,7 @@ impl Prepared {
         let mut again = self.clone();
         again.run = RunId::new();
         again.scratch = scratch(&again.run);
-        let variables = Variables { run: again.run.to_string(), scratch: again.scratch.display().to_string() };
+        let variables = variables(&again.run, &again.scratch, again.cluster.as_deref());
         again.authorised.permission.variables = variables.clone();
         again.authorised.children = again.authorised.permission.children();
         for link in &mut again.links {
@@ -388,6 +443,33 @@ impl Prepared {
             link.authorised.children = link.authorised.permission.children();
         }
         again
+    }
+
+    /// The same on a node of the cluster: its pods are made there, and its checks look for it.
+    ///
+    /// # Errors
+    /// A parameter that does not take the node's name.
+    pub fn on_node(&self, node: &str) -> Result<Self, PrepareError> {
+        let name = |manifest: &Manifest, with: &mut BTreeMap<String, serde_json::Value>| {
+            let about_node = manifest.parameters.iter().filter(|(_, parameter)| parameter.node);
+            with.extend(about_node.map(|(parameter, _)| (parameter.clone(), node.into())));
+        };
+        let mut experiment = self.experiment.clone();
+        name(&self.technique.manifest, &mut experiment.with);
+        for (link, prepared) in experiment.expect.iter_mut().zip(&self.links) {
+            name(&prepared.check.manifest, &mut link.with);
+        }
+        let mut there = self.filled(experiment)?.renewed();
+        there.node = Some(node.to_owned());
+        Ok(there)
+    }
+
+    /// Whether its technique makes pods, so that it can be on a node.
+    pub fn makes_pods(&self) -> bool {
+        let rules = self.technique.manifest.request(CapabilityName::KubeWrite).map(Capability::kube_rules);
+        rules.unwrap_or_default().iter().any(|rule| {
+            rule.verbs.contains(&KubeVerb::Create) && KubeCall::bears_pods(rule.group.as_str(), rule.resource.as_str())
+        })
     }
 
     /// Every collector that a link reads.
@@ -403,6 +485,7 @@ impl Prepared {
             hypothesis: self.experiment.hypothesis.clone(),
             shield: self.authorised.shield.to_string(),
             run_as: self.run_as(),
+            node: self.node.clone(),
             ..RunReport::of(&self.technique, self.environment.clone(), self.target.clone())
         }
     }
@@ -427,6 +510,7 @@ impl RunReport {
             digest: technique.digest.to_string(),
             environment,
             target,
+            node: None,
             shield: String::new(),
             gaps: Vec::new(),
             run_as: String::new(),

@@ -9,6 +9,8 @@ use super::undo_host::Machine;
 use super::verdict::{Detonation, Judged, contradicted, judge};
 use super::watch::{self, Zero};
 use crate::capability::{Guest, LogLine, World, unix_nanos};
+use crate::cluster::Session;
+use crate::collector::tree::Containers;
 use crate::collector::{EventLog, Observed};
 use crate::engine::bindings::technique::Evidence;
 use crate::engine::bindings::types::{Context, Fact};
@@ -82,12 +84,14 @@ pub struct Live<'a> {
     pub(super) host: &'a Host,
     pub(super) prepared: Arc<Prepared>,
     hold: Hold,
-    journal: Arc<RunJournal>,
+    pub(super) journal: Arc<RunJournal>,
     effects: TaskTracker,
     pub(super) lines: Arc<Mutex<Vec<LogLine>>>,
     /// Until it is closed.
     shield: Mutex<Option<Arc<ShieldedRun>>>,
     back: Mutex<Back>,
+    /// The containers of the run's pods.
+    containers: Arc<Containers>,
 }
 
 /// What was put back, and what was not.
@@ -125,6 +129,7 @@ impl<'a> Live<'a> {
             lines: Arc::default(),
             shield: Mutex::default(),
             back: Mutex::default(),
+            containers: Arc::default(),
         })
     }
 
@@ -132,6 +137,7 @@ impl<'a> Live<'a> {
     async fn go(&mut self, report: &mut RunReport) -> Detonation {
         // Listening comes first: a process that was started before auditing was switched on is never audited.
         let arming = Arming::arm(&self.prepared, &self.journal);
+        self.containers = Arc::clone(&arming.tree.containers);
         let linked = self.prepared.authorised.permission.linked();
         let technique = &self.prepared.technique;
         let module = self.host.engine.prepare(technique.bytes.clone(), technique.code, &linked);
@@ -165,8 +171,9 @@ impl<'a> Live<'a> {
     /// The scratch folder and the shield, where the technique can act at all.
     async fn set_up(&self, arming: &Arming) -> Result<Arc<World>, Detonation> {
         let authorised = &self.prepared.authorised;
+        let cluster = self.reach_cluster().await?;
         if !self.prepared.acts() {
-            return Ok(Arc::new(self.world(arming.sources(), arming.observer(), None)));
+            return Ok(Arc::new(self.world(arming.sources(), arming.observer(), None, cluster)));
         }
         self.make_scratch().map_err(|e| Detonation::Error(format!("{e:#}")))?;
         let spec = RunSpec {
@@ -186,7 +193,7 @@ impl<'a> Live<'a> {
         self.back().gaps = shield.gaps().to_vec();
         *self.shield() = Some(Arc::clone(&shield));
         self.feed(arming);
-        Ok(Arc::new(self.world(arming.sources(), arming.observer(), Some(shield))))
+        Ok(Arc::new(self.world(arming.sources(), arming.observer(), Some(shield), cluster)))
     }
 
     /// What guests act through, and see through.
@@ -195,6 +202,7 @@ impl<'a> Live<'a> {
         sources: BTreeMap<String, Arc<EventLog>>,
         observed: Option<Arc<Observed>>,
         shield: Option<Arc<ShieldedRun>>,
+        cluster: Option<Arc<Session>>,
     ) -> World {
         World {
             run: self.prepared.run.clone(),
@@ -204,6 +212,8 @@ impl<'a> Live<'a> {
             sources,
             effects: self.effects.clone(),
             observed,
+            cluster,
+            containers: Arc::clone(&self.containers),
             cancel: self.host.cancel.clone(),
         }
     }
@@ -256,7 +266,8 @@ impl<'a> Live<'a> {
         let zero = Zero { instant: tokio::time::Instant::now(), unix_ns: unix_nanos() };
         report.detonated = Some(jiff::Timestamp::now().to_string());
         // What looks neither acts nor keeps what acted from being put back.
-        let seen = Arc::new(self.world(arming.sources(), arming.observer(), None));
+        let looking = prepared.cluster.as_ref().map(|c| Arc::new(Session::of_run(Arc::clone(c), &prepared.run)));
+        let seen = Arc::new(self.world(arming.sources(), arming.observer(), None, looking));
         let detonate = async {
             let done = crate::engine::detonate(self.phase(module, &world), &context, &parameters, &state).await;
             let done = self.phase_over(&world, arming, done).await;
@@ -340,7 +351,18 @@ impl<'a> Live<'a> {
             // A grant may be narrower than the request: what the module would have done is not known.
             PhaseError::Denied { .. } => Detonation::Inconclusive(format!("{error} (policy)")),
             PhaseError::Failed { code, message } => match code.as_str() {
-                "prerequisite" | "shield" | "not-found" => Detonation::Inconclusive(format!("{message} ({code})")),
+                "prerequisite" | "shield" | "not-found" | "cluster" | "not-ours" => {
+                    Detonation::Inconclusive(format!("{message} ({code})"))
+                }
+                // The cluster itself said no: no shield of ours stands between.
+                "admission" => Detonation::Blocked(format!("the cluster refused it: {message}")),
+                "rbac" if self.prepared.impersonates() => {
+                    Detonation::Blocked(format!("the identity that it acts as may not: {message}"))
+                }
+                "rbac" => Detonation::Inconclusive(format!(
+                    "{message}; `foil show {} --rbac` prints what it needs (rbac)",
+                    self.prepared.technique.id()
+                )),
                 // Only where nothing of ours held the child is a refusal somebody else's, and a control that works.
                 "prevented" | "not-executable" | "forbidden" if open => Detonation::Blocked(message.clone()),
                 "prevented" | "not-executable" | "forbidden" => Detonation::Inconclusive(format!(

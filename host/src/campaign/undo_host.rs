@@ -1,13 +1,19 @@
-//! What the journal's undo needs of the kernel's audit rules.
+//! What the journal's undo needs of the kernel's audit rules, and of clusters.
 
+use crate::cluster::ClusterRef;
+use crate::cluster::undo::{Act, Known, undo};
 use crate::collector::audit::{OwnRules, on_for_nobody, remove};
-use crate::journal::{AuditState, UndoHost};
+use crate::journal::{AuditState, UndoHost, UndoOutcome};
 
 /// This machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Machine;
 
 impl UndoHost for Machine {
+    fn undo_kube(&self, cluster: &ClusterRef, act: &Act, known: &Known<'_>) -> UndoOutcome {
+        undo(cluster, act, known)
+    }
+
     fn delete_audit_rules(&self, rules: &[Vec<u8>], disable: bool) -> Result<(), String> {
         own(rules, disable).and_then(|own| remove(&own).map_err(|e| e.to_string()))
     }

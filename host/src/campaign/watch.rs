@@ -63,6 +63,7 @@ pub async fn watch(link: &Link, zero: Zero, sight: &mut impl Sight) -> LinkRepor
     };
     let deadline = zero.instant + link.within() + link.grace();
     let (mut cursor, mut wait) = (0, FIRST_WAIT);
+    let mut remark: Option<String> = None;
     let failed = loop {
         // Asked before the look, so that the last look is one that began after the deadline.
         let last = Instant::now() >= deadline;
@@ -70,6 +71,7 @@ pub async fn watch(link: &Link, zero: Zero, sight: &mut impl Sight) -> LinkRepor
             Ok(observation) => {
                 cursor = observation.cursor;
                 report.looked_at = report.looked_at.saturating_add(u64::from(observation.looked_at));
+                remark.clone_from(&observation.remark);
                 if take(&mut report, observation, link, zero) {
                     return report;
                 }
@@ -111,8 +113,10 @@ pub async fn watch(link: &Link, zero: Zero, sight: &mut impl Sight) -> LinkRepor
         return unknown(report, "only Foil itself observed it, which says nothing of a sensor".to_owned());
     }
     let span = Duration::from_millis(report.within_ms) + link.grace();
-    report.reason =
-        Some(format!("nothing of this run was recorded within {span:?} ({} events looked at)", report.looked_at));
+    report.reason = Some(match remark {
+        Some(remark) => format!("not within {span:?}: {}", crate::engine::cut(&remark, 1024)),
+        None => format!("nothing of this run was recorded within {span:?} ({} events looked at)", report.looked_at),
+    });
     report
 }
 
@@ -208,7 +212,7 @@ mod tests {
     impl Sight for Script {
         async fn look(&mut self, cursor: u64) -> Result<Observation, PhaseError> {
             if self.looks.is_empty() {
-                return Ok(Observation { sightings: vec![], cursor, looked_at: 0 });
+                return Ok(Observation { sightings: vec![], cursor, looked_at: 0, remark: None });
             }
             self.looks.remove(0)
         }
@@ -230,7 +234,7 @@ mod tests {
         let at = ZERO_NS.saturating_add_signed(after_ms * 1_000_000);
         let summary = "execve".to_owned();
         let sighting = Sighting { at, summary, attribution, own_observation, severity: None, facts: vec![] };
-        Ok(Observation { sightings: vec![sighting], cursor: 1, looked_at: 1 })
+        Ok(Observation { sightings: vec![sighting], cursor: 1, looked_at: 1, remark: None })
     }
 
     async fn verdict(looks: Vec<Result<Observation, PhaseError>>, blind: Option<Blindness>) -> LinkReport {

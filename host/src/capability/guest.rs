@@ -1,5 +1,7 @@
 //! The host's side of one guest: what it may do, what it has used, and through what it acts.
 
+use crate::cluster::Session;
+use crate::collector::tree::Containers;
 use crate::collector::{EventLog, Observed};
 use crate::engine::bindings::types::{Denial, Error, Failure};
 use crate::engine::{Budget, PhaseError, Spent};
@@ -30,6 +32,10 @@ pub struct World {
     pub effects: TaskTracker,
     /// Where what the host starts is noted.
     pub observed: Option<Arc<Observed>>,
+    /// Requests to the environment's cluster, which was verified; `None` where it names none or the run needs none.
+    pub cluster: Option<Arc<Session>>,
+    /// The containers of the run's pods, for the collectors.
+    pub containers: Arc<Containers>,
     /// Stops every phase of the run.
     pub cancel: CancellationToken,
 }

@@ -25,3 +25,4 @@ impl Host for Guest {
 }
 
 impl crate::engine::bindings::types::Host for Guest {}
+impl crate::engine::bindings::imports::kube_types::Host for Guest {}

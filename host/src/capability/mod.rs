@@ -10,6 +10,7 @@ mod exec;
 mod files_read;
 mod files_write;
 mod guest;
+mod kube;
 mod log;
 mod loopback_serve;
 pub mod safe_path;
@@ -27,6 +28,7 @@ pub fn link(linker: &mut Linker<Guest>, linked: &BTreeSet<CapabilityName>) -> wa
     imports::types::add_to_linker::<Guest, HasSelf<Guest>>(linker, |g| g)?;
     imports::log::add_to_linker::<Guest, HasSelf<Guest>>(linker, |g| g)?;
     imports::clock::add_to_linker::<Guest, HasSelf<Guest>>(linker, |g| g)?;
+    imports::kube_types::add_to_linker::<Guest, HasSelf<Guest>>(linker, |g| g)?;
     for name in linked {
         match name {
             CapabilityName::Exec => imports::exec::add_to_linker::<Guest, HasSelf<Guest>>(linker, |g| g)?,
@@ -36,6 +38,9 @@ pub fn link(linker: &mut Linker<Guest>, linked: &BTreeSet<CapabilityName>) -> wa
             CapabilityName::LoopbackServe => {
                 imports::loopback_serve::add_to_linker::<Guest, HasSelf<Guest>>(linker, |g| g)?;
             }
+            CapabilityName::KubeRead => imports::kube_read::add_to_linker::<Guest, HasSelf<Guest>>(linker, |g| g)?,
+            CapabilityName::KubeWrite => imports::kube_write::add_to_linker::<Guest, HasSelf<Guest>>(linker, |g| g)?,
+            CapabilityName::KubeExec => imports::kube_exec::add_to_linker::<Guest, HasSelf<Guest>>(linker, |g| g)?,
             // A capability that this host does not know is not linked; instantiation says so.
             _ => {}
         }

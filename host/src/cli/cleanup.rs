@@ -93,7 +93,12 @@ fn print(report: &UndoReport) {
         match outcome {
             UndoOutcome::Conflict(why) => anstream::println!("  conflict  {}: {}", plain(what), plain(why)),
             UndoOutcome::Failed(why) => anstream::println!("  FAILED    {}: {}", plain(what), plain(why)),
-            UndoOutcome::Undone | UndoOutcome::NothingToDo => {}
+            UndoOutcome::Undone | UndoOutcome::NothingToDo | UndoOutcome::Irrevocable(_) => {}
+        }
+    }
+    for (what, outcome) in &report.effects {
+        if let UndoOutcome::Irrevocable(why) = outcome {
+            anstream::println!("  stays     {}: {}", plain(what), plain(why));
         }
     }
 }

@@ -22,6 +22,7 @@ mod list;
 mod load;
 mod man;
 mod new;
+mod nodes;
 mod plan;
 mod review;
 mod revoke;

@@ -1,6 +1,7 @@
 //! `foil run`: experiments and campaigns from files.
 
 use super::load::{Loader, Unit, files};
+use super::nodes;
 use super::session::{launcher, run_all};
 use super::{Exit, Global};
 use anyhow::bail;
@@ -26,6 +27,9 @@ pub struct Args {
     /// Imported tests obtain prerequisites that are not met, as they say how
     #[arg(long)]
     get_prereqs: bool,
+    /// On every node of the environment's cluster: pods are made there whatever its taints, and the nodes that do not notice are named
+    #[arg(long)]
+    each_node: bool,
     /// Each so many times
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     repeat: u32,
@@ -56,6 +60,9 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     refused.retain(|report| only(&report.experiment));
     units.retain(|unit| only(unit.name()) && about(unit));
     loader.open_sensors(&mut units)?;
+    if args.each_node {
+        units = nodes::each(units)?;
+    }
     let units: Vec<Unit> = (0..args.repeat)
         .flat_map(|n| units.iter().map(move |u| if n == 0 { u.clone() } else { u.renewed() }))
         .collect();

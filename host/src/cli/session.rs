@@ -3,6 +3,7 @@
 use super::load::Unit;
 use super::{Exit, Global, InternalError, discover, grants_file};
 use crate::campaign::{Experiment, Host, Preparation, PrepareError, Prepared, attempts, sequence};
+use crate::cluster::Cluster;
 use crate::engine::Engine;
 use crate::journal::Journal;
 use crate::module::{Catalog, Module};
@@ -28,6 +29,7 @@ pub(super) struct Session<'a> {
     grants: Grants,
     environment: Environment,
     own: Vec<String>,
+    cluster: Option<Arc<Cluster>>,
     /// What is not granted may be, on a terminal.
     pub offers: bool,
 }
@@ -43,7 +45,9 @@ impl<'a> Session<'a> {
         let environment = discover::environment(global, experiment)?;
         let own = grants_file::own(global.state.as_deref(), grants.path.as_deref())?;
         let environment = environment.value;
-        Ok(Self { global, experiment, catalog, grants: grants.value, environment, own, offers: true })
+        let cluster = environment.cluster.clone();
+        let cluster = cluster.map(|rule| Arc::new(Cluster::new(rule, Path::new(&environment.folder))));
+        Ok(Self { global, experiment, catalog, grants: grants.value, environment, own, cluster, offers: true })
     }
 
     /// The report of a technique that is not run.
@@ -68,6 +72,7 @@ impl<'a> Session<'a> {
                 own: self.own.clone(),
                 machine_id: machine_id.clone(),
                 host_name: host_name.clone(),
+                cluster: self.cluster.clone(),
             };
             let (module, refusal) = match preparation.prepare(experiment.clone(), later) {
                 Ok(prepared) => return Ok(prepared),
@@ -103,6 +108,11 @@ pub(super) fn run_all(
         report::print(&mut anstream::stdout().lock(), report)?;
     }
     reports.extend(refused);
+    if text {
+        for line in report::by_node(&reports) {
+            anstream::println!("{line}");
+        }
+    }
     report::write(&mut anstream::stdout().lock(), global.report, &reports)?;
     Ok(report::exit(&reports))
 }

@@ -289,7 +289,10 @@ impl EventLog {
             (Some(tree), None) if !likeness.is_silent() => tree.resembles(likeness, event.at),
             _ => Attribution::Window,
         };
-        let marked = likeness.mentions.iter().any(|id| id == self.run.as_str());
+        let container = ["output_fields.container.id", "container.id"].iter().find_map(|name| event.fields.get(*name));
+        let in_pod = |tree: &Arc<ProcessTree>| container.is_some_and(|id| tree.containers.has(id));
+        let marked =
+            likeness.mentions.iter().any(|id| id == self.run.as_str()) || self.tree.as_ref().is_some_and(in_pod);
         if marked { by_process.min(Attribution::Marker) } else { by_process }
     }
 

@@ -17,6 +17,10 @@ pub mod imports {
                 import foil:host/files-read@0.1.0;
                 import foil:host/files-write@0.1.0;
                 import foil:host/loopback-serve@0.1.0;
+                import foil:host/kube-types@0.1.0;
+                import foil:host/kube-read@0.1.0;
+                import foil:host/kube-write@0.1.0;
+                import foil:host/kube-exec@0.1.0;
             }
         ",
         world: "foil:engine/imports",

@@ -30,6 +30,8 @@ pub const POINTS: &[&str] = &[
     "undo.remove.before",
     "undo.remove.after",
     "undo.scratch.half",
+    "undo.kube.before",
+    "undo.kube.after",
     "undo.verify.before",
     "undo.step.after",
     "undo.marks.before",

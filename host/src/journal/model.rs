@@ -1,5 +1,6 @@
 //! What the journal holds.
 
+use crate::cluster::{ClusterRef, undo::Act};
 use crate::run_id::RunId;
 use crate::shield::Fingerprint;
 use schemars::JsonSchema;
@@ -48,13 +49,20 @@ pub enum Undo {
         /// Auditing was off before.
         disable: bool,
     },
+    /// Take back what was done to a cluster.
+    Kube {
+        /// Which.
+        cluster: ClusterRef,
+        /// What was done.
+        act: Act,
+    },
 }
 
 impl Undo {
     /// The path that it changes, where it is about one.
     pub fn path(&self) -> Option<&str> {
         match self {
-            Self::Vanished { .. } | Self::AuditRules { .. } => None,
+            Self::Vanished { .. } | Self::AuditRules { .. } | Self::Kube { .. } => None,
             Self::RestoreFile { path, .. } | Self::Remove { path, .. } | Self::RemoveScratch { path, .. } => Some(path),
         }
     }
@@ -70,6 +78,7 @@ impl Undo {
                 let off = if *disable { ", switch auditing off" } else { "" };
                 format!("take {} audit rule(s) away{off}", rules.len())
             }
+            Self::Kube { cluster, act } => format!("{} ({})", act.in_words(), cluster.title()),
         }
     }
 }
@@ -180,6 +189,8 @@ pub enum UndoOutcome {
     Conflict(String),
     /// It failed.
     Failed(String),
+    /// It cannot be taken back, ends by itself, and is said: no residue.
+    Irrevocable(String),
 }
 
 /// What a clean-up did, newest effect first.

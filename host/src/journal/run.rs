@@ -6,6 +6,7 @@ use super::preimage::Preimage;
 use super::undo::{UndoHost, undo_run};
 use super::{After, Effect, EffectState, Inner, Journal, RunRecord, Undo, UndoReport, fault, now_ns};
 use crate::capability::safe_path::{self, PathError};
+use crate::cluster::{Address, ClusterRef, undo::Act};
 use crate::run_id::RunId;
 use crate::shield::Fingerprint;
 use rusqlite::{Transaction, params};
@@ -153,6 +154,37 @@ impl RunJournal {
             belongs(tx, id, &rows)?;
             Ok(id)
         })
+    }
+
+    /// Writes down that an object of a cluster is about to be changed by a patch, with the object as it was.
+    pub fn intend_patch(
+        &self,
+        what: &str,
+        cluster: &ClusterRef,
+        address: &Address,
+        before: &serde_json::Value,
+        patch: &serde_json::Value,
+    ) -> Result<EffectId> {
+        let uid = crate::cluster::object::text(before, "/metadata/uid").to_owned();
+        self.record(|tx| {
+            let rows = [
+                self.keep(tx, "{}", before.to_string().as_bytes())?,
+                self.keep(tx, "{}", patch.to_string().as_bytes())?,
+            ];
+            let act = Act::Patched { address: address.clone(), uid, before: rows[0], patch: rows[1] };
+            let undo = Undo::Kube { cluster: cluster.clone(), act };
+            let id = self.insert(tx, &Effect { capability: "kube-write".into(), what: what.into(), undo })?;
+            belongs(tx, id, &rows)?;
+            Ok(id)
+        })
+    }
+
+    /// It happened, and this is what was learned of it (no fingerprint of a file).
+    pub fn applied_with(&self, id: EffectId, learned: &serde_json::Value) -> Result<()> {
+        fault::point("applied.before");
+        self.mark(id, EffectState::Applied, Some(&learned.to_string()), None)?;
+        fault::point("applied.after");
+        Ok(())
     }
 
     /// It happened; `learned` is what is there now (`None`: nothing, or nothing to compare with). Undo compares with it.

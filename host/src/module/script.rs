@@ -109,7 +109,16 @@ fn parameter(argument: &Argument) -> Parameter {
 }
 
 fn declared(kind: ParameterType, about: String, default: Option<serde_json::Value>) -> Parameter {
-    Parameter { kind, about, required: default.is_none(), default, choices: Vec::new(), collector: false, rule: false }
+    Parameter {
+        kind,
+        about,
+        required: default.is_none(),
+        default,
+        choices: Vec::new(),
+        collector: false,
+        rule: false,
+        node: false,
+    }
 }
 
 /// One line of at most 120 bytes.

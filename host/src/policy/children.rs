@@ -100,7 +100,7 @@ mod tests {
     }
 
     fn permission(request: Vec<Capability>, grant: Vec<Capability>, guardrail: Option<Vec<Capability>>) -> Permission {
-        let variables = Variables { run: "r".into(), scratch: "/tmp/foil-r".into() };
+        let variables = Variables { run: "r".into(), scratch: "/tmp/foil-r".into(), ..Variables::default() };
         Permission { request, grant, guardrail, variables, own: Vec::new() }
     }
 

@@ -1,5 +1,6 @@
 //! `foil.yaml`: the operator's outer limits for one environment.
 
+use super::cluster::ClusterRule;
 use super::denial::Refusal;
 use super::limits::check_environment;
 use super::paths::check_literal;
@@ -44,6 +45,8 @@ pub struct Environment {
     pub capabilities: Option<Vec<Capability>>,
     /// The operator's sensors. Relative paths in it are relative to `folder`.
     pub sources: Sources,
+    /// The Kubernetes cluster that modules may reach; none where it is left out.
+    pub cluster: Option<ClusterRule>,
     /// The folder of the file; empty where there is none.
     pub folder: String,
     /// When experiments may run.
@@ -63,6 +66,7 @@ impl Default for Environment {
             limits: Limits::default(),
             capabilities: None,
             sources: Sources::default(),
+            cluster: None,
             folder: String::new(),
             windows: Windows::default(),
         }
@@ -127,6 +131,10 @@ pub(crate) struct File<D> {
     /// Files and folders of Sigma rules.
     #[serde(default)]
     rules: Vec<String>,
+    /// The Kubernetes cluster that techniques and checks may reach.
+    #[serde(default)]
+    #[schemars(with = "Option<ClusterRule>")]
+    kubernetes: Option<Spanned<ClusterRule>>,
     #[serde(default)]
     hours: Vec<Hours>,
     #[serde(default)]
@@ -201,6 +209,7 @@ pub fn parse_with<D: DeserializeOwned>(text: &str) -> Result<(Environment, Optio
             inbox: file.inbox.map(|inbox| checked(inbox, check_inbox)).transpose()?,
             rules: file.rules,
         },
+        cluster: file.kubernetes.map(|cluster| checked(cluster, ClusterRule::check)).transpose()?,
         folder: String::new(),
         windows: Windows { hours: file.hours, blackout: file.blackout },
     };
@@ -281,6 +290,9 @@ pub(super) fn check_capabilities(list: &[Capability]) -> Result<(), String> {
     let mut seen = BTreeSet::new();
     if let Some(twice) = list.iter().map(Capability::name).find(|name| !seen.insert(*name)) {
         return Err(format!("`{twice}` is there twice: put its scopes into one"));
+    }
+    for capability in list {
+        capability.kube_rules().iter().try_for_each(|rule| rule.check(capability.name()))?;
     }
     exec_scopes(list).flat_map(|s| s.reads.iter().chain(&s.writes)).try_for_each(|path| check_literal(path))
 }

@@ -18,6 +18,7 @@
 
 mod authorise;
 mod children;
+pub mod cluster;
 mod compare;
 mod denial;
 pub mod environment;
@@ -36,6 +37,7 @@ pub mod windows;
 
 pub use authorise::{Authorised, Case, authorise};
 pub use children::ChildScope;
+pub use cluster::ClusterRule;
 pub use compare::{Change, Direction, compare};
 pub use denial::{Denial, Layer, Refusal};
 pub use environment::Environment;

@@ -138,12 +138,16 @@ where
 /// Values that no real pattern mentions, so that `{run}` in a request covers `{run}` in a grant and nothing else does
 /// by accident. A run decides by its real ones anyway.
 fn stand_ins() -> Variables {
-    Variables { run: "0foilrun0".into(), scratch: "/0foilscratch0".into() }
+    Variables {
+        run: "0foilrun0".into(),
+        scratch: "/0foilscratch0".into(),
+        namespace: "0foilnamespace0".into(),
+        image: "0foilimage0".into(),
+    }
 }
 
 fn filled(text: &str) -> String {
-    let v = stand_ins();
-    text.replace("{run}", &v.run).replace("{scratch}", &v.scratch)
+    stand_ins().expand(text)
 }
 
 fn covers_path(requested: &PathPattern, given: &PathPattern) -> bool {

@@ -22,7 +22,9 @@ pub(super) fn usable(text: &str, variables: &Variables) -> bool {
     let special = |value: &str| value.contains(['*', '?', '{', '}']);
     let run = !variables.run.is_empty() && !variables.run.contains('/') && !special(&variables.run);
     let scratch = variables.scratch != "/" && is_plain(&variables.scratch) && !special(&variables.scratch);
-    (run || !text.contains("{run}")) && (scratch || !text.contains("{scratch}"))
+    // What a cluster is called has no place in a path of this machine.
+    let foreign = ["{namespace}", "{image}"].iter().any(|name| text.contains(name));
+    !foreign && (run || !text.contains("{run}")) && (scratch || !text.contains("{scratch}"))
 }
 
 /// A literal path of a rule with its variables filled in; nothing where it is no plain absolute path.
@@ -66,10 +68,10 @@ mod tests {
         assert_eq!(expand("/tmp/{run}", &none), None);
         assert_eq!(expand("/etc", &none).as_deref(), Some("/etc"));
         for scratch in ["/", "/tmp/*", "tmp", "/tmp/../etc", "/tmp/"] {
-            let sly = Variables { run: "r".into(), scratch: scratch.into() };
+            let sly = Variables { run: "r".into(), scratch: scratch.into(), ..Variables::default() };
             assert_eq!(expand("{scratch}/x", &sly), None, "{scratch}");
         }
-        let good = Variables { run: "r".into(), scratch: "/tmp/foil-r".into() };
+        let good = Variables { run: "r".into(), scratch: "/tmp/foil-r".into(), ..Variables::default() };
         assert_eq!(expand("{scratch}/{run}", &good).as_deref(), Some("/tmp/foil-r/r"));
         assert_eq!(expand("/a/../b", &good), None);
     }

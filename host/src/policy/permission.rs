@@ -2,9 +2,10 @@
 
 use super::denial::{Denial, Layer, bounded};
 use super::paths::{contains, usable};
-use super::text::quote;
+use super::text::{quote, visible};
+use foil_manifest::kube::{KubeCall, Mismatch};
 use foil_manifest::pattern::{Variables, names_collector};
-use foil_manifest::{Capability, CapabilityName, ExecScope, PathPattern, PathScope};
+use foil_manifest::{Capability, CapabilityName, ExecScope, KubeRule, PathPattern, PathScope};
 use std::collections::BTreeSet;
 
 /// The effective permission of one run: three layers, each of which must agree to every call.
@@ -131,6 +132,40 @@ impl Permission {
                 let rules = scopes.iter().flat_map(|allow| allow.iter().map(String::as_str));
                 return Err(denial(capability, layer, scopes.is_empty(), rules, name));
             }
+        }
+        Ok(())
+    }
+
+    /// May the cluster be asked this? One rule of each layer must allow all of it.
+    pub fn kube(&self, call: &KubeCall<'_>) -> Result<(), Denial> {
+        let capability = call.verb.capability();
+        for (layer, list) in self.layers() {
+            let scopes = || list.iter().filter(|c| c.name() == capability);
+            let mut nearest: Option<(Mismatch, &KubeRule)> = None;
+            let mut allowed = false;
+            for rule in scopes().flat_map(Capability::kube_rules) {
+                match rule.mismatch(call, &self.variables) {
+                    None => allowed = true,
+                    Some(found) if nearest.as_ref().is_none_or(|(best, _)| found.fitted > best.fitted) => {
+                        nearest = Some((found, rule));
+                    }
+                    Some(_) => {}
+                }
+            }
+            if allowed {
+                continue;
+            }
+            let rule = match nearest {
+                Some((Mismatch { why, .. }, rule)) => format!(
+                    "the {layer} does not allow {}: {}; the nearest of its rules is `{}`",
+                    quote(&call.to_string()),
+                    visible(&why, 200),
+                    visible(&rule.to_string(), 160)
+                ),
+                None if scopes().next().is_none() => format!("the {layer} has no `{capability}`"),
+                None => format!("the {layer}'s `{capability}` lists nothing"),
+            };
+            return Err(Denial { capability, layer, rule: bounded(rule) });
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ const RUN: &str = "r1";
 const SCRATCH: &str = "/t/r1";
 
 fn variables() -> Variables {
-    Variables { run: RUN.into(), scratch: SCRATCH.into() }
+    Variables { run: RUN.into(), scratch: SCRATCH.into(), ..Variables::default() }
 }
 
 /// Does `text` match `pattern`? By the words of the documentation.

@@ -31,6 +31,7 @@ pub fn report(chain: &str) -> RunReport {
         digest: "sha256:00".into(),
         environment: "staging".into(),
         target: "host-1".into(),
+        node: None,
         shield: "overlay".into(),
         gaps: Vec::new(),
         run_as: "root".into(),

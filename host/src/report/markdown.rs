@@ -140,7 +140,7 @@ fn row(link: &LinkReport) -> String {
 pub(super) fn residue(report: &RunReport) -> Vec<String> {
     let undo = report.undo.residue().map(|(what, outcome)| match outcome {
         UndoOutcome::Conflict(why) | UndoOutcome::Failed(why) => format!("{}: {}", cut(what, 300), cut(why, 600)),
-        UndoOutcome::Undone | UndoOutcome::NothingToDo => cut(what, 300),
+        UndoOutcome::Undone | UndoOutcome::NothingToDo | UndoOutcome::Irrevocable(_) => cut(what, 300),
     });
     report.residue.iter().map(|what| cut(what, 600)).chain(undo).collect()
 }

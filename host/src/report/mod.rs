@@ -10,12 +10,14 @@ mod json;
 mod junit;
 mod markdown;
 mod navigator;
+mod nodes;
 mod outcome;
 mod progress;
 mod text;
 mod words;
 
 pub use explain::explain;
+pub use nodes::by_node;
 pub use outcome::{Outcome, outcome};
 pub use progress::{Progress, Waiting};
 pub use text::print;
@@ -56,6 +58,9 @@ pub struct RunReport {
     pub environment: String,
     /// Host name of the target.
     pub target: String,
+    /// The cluster's node that this run was about (`--each-node`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// The shield's level.
     pub shield: String,
     /// What this machine could not give of it, in sentences.

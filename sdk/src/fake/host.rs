@@ -120,7 +120,12 @@ impl Host {
             severity: s.severity,
             facts: s.facts,
         });
-        Ok(Observation { sightings: sightings.collect(), cursor: seen.cursor, looked_at: seen.looked_at })
+        Ok(Observation {
+            sightings: sightings.collect(),
+            cursor: seen.cursor,
+            looked_at: seen.looked_at,
+            remark: seen.remark,
+        })
     }
 
     /// The programs that were started, in order: program and arguments with a space between each.

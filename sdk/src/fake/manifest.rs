@@ -1,11 +1,13 @@
 //! A fake host that holds the module to its manifest.
 
 use super::calls::Subject;
+use super::cluster::Asked;
 use super::host::Host;
 use crate::__bindings::host::types::{Denial, Error as WireError, Parameter};
-use crate::{Context, Error, Result, Value};
+use crate::{Cluster, Context, Error, Result, Value};
+use foil_manifest::kube::{KubeCall, Mismatch};
 use foil_manifest::pattern::{Variables, names_collector};
-use foil_manifest::{Capability, Kind, Manifest};
+use foil_manifest::{Capability, Kind, KubeVerb, Manifest};
 
 impl Host {
     /// A fake host for the technique with this manifest: `Host::for_technique(include_str!("../technique.toml"))`.
@@ -32,13 +34,53 @@ impl Host {
     }
 }
 
+fn variables(context: &Context) -> Variables {
+    let of_cluster =
+        |of: fn(&Cluster) -> &String| context.cluster.as_ref().map(|cluster| of(cluster).clone()).unwrap_or_default();
+    Variables {
+        run: context.run_id.clone(),
+        scratch: context.scratch.clone(),
+        namespace: of_cluster(|cluster| &cluster.namespace),
+        image: of_cluster(|cluster| &cluster.image),
+    }
+}
+
+/// Whether the manifest asks for this of a cluster; the reason where not.
+pub(super) fn allows_kube(
+    manifest: &Manifest,
+    context: &Context,
+    asked: &Asked<'_>,
+) -> std::result::Result<(), String> {
+    let verb: KubeVerb = asked.verb.parse()?;
+    let kind = (asked.kind.group.as_str(), asked.kind.version.as_str(), asked.kind.plural.as_str());
+    let call = KubeCall {
+        subresource: asked.subresource,
+        path: asked.path,
+        command: asked.command,
+        object: asked.object,
+        ..KubeCall::new(verb, kind).of(asked.namespace, asked.name)
+    };
+    let variables = variables(context);
+    let scopes = manifest.capabilities.iter().filter(|c| c.name() == verb.capability());
+    let mut nearest: Option<Mismatch> = None;
+    for rule in scopes.flat_map(Capability::kube_rules) {
+        match rule.mismatch(&call, &variables) {
+            None => return Ok(()),
+            Some(found) if nearest.as_ref().is_none_or(|best| found.fitted > best.fitted) => nearest = Some(found),
+            Some(_) => {}
+        }
+    }
+    let why = nearest.map(|found| format!(": {}", found.why)).unwrap_or_default();
+    Err(format!("the manifest of {} does not ask for `{call}`{why}", manifest.id))
+}
+
 /// Whether the manifest asks for this.
 pub(super) fn allows(
     manifest: &Manifest,
     context: &Context,
     subject: &Subject<'_>,
 ) -> std::result::Result<(), WireError> {
-    let variables = Variables { run: context.run_id.clone(), scratch: context.scratch.clone() };
+    let variables = variables(context);
     let mut asked = manifest.capabilities.iter().filter(|c| c.name().interface() == subject.capability());
     let fits = match subject {
         Subject::Exec(call) => asked.any(|c| {

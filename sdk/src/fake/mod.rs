@@ -30,12 +30,14 @@
 //! The host of a test belongs to its thread; making another one replaces it.
 
 pub(crate) mod calls;
+pub(crate) mod cluster;
 mod host;
 #[cfg(feature = "manifest")]
 mod manifest;
 mod world;
 
 pub use crate::exec::Output;
+pub use cluster::{PodCall, pod_output};
 pub use host::Host;
 pub use world::Call;
 

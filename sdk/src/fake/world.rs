@@ -54,6 +54,7 @@ pub(super) struct World {
     pub changes: Vec<String>,
     pub lines: Vec<String>,
     pub published: Vec<(String, Vec<u8>)>,
+    pub kube: super::cluster::Objects,
     #[cfg(feature = "manifest")]
     pub manifest: Option<foil_manifest::Manifest>,
 }
@@ -64,6 +65,7 @@ impl World {
             run_id: "01k0000000000000000000test".to_owned(),
             scratch: "/tmp/foil-scratch".to_owned(),
             dry: false,
+            cluster: None,
         };
         Self {
             directories: BTreeSet::from([context.scratch.clone()]),
@@ -77,6 +79,7 @@ impl World {
             changes: Vec::new(),
             lines: Vec::new(),
             published: Vec::new(),
+            kube: super::cluster::Objects::default(),
             #[cfg(feature = "manifest")]
             manifest: None,
         }

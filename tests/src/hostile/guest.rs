@@ -153,12 +153,12 @@ impl Guest {
         let realloc = self.realloc.as_deref().unwrap_or(HONEST);
         let exports = match self.kind {
             Kind::Technique => format!(
-                "(func (export \"foil:host/detonation@0.1.0#warmup\") (param i32 i32 i32 i32 i32 i32 i32) (result i32) {LOCALS} {})
-                (func (export \"foil:host/detonation@0.1.0#detonate\") (param i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) {LOCALS} {})",
+                "(func (export \"foil:host/detonation@0.1.0#warmup\") (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) {LOCALS} {})
+                (func (export \"foil:host/detonation@0.1.0#detonate\") (param i32) (result i32) {LOCALS} {})",
                 self.warmup, self.act
             ),
             Kind::Check => format!(
-                "(func (export \"foil:host/probing@0.1.0#probe\") (param i32 i32 i32 i32 i32 i32 i32) (param $cursor i64) (result i32) {LOCALS} {})",
+                "(func (export \"foil:host/probing@0.1.0#probe\") (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (param $cursor i64) (result i32) {LOCALS} {})",
                 self.act
             ),
         };
@@ -247,5 +247,6 @@ const ANSWERS: &str = "
         (i64.store (i32.const 512) (i64.const 0))
         (i32.store (i32.const 520) (local.get $at)) (i32.store (i32.const 524) (local.get $count))
         (i64.store (i32.const 528) (i64.const 1)) (i32.store (i32.const 536) (local.get $count))
+        (i32.store (i32.const 540) (i32.const 0))
         (i32.const 512))
     (func $nothing (result i32) (call $sightings (i32.const 0) (i32.const 0)))";

@@ -7,10 +7,12 @@
 //! A process id alone says little, since the kernel reuses it: each life of one has its time.
 
 mod connector;
+mod containers;
 mod lives;
 mod procfs;
 mod programs;
 
+pub use containers::Containers;
 pub use programs::Image;
 
 use super::foreign::Likeness;
@@ -32,6 +34,8 @@ pub struct ProcessTree {
     exact: AtomicBool,
     programs: Mutex<Programs>,
     observed: Mutex<Weak<Observed>>,
+    /// The containers of the run's pods.
+    pub containers: Arc<Containers>,
 }
 
 impl ProcessTree {

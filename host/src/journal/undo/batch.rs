@@ -141,6 +141,7 @@ impl Batch {
                 for mark in &batch.marks {
                     let (state, reason) = match &mark.outcome {
                         UndoOutcome::Undone | UndoOutcome::NothingToDo => (EffectState::Undone, None),
+                        UndoOutcome::Irrevocable(why) => (EffectState::Undone, Some(why)),
                         UndoOutcome::Conflict(why) | UndoOutcome::Failed(why) => (EffectState::Residue, Some(why)),
                     };
                     let done = state == EffectState::Undone;

@@ -13,6 +13,8 @@ mod torn;
 use super::error::Result;
 use super::{EffectState, Inner, Undo, UndoOutcome, UndoReport, fault, model};
 use crate::capability::safe_path::{self, Look, PathError};
+use crate::cluster::ClusterRef;
+use crate::cluster::undo::{Act, Known};
 use crate::run_id::RunId;
 use crate::shield::Fingerprint;
 use batch::{Batch, Mark};
@@ -23,8 +25,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// What undo needs of the machine beside files. The kernel's audit rules have a client elsewhere; the journal knows none.
+/// What undo needs beside files. The kernel's audit rules and clusters have clients elsewhere; the journal knows none.
 pub trait UndoHost: Sync {
+    /// Takes back what was done to a cluster, and looks at it.
+    fn undo_kube(&self, cluster: &ClusterRef, act: &Act, known: &Known<'_>) -> UndoOutcome;
+
     /// Takes these rules away (`struct audit_rule_data`, binary), and switches auditing off where `disable`. A rule that
     /// is not there any more is no error. The error is a sentence.
     fn delete_audit_rules(&self, rules: &[Vec<u8>], disable: bool) -> std::result::Result<(), String>;
@@ -42,11 +47,15 @@ pub struct AuditState {
     pub enabled: bool,
 }
 
-/// A host without audit: effects on audit rules become residue with that reason, and nothing else is different.
+/// A host without audit and clusters: effects on those become residue with that reason, and nothing else is different.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoHost;
 
 impl UndoHost for NoHost {
+    fn undo_kube(&self, _: &ClusterRef, _: &Act, _: &Known<'_>) -> UndoOutcome {
+        UndoOutcome::Failed("there is no way to a cluster here".into())
+    }
+
     fn delete_audit_rules(&self, _: &[Vec<u8>], _: bool) -> std::result::Result<(), String> {
         Err("there is no way to the kernel's audit rules here".into())
     }
@@ -73,6 +82,8 @@ struct Row {
     undo: std::result::Result<Undo, String>,
     state: EffectState,
     learned: Option<Fingerprint>,
+    /// The same as it stands, where it is about no file.
+    told: Option<serde_json::Value>,
     /// An earlier attempt had begun to write.
     restoring: bool,
 }
@@ -228,7 +239,23 @@ impl Undoing<'_> {
                 Ok(scratch::remove(Path::new(path), self.run, *owner).map(Step::from))
             }
             Undo::AuditRules { rules, disable } => Ok(Ok(self.audit_rules(rules, *disable).into())),
+            Undo::Kube { cluster, act } => Ok(Ok(self.kube(row, cluster, act)?.into())),
         }
+    }
+
+    fn kube(&self, row: &Row, cluster: &ClusterRef, act: &Act) -> Result<UndoOutcome> {
+        let json = |row: i64| -> Result<Option<serde_json::Value>> {
+            Ok(self.content(row)?.and_then(|(_, content)| serde_json::from_slice(&content).ok()))
+        };
+        let contents = match act {
+            Act::Patched { before, patch, .. } => json(*before)?.zip(json(*patch)?),
+            _ => None,
+        };
+        let known = Known { run: self.run, learned: row.told.clone(), contents };
+        fault::point("undo.kube.before");
+        let outcome = self.host.undo_kube(cluster, act, &known);
+        fault::point("undo.kube.after");
+        Ok(outcome)
     }
 
     fn audit_rules(&self, rules: &[String], disable: bool) -> UndoOutcome {
@@ -307,6 +334,7 @@ fn open_rows(db: &Connection, run: &RunId) -> rusqlite::Result<Vec<Row>> {
                 what: row.get(1)?,
                 undo: serde_json::from_str(&undo).map_err(|e| e.to_string()),
                 state: model::EffectState::of_word(&state),
+                told: learned.as_ref().and_then(|l| serde_json::from_str(l).ok()),
                 learned: learned.and_then(|l| serde_json::from_str(&l).ok()),
                 restoring: row.get(5)?,
             })

@@ -27,7 +27,7 @@ fn decide(
         grant,
         environment,
         shield,
-        variables: Variables { run: "r".into(), scratch: "/tmp/foil-r".into() },
+        variables: Variables { run: "r".into(), scratch: "/tmp/foil-r".into(), ..Variables::default() },
         own: &["/var/lib/foil".to_owned(), "/srv/ops/grants.toml".to_owned()],
         is_folder: &|path| path == "/var/log",
     })

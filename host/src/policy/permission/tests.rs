@@ -10,7 +10,7 @@ fn permission(request: &[&str], grant: &[&str], guardrail: Option<&[&str]>) -> P
         request: list(request),
         grant: list(grant),
         guardrail: guardrail.map(list),
-        variables: Variables { run: "01abc".into(), scratch: "/tmp/foil-01abc".into() },
+        variables: Variables { run: "01abc".into(), scratch: "/tmp/foil-01abc".into(), ..Variables::default() },
         own: vec!["/var/lib/foil".into()],
     }
 }

@@ -96,16 +96,20 @@ fn evidence(page: &mut Page<'_>, link: &LinkReport) -> Result<()> {
 }
 
 fn undone(page: &mut Page<'_>, report: &RunReport) -> Result<()> {
-    let (mut well, mut left) = (Vec::new(), report.residue.iter().map(|what| cut(what, 600)).collect::<Vec<_>>());
+    let (mut well, mut stays, mut left) =
+        (Vec::new(), Vec::new(), report.residue.iter().map(|what| cut(what, 600)).collect::<Vec<_>>());
     for (what, outcome) in &report.undo.effects {
         match outcome {
             UndoOutcome::Undone => well.push(cut(what, 300)),
             UndoOutcome::NothingToDo => well.push(format!("{} (nothing was left of it)", cut(what, 300))),
+            UndoOutcome::Irrevocable(why) => stays.push(format!("{}: {}", cut(what, 300), cut(why, 600))),
             UndoOutcome::Conflict(why) => left.push(format!("conflict: {}: {}", cut(what, 300), cut(why, 600))),
             UndoOutcome::Failed(why) => left.push(format!("{}: {}", cut(what, 300), cut(why, 600))),
         }
     }
     more(page, "undone", &well, GREEN, String::clone)?;
+    // What cannot be recalled is no failed clean-up, and is said in full.
+    stays.iter().try_for_each(|line| page.field("stays", line, YELLOW))?;
     // Residue is never shortened: somebody has to take it away.
     left.iter().try_for_each(|line| page.field("RESIDUE", line, RED))
 }

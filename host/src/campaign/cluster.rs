@@ -1,0 +1,77 @@
+//! The cluster of a run: verified before anything is done to it, and a namespace where the environment has none for runs.
+
+use super::run::Live;
+use super::verdict::Detonation;
+use crate::cluster::object::{RUN_LABEL, TEST_LABEL};
+use crate::cluster::undo::Act;
+use crate::cluster::wait::{Condition, Waited, wait};
+use crate::cluster::{Address, KubeError, Session};
+use crate::journal::{Effect, Undo, fault};
+use foil_manifest::CapabilityName;
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a new namespace may take until pods can be made in it: its default account comes a moment later.
+const USABLE: Duration = Duration::from_secs(15);
+
+impl Live<'_> {
+    /// Verifies the cluster, where the run needs one; the session of its technique.
+    pub(super) async fn reach_cluster(&self) -> Result<Option<Arc<Session>>, Detonation> {
+        let Some(cluster) = &self.prepared.cluster else { return Ok(None) };
+        cluster.verify().await.map_err(|why| Detonation::Inconclusive(format!("refused: {why} (cluster)")))?;
+        if cluster.rule.namespace.is_none() && self.needs_namespace() {
+            self.make_namespace().await?;
+        }
+        let session = Session::of_technique(Arc::clone(cluster), &self.prepared.run, self.prepared.node.clone());
+        Ok(Some(Arc::new(session)))
+    }
+
+    /// The technique may make something in the run's namespace.
+    fn needs_namespace(&self) -> bool {
+        let technique = &self.prepared.technique.manifest;
+        let rules = technique.request(CapabilityName::KubeWrite).map(|c| c.kube_rules()).unwrap_or_default();
+        rules.iter().any(|rule| rule.namespace.as_ref().is_some_and(|n| n.as_str().contains("{namespace}")))
+    }
+
+    /// A namespace of the run's own, which goes with it. Foil's doing and not the technique's, as the scratch folder is.
+    async fn make_namespace(&self) -> Result<(), Detonation> {
+        let Some(cluster) = &self.prepared.cluster else { return Ok(()) };
+        let run = &self.prepared.run;
+        let name = cluster.rule.namespace_of(run.as_str());
+        let session = Session::of_run(Arc::clone(cluster), run);
+        let wrong = |error: KubeError| {
+            let help = "give it one by `kubernetes: namespace:` of foil.yaml, or let it make some";
+            let why = format!("the run's namespace {name} cannot be made: {error}: {help} (cluster)");
+            if error.is_rbac() || error.is_admission() { Detonation::Inconclusive(why) } else { Detonation::Error(why) }
+        };
+        let address = Address::new("", "v1", "namespaces", None, Some(&name)).map_err(wrong)?;
+        let undo = Undo::Kube { cluster: cluster.reference().clone(), act: Act::Created { address: address.clone() } };
+        let effect = Effect { capability: "host".into(), what: format!("create {address}"), undo };
+        let id = self.journal.intend(&effect).map_err(|e| Detonation::Error(e.to_string()))?;
+        let labels = json!({ RUN_LABEL: run.as_str(), TEST_LABEL: "true" });
+        let object = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "labels": labels } });
+        fault::point("effect.before");
+        let made = session.create(&address, &object).await;
+        fault::point("effect.after");
+        match made {
+            Ok(made) => {
+                let uid = crate::cluster::object::text(&made, "/metadata/uid");
+                self.journal.applied_with(id, &json!({ "uid": uid })).map_err(|e| Detonation::Error(e.to_string()))?;
+            }
+            Err(error) => {
+                if error.is_refusal() {
+                    self.journal.refused(id, &error.to_string()).map_err(|e| Detonation::Error(e.to_string()))?;
+                }
+                return Err(wrong(error));
+            }
+        }
+        let account = Address::new("", "v1", "serviceaccounts", Some(&name), Some("default")).map_err(wrong)?;
+        match wait(&session, &account, Condition::Present, USABLE).await.map_err(wrong)? {
+            Waited::Met(_) => Ok(()),
+            Waited::Unmet(why) => Err(Detonation::Inconclusive(format!(
+                "the run's namespace {name} has no default account: {why} (cluster)"
+            ))),
+        }
+    }
+}

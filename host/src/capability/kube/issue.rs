@@ -1,0 +1,203 @@
+//! Credentials: asked for, and thrown away. What cannot be recalled is said when it ends.
+
+use super::write::{create, intend};
+use super::{effect, not_done};
+use crate::capability::files_write::from_journal;
+use crate::capability::guest::failure;
+use crate::capability::{Guest, World, unix_nanos};
+use crate::cluster::undo::Act;
+use crate::cluster::{Address, Session, object};
+use crate::engine::bindings::imports::kube_write::Credential;
+use crate::engine::bindings::types::Error;
+use crate::journal::fault;
+use foil_manifest::KubeVerb;
+use foil_manifest::kube::KubeCall;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the signer may take after an approval.
+const ISSUED: Duration = Duration::from_secs(15);
+/// The longest text of an identity.
+const MAX_NAME: usize = 256;
+
+/// What a certificate is asked for.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub name: String,
+    pub signer: String,
+    pub common_name: String,
+    pub organizations: Vec<String>,
+    pub seconds: u32,
+}
+
+fn requests(name: &str) -> Result<Address, Error> {
+    Ok(Address::new("certificates.k8s.io", "v1", "certificatesigningrequests", None, Some(name))?)
+}
+
+impl Guest {
+    pub(super) async fn request_a_certificate(&mut self, request: Request) -> Result<(), Error> {
+        let address = requests(&request.name)?;
+        let session = self.cluster()?;
+        let names = request.organizations.iter().chain([&request.common_name]);
+        if request.organizations.len() > 8 || names.into_iter().any(|name| name.is_empty() || name.len() > MAX_NAME) {
+            return Err(Error::Invalid(format!(
+                "names in a certificate have 1 to {MAX_NAME} bytes, and it has at most 8 organizations"
+            )));
+        }
+        let object = json!({
+            "kind": "CertificateSigningRequest", "metadata": { "name": request.name },
+            "spec": { "signerName": request.signer, "usages": ["client auth"], "expirationSeconds": request.seconds.max(600) },
+        });
+        let Value::Object(object) = object else { return Err(Error::Invalid("no object".into())) };
+        let mut object = super::made::marked(object, &address, &session)?;
+        self.decide_kube(&KubeCall { object: Some(&object), ..address.call(KubeVerb::Create) })?;
+        object["spec"]["request"] = signing_request(&request)?.into();
+        let world = Arc::clone(&self.world);
+        effect(&self.world, async move { create(&world, &session, address, object).await }).await.map(drop)
+    }
+
+    pub(super) async fn approve_request(&mut self, name: &str) -> Result<Credential, Error> {
+        let address = requests(name)?;
+        self.decide_kube(&address.call(KubeVerb::Approve))?;
+        let session = self.cluster()?;
+        if session.made.uid(&address).is_none() {
+            return Err(failure("not-ours", format!("this run did not make {address}")));
+        }
+        let world = Arc::clone(&self.world);
+        effect(&self.world, async move { approve(&world, &session, &address).await }).await
+    }
+
+    pub(super) async fn request_a_token(
+        &mut self,
+        namespace: &str,
+        account: &str,
+        audiences: &[String],
+        seconds: u32,
+    ) -> Result<Credential, Error> {
+        let address = Address::new("", "v1", "serviceaccounts", Some(namespace), Some(account))?;
+        self.decide_kube(&address.call(KubeVerb::Token))?;
+        if audiences.len() > 8 || audiences.iter().any(|a| a.is_empty() || a.len() > MAX_NAME) {
+            return Err(Error::Invalid(format!("at most 8 audiences of 1 to {MAX_NAME} bytes")));
+        }
+        let session = self.cluster()?;
+        let seconds = seconds.max(600);
+        let mut spec = json!({ "expirationSeconds": seconds });
+        if !audiences.is_empty() {
+            spec["audiences"] = json!(audiences);
+        }
+        let request = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec });
+        let world = Arc::clone(&self.world);
+        effect(&self.world, async move { token(&world, &session, &address, &request, seconds).await }).await
+    }
+}
+
+/// A signing request, whose key is dropped here.
+fn signing_request(request: &Request) -> Result<String, Error> {
+    let failed = |e: rcgen::Error| failure("certificate", format!("the certificate's request cannot be made: {e}"));
+    let key = rcgen::KeyPair::generate().map_err(failed)?;
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, request.common_name.as_str());
+    for organization in &request.organizations {
+        params.distinguished_name.push(rcgen::DnType::OrganizationName, organization.as_str());
+    }
+    let pem = params.serialize_request(&key).and_then(|csr| csr.pem()).map_err(failed)?;
+    Ok(base64(pem.as_bytes()))
+}
+
+async fn approve(world: &World, session: &Session, address: &Address) -> Result<Credential, Error> {
+    let mut request = session.get(address).await?;
+    let seconds = request.pointer("/spec/expirationSeconds").and_then(Value::as_u64).unwrap_or(365 * 86_400);
+    let what = format!("a client certificate ({address}), its key thrown away,");
+    let id = intend(world, session, format!("approve {address}"), issued(what, seconds, None))?;
+    request["status"]["conditions"] = json!([{
+        "type": "Approved", "status": "True", "reason": "FoilRun", "message": "approved by a Foil run; deleted when it ends",
+    }]);
+    fault::point("effect.before");
+    let answer = session.put_to(address, "approval", &request).await;
+    fault::point("effect.after");
+    if let Err(error) = answer {
+        not_done(world, id, &error)?;
+        return Err(error.into());
+    }
+    let end = tokio::time::Instant::now() + ISSUED;
+    let certificate = loop {
+        let now = session.get(address).await?;
+        let issued = object::text(&now, "/status/certificate");
+        if !issued.is_empty() {
+            break issued.to_owned();
+        }
+        if tokio::time::Instant::now() >= end {
+            return Err(failure(
+                "prerequisite",
+                format!("{address} was approved, and no signer issued a certificate within {ISSUED:?}"),
+            ));
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    let credential = read_certificate(&certificate)?;
+    world.journal.applied_with(id, &json!({ "expires-at": credential.expires_at })).map_err(from_journal)?;
+    Ok(credential)
+}
+
+async fn token(
+    world: &World,
+    session: &Session,
+    account: &Address,
+    request: &Value,
+    seconds: u32,
+) -> Result<Credential, Error> {
+    let with = session.made.uid(account).map(|_| account.to_string());
+    let act = issued(format!("a token of {account}"), u64::from(seconds), with);
+    let id = intend(world, session, format!("request a token of {account}"), act)?;
+    fault::point("effect.before");
+    let answer = session.post_to(account, "token", request).await;
+    fault::point("effect.after");
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => {
+            not_done(world, id, &error)?;
+            return Err(error.into());
+        }
+    };
+    // All that is kept of it; the token itself is dropped with the answer.
+    let expires = object::text(&answer, "/status/expirationTimestamp").parse::<jiff::Timestamp>();
+    let expires_at =
+        expires.ok().and_then(|t| u64::try_from(t.as_nanosecond()).ok()).unwrap_or_else(|| ends(u64::from(seconds)));
+    world.journal.applied_with(id, &json!({ "expires-at": expires_at })).map_err(from_journal)?;
+    let of = |part: &Option<String>| part.clone().unwrap_or_default();
+    Ok(Credential {
+        subject: format!("system:serviceaccount:{}:{}", of(&account.namespace), of(&account.name)),
+        expires_at,
+    })
+}
+
+fn issued(what: String, seconds: u64, with: Option<String>) -> Act {
+    Act::Issued { what, until: ends(seconds), with }
+}
+
+fn ends(seconds: u64) -> u64 {
+    unix_nanos().saturating_add(seconds.saturating_mul(1_000_000_000))
+}
+
+/// Whom a certificate names, and when it ends.
+fn read_certificate(base64_pem: &str) -> Result<Credential, Error> {
+    let unreadable = || failure("kubernetes", "the certificate that was issued cannot be read");
+    let pem = unbase64(base64_pem).ok_or_else(unreadable)?;
+    let (_, pem) = x509_parser::pem::parse_x509_pem(&pem).map_err(|_| unreadable())?;
+    let certificate = pem.parse_x509().map_err(|_| unreadable())?;
+    let seconds = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or_default();
+    let subject = crate::engine::cut(&certificate.subject().to_string(), 512);
+    Ok(Credential { subject, expires_at: seconds.saturating_mul(1_000_000_000) })
+}
+
+fn base64(bytes: &[u8]) -> String {
+    use ::base64::Engine as _;
+    ::base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+fn unbase64(text: &str) -> Option<Vec<u8>> {
+    use ::base64::Engine as _;
+    ::base64::engine::general_purpose::STANDARD.decode(text).ok()
+}

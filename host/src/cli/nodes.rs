@@ -1,0 +1,64 @@
+//! `foil run --each-node`: an experiment on every node of the cluster.
+
+use super::load::Unit;
+use crate::cluster::{Address, Cluster, Session, object};
+use anyhow::{Context as _, anyhow, bail};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The largest cluster that Kubernetes promises to support has 5,000
+/// (<https://kubernetes.io/docs/setup/best-practices/cluster-large/>).
+const MOST: usize = 10_000;
+
+/// Each experiment once a node of its environment's cluster. Cordoned and tainted nodes too: they run pods, and have to be watched.
+pub(super) fn each(units: Vec<Unit>) -> anyhow::Result<Vec<Unit>> {
+    let mut known: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut all = Vec::new();
+    for unit in units {
+        let Unit::Experiment(prepared) = &unit else {
+            bail!("--each-node runs experiments, and {} is a campaign: name its experiments", unit.name());
+        };
+        let name = &prepared.experiment.name;
+        let cluster = prepared.cluster.as_ref().filter(|_| prepared.makes_pods());
+        let Some(cluster) = cluster else {
+            bail!(
+                "--each-node: {} of the experiment {name} makes no pod that could be on a node",
+                prepared.technique.id()
+            );
+        };
+        if let Some(unmet) = &prepared.unmet {
+            bail!("--each-node: {unmet}");
+        }
+        let key = format!("{:?}", cluster.reference());
+        let nodes = match known.get(&key) {
+            Some(nodes) => nodes.clone(),
+            None => {
+                let nodes = names(cluster)?;
+                known.insert(key, nodes.clone());
+                nodes
+            }
+        };
+        for node in nodes {
+            let there = prepared.on_node(&node).with_context(|| format!("{name} on the node {node}"))?;
+            all.push(Unit::Experiment(Arc::new(there)));
+        }
+    }
+    Ok(all)
+}
+
+/// The nodes' names. With a connection of its own, since the runs' belongs to their runtime.
+fn names(cluster: &Cluster) -> anyhow::Result<Vec<String>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("the runtime")?;
+    let own = Arc::new(Cluster::again(cluster.reference().clone()));
+    let listed = runtime.block_on(async {
+        own.verify().await.map_err(|why| anyhow!("refused: {why}"))?;
+        let nodes = Address::new("", "v1", "nodes", None, None)?;
+        let listed = Session::of_foil(Arc::clone(&own)).list_all(&nodes, "", MOST).await;
+        listed.context("the cluster's nodes cannot be listed")
+    })?;
+    let names: Vec<String> = listed.iter().map(|node| object::text(node, "/metadata/name").to_owned()).collect();
+    if names.is_empty() {
+        bail!("the cluster has no node");
+    }
+    Ok(names)
+}

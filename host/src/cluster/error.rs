@@ -1,0 +1,86 @@
+//! What went wrong with a request.
+
+use std::time::Duration;
+
+/// Why a request did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KubeError {
+    /// The request makes no sense; nothing was sent.
+    #[error("{0}")]
+    Invalid(String),
+    /// The client cannot be made, or nothing was reached. Nothing arrived.
+    #[error("the cluster cannot be reached: {0}")]
+    Unreachable(String),
+    /// It was sent, and no answer came: it may have been carried out.
+    #[error("no answer of the cluster: {0}")]
+    Unanswered(String),
+    /// The server answered with a status.
+    #[error("{reason} ({code}): {message}")]
+    Status {
+        /// The HTTP status.
+        code: u16,
+        /// The server's word for it, such as `Forbidden`.
+        reason: String,
+        /// Its sentence.
+        message: String,
+        /// How long it asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// The answer is not what the API says; for a change: it was carried out, perhaps.
+    #[error("the cluster's answer makes no sense: {0}")]
+    Malformed(String),
+    /// The answer is larger than anything that is read.
+    #[error("the answer has more than {0} bytes: ask for less")]
+    TooLarge(usize),
+}
+
+impl KubeError {
+    /// The HTTP status, where there is one.
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Self::Status { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// There is no such object.
+    pub fn is_not_found(&self) -> bool {
+        self.code() == Some(404)
+    }
+
+    /// The request was not carried out, for certain. The server says so itself (below 500), or it never got it.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Invalid(_) | Self::Unreachable(_) => true,
+            Self::Status { code, .. } => (400..500).contains(code) && *code != 408,
+            Self::Unanswered(_) | Self::Malformed(_) | Self::TooLarge(_) => false,
+        }
+    }
+
+    /// The same request may succeed later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Unanswered(_) => true,
+            Self::Status { code, .. } => matches!(code, 408 | 429 | 500 | 502 | 503 | 504),
+            Self::Invalid(_) | Self::Malformed(_) | Self::TooLarge(_) => false,
+        }
+    }
+
+    /// Refused by the cluster's authorisation, which is about who asks.
+    pub fn is_rbac(&self) -> bool {
+        // The two cannot be told apart by status or reason, only by the authoriser's own sentence.
+        matches!(self, Self::Status { code: 401, .. })
+            || matches!(self, Self::Status { code: 403, message, .. } if message.contains(" cannot ") || message.contains("attempting to grant"))
+    }
+
+    /// Refused by a control that looks at what is asked: admission plugins, webhooks, policies.
+    pub fn is_admission(&self) -> bool {
+        match self {
+            Self::Status { code: 403, .. } => !self.is_rbac(),
+            Self::Status { message, .. } => {
+                message.contains("admission webhook") && message.contains("denied the request")
+            }
+            _ => false,
+        }
+    }
+}

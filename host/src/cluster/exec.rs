@@ -1,0 +1,165 @@
+//! Programs in containers, by WebSocket.
+
+use super::session::url_query;
+use super::{Address, KubeError, Session};
+use http::Request;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, AttachParams};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+
+/// What to start.
+#[derive(Debug)]
+pub struct Exec {
+    /// The pod.
+    pub pod: Address,
+    /// Its container.
+    pub container: String,
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// What is fed to it.
+    pub stdin: Vec<u8>,
+    /// How long is waited for it.
+    pub timeout: Duration,
+    /// Bytes of each stream that are kept.
+    pub keep: usize,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit status; `None`: it was not waited for to the end.
+    pub status: Option<i32>,
+    /// What the server said where it was not started.
+    pub failure: Option<String>,
+    /// Standard output.
+    pub stdout: Kept,
+    /// Standard error.
+    pub stderr: Kept,
+}
+
+/// The beginning of a stream.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// What was kept.
+    pub bytes: Vec<u8>,
+    /// How many more there were.
+    pub dropped: u64,
+}
+
+/// Starts a program and waits for its end.
+///
+/// # Errors
+/// It was not started, or (`Unanswered`) the connection broke.
+pub async fn run(session: &Session, exec: Exec) -> Result<Ended, KubeError> {
+    let client = decorated(session).await?;
+    let namespace = exec.pod.namespace.clone().unwrap_or_default();
+    let pods: Api<Pod> = Api::namespaced(client, &namespace);
+    let with_stdin = !exec.stdin.is_empty();
+    let params = AttachParams::default()
+        .container(exec.container.clone())
+        .stdin(with_stdin)
+        .stdout(true)
+        .stderr(true)
+        .tty(false);
+    let name = exec.pod.name.clone().unwrap_or_default();
+    let end = tokio::time::Instant::now() + exec.timeout;
+    let connected = tokio::time::timeout_at(end, pods.exec(&name, &exec.command, &params)).await;
+    let mut process = match connected {
+        Err(_) => return Ok(Ended { status: None, failure: None, stdout: Kept::default(), stderr: Kept::default() }),
+        Ok(Err(error)) => return Err(of(&error)),
+        Ok(Ok(process)) => process,
+    };
+    let status = process.take_status();
+    let (stdin, stdout, stderr) = (process.stdin(), process.stdout(), process.stderr());
+    let feed = async {
+        if let Some(mut stdin) = stdin {
+            // A program that does not read what it is fed is no error.
+            let _ = stdin.write_all(&exec.stdin).await;
+            let _ = stdin.shutdown().await;
+        }
+    };
+    let (mut out, mut err) = (Kept::default(), Kept::default());
+    let ended = {
+        let whole = async {
+            let read = async { tokio::join!(take(stdout, exec.keep, &mut out), take(stderr, exec.keep, &mut err)) };
+            tokio::join!(read, feed);
+            match status {
+                Some(status) => status.await,
+                None => None,
+            }
+        };
+        tokio::time::timeout_at(end, whole).await
+    };
+    process.abort();
+    let (status, failure) = match ended {
+        Err(_) => (None, None),
+        Ok(None) => return Err(KubeError::Unanswered("the connection ended before the program did".into())),
+        Ok(Some(status)) => meaning(&status),
+    };
+    Ok(Ended { status, failure, stdout: out, stderr: err })
+}
+
+/// The API's status of an ended program.
+fn meaning(status: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Status) -> (Option<i32>, Option<String>) {
+    if status.status.as_deref() == Some("Success") {
+        return (Some(0), None);
+    }
+    let causes = status.details.as_ref().and_then(|d| d.causes.as_ref()).into_iter().flatten();
+    let exit =
+        causes.filter(|c| c.reason.as_deref() == Some("ExitCode")).find_map(|c| c.message.as_deref()?.parse().ok());
+    match exit {
+        Some(code) => (Some(code), None),
+        None => (None, Some(crate::engine::cut(status.message.as_deref().unwrap_or("it was not started"), 400))),
+    }
+}
+
+/// Reads a stream to its end and keeps its beginning.
+async fn take(stream: Option<impl AsyncRead + Unpin>, keep: usize, kept: &mut Kept) {
+    let Some(mut stream) = stream else { return };
+    let mut buffer = vec![0; 16 << 10];
+    while let Ok(n) = stream.read(&mut buffer).await {
+        if n == 0 {
+            break;
+        }
+        let part = buffer.get(..n).unwrap_or_default();
+        let room = keep.saturating_sub(kept.bytes.len()).min(n);
+        kept.bytes.extend_from_slice(part.get(..room).unwrap_or_default());
+        kept.dropped = kept.dropped.saturating_add(n.saturating_sub(room) as u64);
+    }
+}
+
+/// The last lines of a container's log.
+///
+/// # Errors
+/// Those of a look.
+pub async fn logs(session: &Session, pod: &Address, container: &str, lines: u32) -> Result<Vec<u8>, KubeError> {
+    let query = url_query([("container", container), ("limitBytes", "1048576")]);
+    session.raw(&format!("{}/log?{query}tailLines={lines}", pod.path())).await
+}
+
+/// A client whose every request has the session's headers.
+async fn decorated(session: &Session) -> Result<kube::Client, KubeError> {
+    let client = session.client().await?;
+    let session = session.clone();
+    let service = tower::service_fn(move |mut request: Request<kube::client::Body>| {
+        let (client, decorated) = (client.clone(), session.decorate(request.headers_mut()));
+        async move {
+            decorated.map_err(|e| -> tower::BoxError { e.into() })?;
+            client.send(request).await.map_err(tower::BoxError::from)
+        }
+    });
+    Ok(kube::Client::new(service, "default"))
+}
+
+fn of(error: &kube::Error) -> KubeError {
+    match error {
+        kube::Error::Api(status) => KubeError::Status {
+            code: status.code,
+            reason: crate::engine::cut(&status.reason, 80),
+            message: crate::engine::cut(&status.message, 600),
+            retry_after: None,
+        },
+        other => KubeError::Unanswered(crate::engine::cut(&other.to_string(), 400)),
+    }
+}

@@ -1,0 +1,180 @@
+//! The environment's Kubernetes cluster: how it is reached, that it is the right one, and requests to it.
+//!
+//! Objects are plain JSON here, addressed by group, version, plural, namespace and name: what a module may ask is decided by those
+//! (`policy`), and a cluster has kinds that no library knows. Everything that comes from the server is bounded and hostile.
+//!
+//! | file | is |
+//! |---|---|
+//! | `address` | names that are valid, and the paths made of them |
+//! | `session` | one run's requests: its user agent, its identity, its marks |
+//! | `error` | what went wrong, and whether the request may have arrived |
+//! | `object` | merge patches, what counts as a change, what never leaves |
+//! | `exec` | programs in containers |
+//! | `undo` | taking back what a run did |
+
+mod address;
+mod error;
+pub mod exec;
+pub mod object;
+mod session;
+pub mod undo;
+pub mod wait;
+
+pub use address::Address;
+pub use error::KubeError;
+pub use session::{Made, Page, Selection, Session};
+
+use crate::policy::ClusterRule;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OnceCell, Semaphore};
+
+/// The longest that a request may take: a create that starts webhooks takes ten seconds at most by their own limit of 30.
+const REQUEST: Duration = Duration::from_secs(35);
+
+/// How the cluster is found again, from the journal alone, and known to be the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ClusterRef {
+    /// The kubeconfig file, absolute; `None`: whatever `KUBECONFIG` or the home folder says.
+    pub kubeconfig: Option<PathBuf>,
+    /// Its context; `None`: the service account of the pod that Foil runs in.
+    pub context: Option<String>,
+    /// The UID of the namespace `kube-system`.
+    pub uid: String,
+}
+
+impl ClusterRef {
+    /// What messages call it.
+    pub fn title(&self) -> String {
+        self.context
+            .as_ref()
+            .map_or_else(|| "the cluster around Foil".to_owned(), |name| format!("the context `{name}`"))
+    }
+}
+
+/// A cluster that is reached when it is first needed.
+pub struct Cluster {
+    /// What the environment says of it.
+    pub rule: ClusterRule,
+    reference: ClusterRef,
+    client: OnceCell<Result<kube::Client, String>>,
+    verified: OnceCell<Result<(), String>>,
+    /// Requests on their way at once.
+    turns: Arc<Semaphore>,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The client holds credentials.
+        f.debug_struct("Cluster").field("reference", &self.reference).finish_non_exhaustive()
+    }
+}
+
+impl Cluster {
+    /// The cluster of an environment whose file is in `folder`. Touches nothing.
+    pub fn new(rule: ClusterRule, folder: &Path) -> Self {
+        let kubeconfig = rule.kubeconfig.as_ref().map(|path| {
+            let path = folder.join(path);
+            std::path::absolute(&path).unwrap_or(path)
+        });
+        let reference = ClusterRef {
+            kubeconfig: kubeconfig.or_else(|| if rule.in_cluster { None } else { from_environment() }),
+            context: rule.context.clone(),
+            uid: rule.cluster.clone().unwrap_or_default(),
+        };
+        let turns = Arc::new(Semaphore::new(usize::from(rule.requests)));
+        Self { rule, reference, client: OnceCell::new(), verified: OnceCell::new(), turns }
+    }
+
+    /// The one that a journal names.
+    pub fn again(reference: ClusterRef) -> Self {
+        let turns = Arc::new(Semaphore::new(16));
+        let rule = ClusterRule::again(reference.context.clone(), reference.uid.clone());
+        Self { rule, reference, client: OnceCell::new(), verified: OnceCell::new(), turns }
+    }
+
+    /// How it is found again.
+    pub fn reference(&self) -> &ClusterRef {
+        &self.reference
+    }
+
+    /// The client, made when it is first asked for.
+    async fn client(&self) -> Result<kube::Client, KubeError> {
+        let made = self.client.get_or_init(|| async { connect(&self.reference).await.map_err(|e| format!("{e:#}")) });
+        made.await.clone().map_err(KubeError::Unreachable)
+    }
+
+    /// The UID of the namespace `kube-system`, as the cluster says it.
+    ///
+    /// # Errors
+    /// It cannot be reached, or refuses.
+    pub async fn uid(self: &Arc<Self>) -> Result<String, KubeError> {
+        let session = Session::of_foil(Arc::clone(self));
+        let system = Address::new("", "v1", "namespaces", None, Some("kube-system"))?;
+        let namespace = session.get(&system).await?;
+        let uid = namespace.pointer("/metadata/uid").and_then(serde_json::Value::as_str);
+        uid.map(str::to_owned).ok_or_else(|| KubeError::Malformed("`kube-system` has no UID".into()))
+    }
+
+    /// Whether this is the cluster that the guardrail names. Asked once; nothing is done to a cluster before.
+    ///
+    /// # Errors
+    /// A sentence: another cluster, none named, or none reached.
+    pub async fn verify(self: &Arc<Self>) -> Result<(), String> {
+        // A cluster that could not be reached may be reached later: only an answer is kept.
+        if let Some(known) = self.verified.get() {
+            return known.clone();
+        }
+        let pinned = &self.reference.uid;
+        if pinned.is_empty() {
+            return Err("foil.yaml does not say which cluster: write its UID under `kubernetes: cluster:`; `foil doctor` prints it".into());
+        }
+        let title = self.reference.title();
+        let uid = self.uid().await.map_err(|e| format!("{title} could not be verified: {e}"))?;
+        let known = if uid.eq_ignore_ascii_case(pinned) {
+            Ok(())
+        } else {
+            Err(format!(
+                "{title} is another cluster: its `kube-system` has the UID {uid}, and foil.yaml names {pinned}"
+            ))
+        };
+        self.verified.get_or_init(|| async { known }).await.clone()
+    }
+}
+
+/// The first file of `KUBECONFIG`, or `~/.kube/config`: fixed when a run begins, so that its clean-up looks there too. Where
+/// `KUBECONFIG` names several they belong together, and no path stands for them.
+fn from_environment() -> Option<PathBuf> {
+    let named = std::env::var_os("KUBECONFIG").filter(|value| !value.is_empty());
+    match named {
+        Some(value) => {
+            let mut paths = std::env::split_paths(&value).filter(|path| !path.as_os_str().is_empty());
+            let first = paths.next()?;
+            if paths.next().is_some() { None } else { std::path::absolute(first).ok() }
+        }
+        None => std::env::home_dir().map(|home| home.join(".kube/config")),
+    }
+}
+
+async fn connect(reference: &ClusterRef) -> anyhow::Result<kube::Client> {
+    use anyhow::Context as _;
+    let mut config = match &reference.context {
+        None => kube::Config::incluster().context("Foil does not run in a pod with a service account")?,
+        Some(context) => {
+            let options = KubeConfigOptions { context: Some(context.clone()), ..KubeConfigOptions::default() };
+            let read = match &reference.kubeconfig {
+                Some(path) => Kubeconfig::read_from(path).with_context(|| format!("cannot read {}", path.display()))?,
+                None => Kubeconfig::read().context("cannot read the kubeconfig")?,
+            };
+            let config = kube::Config::from_custom_kubeconfig(read, &options).await;
+            config.with_context(|| format!("the context `{context}` of the kubeconfig cannot be used"))?
+        }
+    };
+    // Whether a request is sent again is decided here, by what it does.
+    config.default_retry = false;
+    kube::Client::try_from(config).context("the cluster's client cannot be made")
+}
