@@ -9,6 +9,11 @@ impl Context {
         ["foil-", &self.run_id].concat()
     }
 
+    /// The mark and what it is put on, such as `foil-RUN-shell`: for names of which no two may be the same.
+    pub fn mark_for(&self, what: &str) -> String {
+        [&self.mark(), "-", what].concat()
+    }
+
     /// The path of `name` in the run's own folder, which is empty at the start and removed at the end.
     pub fn in_scratch(&self, name: &str) -> String {
         [&self.scratch, "/", name].concat()

@@ -64,8 +64,8 @@
 //! | `files-read` | [`files::read`], [`files::read_all`], [`files::stat`], [`files::entries`], [`files::exists`] |
 //! | `files-write` | [`files::write`], [`files::append`], [`files::remove`], [`files::create_directory`], … |
 //! | `loopback-serve` | [`loopback::publish`] |
-//! | `kube-read` | [`kube::get`], [`kube::list`], [`kube::list_all`], [`kube::wait`], [`kube::proxy`] |
-//! | `kube-write` | [`kube::create`], [`kube::patch`], [`kube::delete`], [`kube::approve`], … |
+//! | `kube-read` | [`kube::get`], [`kube::list`], [`kube::wait`], [`kube::proxy`] |
+//! | `kube-write` | [`kube::Pod`], [`kube::create`], [`kube::patch`], [`kube::delete`], [`kube::approve`], … |
 //! | `kube-exec` | [`kube::Command`], [`kube::logs`] |
 //! | `events-read` (checks only) | [`events::read`], [`events::read_all`], [`search::search`] |
 

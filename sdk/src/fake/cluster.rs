@@ -29,6 +29,7 @@ pub(super) struct Objects {
     pub(super) exec: Option<PodAnswer>,
     pub(super) proxies: BTreeMap<String, Vec<u8>>,
     pub(super) calls: Vec<String>,
+    pub(super) stuck: bool,
 }
 
 /// A program that a module started in a pod.
@@ -45,7 +46,7 @@ pub struct PodCall {
 }
 
 impl Host {
-    /// A cluster with the namespace `security-testing` and nothing else, which the environment names.
+    /// A cluster with the namespace `security-testing` and nothing else, which the environment names. Pods run on its node `node-1`.
     pub fn cluster(&self) -> &Self {
         self.0.borrow_mut().context.cluster =
             Some(Cluster { namespace: "security-testing".into(), image: "busybox:1.36".into(), node: None });
@@ -69,6 +70,12 @@ impl Host {
     /// What a GET through a proxy of this path answers.
     pub fn on_proxy(&self, path: &str, body: impl AsRef<[u8]>) -> &Self {
         self.0.borrow_mut().kube.proxies.insert(path.to_owned(), body.as_ref().to_vec());
+        self
+    }
+
+    /// From now on pods are made, and do not come up.
+    pub fn pods_do_not_start(&self) -> &Self {
+        self.0.borrow_mut().kube.stuck = true;
         self
     }
 
@@ -142,6 +149,9 @@ impl<'a> Asked<'a> {
         for (before, part) in [(" ", self.namespace), (if self.namespace.is_some() { "/" } else { " " }, self.name)] {
             line.push_str(&part.map(|part| [before, part].concat()).unwrap_or_default());
         }
+        if let Some(path) = self.path {
+            line.push_str(&[" at ", path].concat());
+        }
         if let Some((program, args)) = self.command {
             line.push_str(": ");
             line.push_str(&[&[program.to_owned()], args].concat().join(" "));
@@ -198,6 +208,7 @@ pub(crate) fn kube_wait(target: &Target, until: Condition, _timeout_ms: u32) -> 
     let mut world = host.0.borrow_mut();
     allowed(&mut world, &Asked::of("get", target))?;
     match (world.kube.all.get(&key_of(target)), until) {
+        (Some(_), Condition::Ready) if world.kube.stuck => Err(Error::Timeout),
         (None, Condition::Absent) => Ok("{}".to_owned()),
         (Some(object), Condition::Present | Condition::Ready | Condition::Ended) => Ok(object.to_string()),
         _ => Err(Error::Timeout),
@@ -226,6 +237,11 @@ pub(crate) fn kube_create(kind: &Kind, namespace: Option<&str>, object: &str) ->
     }
     object["metadata"]["labels"]["foil.dev/run"] = json!(world.context.run_id);
     object["metadata"]["uid"] = json!(format!("uid-{}", world.kube.all.len()));
+    if kind.plural == "pods" {
+        let node = world.context.cluster.as_ref().and_then(|cluster| cluster.node.as_deref()).unwrap_or("node-1");
+        object["spec"]["nodeName"] = node.into();
+        object["status"] = json!({ "phase": "Running", "podIP": format!("10.0.0.{}", world.kube.all.len()) });
+    }
     world.kube.all.insert(key.clone(), object.clone());
     world.kube.made.push(key);
     Ok(object.to_string())
@@ -326,7 +342,7 @@ pub(crate) fn kube_exec(command: &Command) -> Result<WireOutput> {
     let call = PodCall {
         pod: command.pod.clone(),
         container: command.container.clone(),
-        line: [&[command.program.clone()], command.args.as_slice()].concat().join(" "),
+        line: [std::slice::from_ref(&command.program), command.args.as_slice()].concat().join(" "),
         discarded: command.discard_output,
     };
     // The script may itself change the world: it is not borrowed here.

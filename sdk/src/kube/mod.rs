@@ -10,8 +10,7 @@
 //! # fn f(context: &Context) -> Result<()> {
 //! // A pod without any privilege, in the environment's namespace.
 //! let pod = kube::Pod::new(context, "shell")?;
-//! let target = pod.create()?;
-//! kube::wait(&target, kube::Condition::Ready, std::time::Duration::from_secs(40))?;
+//! let target = pod.start()?;
 //! let said = kube::Command::new(&target, "/bin/sh").args(["-c", "id"]).run()?.ok()?.text();
 //! # Ok(()) }
 //! # let host = fake::Host::new();
@@ -28,15 +27,17 @@
 
 mod exec;
 mod pod;
+mod rbac;
 
 pub use exec::{Command, Output, logs};
-pub use pod::Pod;
+pub use pod::{MOUNT, Pod, node_of};
+pub use rbac::{RoleRule, create_cluster_role, create_service_account};
 
 pub use crate::__bindings::host::kube_read::Condition;
 pub use crate::__bindings::host::kube_types::{Kind, Target};
 pub use crate::__bindings::host::kube_write::Credential;
 
-use crate::{Cluster, Context, Error, Result, seam};
+use crate::{Cluster, Context, Error, Evidence, Result, seam};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -76,6 +77,18 @@ impl Context {
         self.cluster.as_ref().ok_or_else(|| {
             Error::prerequisite("the environment names no Kubernetes cluster: add `kubernetes` to foil.yaml")
         })
+    }
+}
+
+impl Evidence {
+    /// The same with the facts `resource`, `name` and `namespace` (of what has one), as audit events and alerts name an object.
+    #[must_use]
+    pub fn about(self, target: &Target) -> Self {
+        let evidence = self.fact("resource", &target.kind.plural).fact("name", &target.name);
+        match &target.namespace {
+            Some(namespace) => evidence.fact("namespace", namespace),
+            None => evidence,
+        }
     }
 }
 
