@@ -105,7 +105,12 @@ impl Cluster {
         let kinds = self.kubectl(&["api-resources", "--verbs=list", "-o", "name"]);
         let kinds: Vec<&str> =
             kinds.lines().filter(|kind| !RESTLESS.contains(&kind.split('.').next().unwrap_or_default())).collect();
-        let list = self.kubectl(&["get", &kinds.join(","), "--all-namespaces", "-o", "json"]);
+        self.objects_of(&kinds.join(","))
+    }
+
+    /// The same of these kinds only.
+    pub fn objects_of(&self, kinds: &str) -> BTreeMap<String, Value> {
+        let list = self.kubectl(&["get", kinds, "--all-namespaces", "-o", "json"]);
         let list: Value = serde_json::from_str(&list).expect("JSON");
         let of =
             |item: &Value, pointer: &str| item.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -131,9 +136,26 @@ impl Cluster {
     /// Nothing in the cluster differs from before. What other tests make meanwhile bears other runs' ids, and is not compared.
     #[track_caller]
     pub fn is_as(&self, before: &BTreeMap<String, Value>, runs: &[String], when: &str) {
+        self.compare(&|| self.objects(), before, runs, when);
+    }
+
+    /// The same of these kinds only.
+    #[track_caller]
+    pub fn is_as_of(&self, kinds: &str, before: &BTreeMap<String, Value>, runs: &[String], when: &str) {
+        self.compare(&|| self.objects_of(kinds), before, runs, when);
+    }
+
+    #[track_caller]
+    fn compare(
+        &self,
+        look: &dyn Fn() -> BTreeMap<String, Value>,
+        before: &BTreeMap<String, Value>,
+        runs: &[String],
+        when: &str,
+    ) {
         let mut last = String::new();
         for _ in 0..50 {
-            let now = self.objects();
+            let now = look();
             let ours = |key: &str| key.contains(&self.namespace) || runs.iter().any(|run| key.contains(run.as_str()));
             let gone: Vec<_> = before.keys().filter(|key| ours(key) && !now.contains_key(*key)).collect();
             let new: Vec<_> = now.keys().filter(|key| ours(key) && !before.contains_key(*key)).collect();

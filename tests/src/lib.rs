@@ -3,4 +3,5 @@
 pub mod e2e;
 pub mod e2e_fixture;
 pub mod e2e_kube;
+pub mod e2e_proxy;
 pub mod hostile;

@@ -18,7 +18,7 @@ fn what_is_made_is_marked_and_gone_afterwards() {
             {"op": "create", "kind": "secrets", "namespace": "NS", "object": secret},
             {"op": "get", "kind": "secrets", "namespace": "NS", "name": "foil-RUN-s"},
             {"op": "wait", "kind": "pods", "namespace": "NS", "name": "foil-RUN-p"},
-            {"op": "exec", "namespace": "NS", "name": "foil-RUN-p", "program": "/bin/sh", "args": ["-c", "cat; echo $((6*7)); exit 3"], "stdin": "in\n"},
+            {"op": "exec", "namespace": "NS", "name": "foil-RUN-p", "program": "/bin/sh", "args": ["-c", "tty; echo $((6*7)); sleep 1; exit 3"], "tty": true},
             {"op": "exec", "namespace": "NS", "name": "foil-RUN-p", "program": "/bin/echo", "args": ["secret"], "discard": true},
             {"op": "exec", "namespace": "NS", "name": "foil-RUN-p", "program": "/no/such"},
             {"op": "patch", "kind": "configmaps", "namespace": "NS", "name": "theirs", "patch": {"data": {"a": "2", "b": "3"}}},
@@ -33,7 +33,7 @@ fn what_is_made_is_marked_and_gone_afterwards() {
     let run = report["run"].as_str().unwrap();
     assert!(said[2].contains("7 bytes") || said[2].contains("12 bytes"), "{}", said[2]);
     assert!(!report.to_string().contains("aHVudGVyMg"), "a secret's value left the host");
-    assert_eq!(said[4], "ok 3 in\n42 (0 dropped)");
+    assert_eq!(said[4], r"ok 3 /dev/pts/0\r\n42 (0 dropped)");
     assert_eq!(said[5], "ok 0  (7 dropped)");
     assert!(said[6].contains("the container has no /no/such"), "{}", said[6]);
     assert!(

@@ -43,6 +43,14 @@ impl KubeError {
         }
     }
 
+    /// How long the server asks to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
     /// There is no such object.
     pub fn is_not_found(&self) -> bool {
         self.code() == Some(404)
@@ -70,7 +78,7 @@ impl KubeError {
     pub fn is_rbac(&self) -> bool {
         // The two cannot be told apart by status or reason, only by the authoriser's own sentence.
         matches!(self, Self::Status { code: 401, .. })
-            || matches!(self, Self::Status { code: 403, message, .. } if message.contains(" cannot ") || message.contains("attempting to grant"))
+            || matches!(self, Self::Status { code: 403, message, .. } if (message.contains("User \"") && message.contains("\" cannot ")) || message.contains("attempting to grant"))
     }
 
     /// Refused by a control that looks at what is asked: admission plugins, webhooks, policies.

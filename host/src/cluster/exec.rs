@@ -6,7 +6,7 @@ use http::Request;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, AttachParams};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// What to start.
 #[derive(Debug)]
@@ -17,8 +17,8 @@ pub struct Exec {
     pub container: String,
     /// The program and its arguments.
     pub command: Vec<String>,
-    /// What is fed to it.
-    pub stdin: Vec<u8>,
+    /// It has a terminal.
+    pub tty: bool,
     /// How long is waited for it.
     pub timeout: Duration,
     /// Bytes of each stream that are kept.
@@ -38,6 +38,13 @@ pub struct Ended {
     pub stderr: Kept,
 }
 
+impl Ended {
+    /// Nobody waited for its end.
+    pub fn unseen() -> Self {
+        Self { status: None, failure: None, stdout: Kept::default(), stderr: Kept::default() }
+    }
+}
+
 /// The beginning of a stream.
 #[derive(Debug, Default)]
 pub struct Kept {
@@ -55,35 +62,30 @@ pub async fn run(session: &Session, exec: Exec) -> Result<Ended, KubeError> {
     let client = decorated(session).await?;
     let namespace = exec.pod.namespace.clone().unwrap_or_default();
     let pods: Api<Pod> = Api::namespaced(client, &namespace);
-    let with_stdin = !exec.stdin.is_empty();
+    // A terminal without standard input loses what is written to it. Otherwise that is left alone: servers before 1.30 cannot be
+    // told that it has ended.
     let params = AttachParams::default()
         .container(exec.container.clone())
-        .stdin(with_stdin)
+        .stdin(exec.tty)
         .stdout(true)
-        .stderr(true)
-        .tty(false);
+        .stderr(!exec.tty)
+        .tty(exec.tty);
     let name = exec.pod.name.clone().unwrap_or_default();
     let end = tokio::time::Instant::now() + exec.timeout;
     let connected = tokio::time::timeout_at(end, pods.exec(&name, &exec.command, &params)).await;
     let mut process = match connected {
-        Err(_) => return Ok(Ended { status: None, failure: None, stdout: Kept::default(), stderr: Kept::default() }),
+        Err(_) => return Ok(Ended::unseen()),
         Ok(Err(error)) => return Err(of(&error)),
         Ok(Ok(process)) => process,
     };
     let status = process.take_status();
-    let (stdin, stdout, stderr) = (process.stdin(), process.stdout(), process.stderr());
-    let feed = async {
-        if let Some(mut stdin) = stdin {
-            // A program that does not read what it is fed is no error.
-            let _ = stdin.write_all(&exec.stdin).await;
-            let _ = stdin.shutdown().await;
-        }
-    };
+    // Held open to the end, as by a person who types nothing.
+    let _stdin = process.stdin();
+    let (stdout, stderr) = (process.stdout(), process.stderr());
     let (mut out, mut err) = (Kept::default(), Kept::default());
     let ended = {
         let whole = async {
-            let read = async { tokio::join!(take(stdout, exec.keep, &mut out), take(stderr, exec.keep, &mut err)) };
-            tokio::join!(read, feed);
+            tokio::join!(take(stdout, exec.keep, &mut out), take(stderr, exec.keep, &mut err));
             match status {
                 Some(status) => status.await,
                 None => None,

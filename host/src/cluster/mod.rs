@@ -20,7 +20,7 @@ mod session;
 pub mod undo;
 pub mod wait;
 
-pub use address::Address;
+pub use address::{Address, check_subresource};
 pub use error::KubeError;
 pub use session::{Made, Page, Selection, Session};
 

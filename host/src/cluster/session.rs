@@ -119,7 +119,6 @@ impl Session {
 
     /// A subresource of an object.
     pub async fn get_subresource(&self, address: &Address, subresource: &str) -> Result<Value, KubeError> {
-        super::address::check_subresource(subresource)?;
         self.get_path(&format!("{}/{subresource}", address.path())).await
     }
 
@@ -221,11 +220,7 @@ impl Session {
                 return Err(error);
             }
             tries = tries.saturating_add(1);
-            let asked = match &error {
-                KubeError::Status { retry_after, .. } => *retry_after,
-                _ => None,
-            };
-            tokio::time::sleep(asked.unwrap_or(pause).min(LONGEST_PAUSE)).await;
+            tokio::time::sleep(error.retry_after().unwrap_or(pause).min(LONGEST_PAUSE)).await;
             pause = pause.saturating_mul(2);
         }
     }

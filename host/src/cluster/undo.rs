@@ -173,7 +173,9 @@ fn irrevocable(what: &str, until: u64, with: Option<&str>, learned: Option<&Valu
     };
     let end = with.map(|with| format!("with {with}, which this run made, and ")).unwrap_or_default();
     UndoOutcome::Irrevocable(match said {
-        Some(until) => format!("{what} was issued and thrown away; it ends {end}at the latest on {}", time(until)),
+        Some(until) => {
+            format!("{what} was issued, and thrown away at once; it ends {end}at the latest on {}", time(until))
+        }
         None => format!("{what} may have been issued, and nobody has it; it would end {end}about {}", time(until)),
     })
 }

@@ -19,8 +19,9 @@ use anyhow::Context;
 use foil_manifest::CapabilityName;
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::OnceCell;
 use wasmtime::component::{Component, InstancePre, Linker};
 
 /// How often the epoch advances. Guests are charged for computing by this tick: short enough that a spinning guest
@@ -49,7 +50,7 @@ pub struct Engine {
     inner: wasmtime::Engine,
     cache: cache::Cache,
     /// What was compiled or loaded by this process: a thousand runs of one module share its code.
-    loaded: Mutex<HashMap<foil_manifest::Digest, Component>>,
+    loaded: Mutex<HashMap<foil_manifest::Digest, Arc<OnceCell<Component>>>>,
     /// How long compiling a module may take.
     compile: Duration,
     _ticker: ticker::Ticker,
@@ -79,25 +80,30 @@ impl Engine {
         digest: foil_manifest::Digest,
         linked: &BTreeSet<CapabilityName>,
     ) -> anyhow::Result<InstancePre<Guest>> {
-        let known = self.loaded().get(&digest).cloned();
-        if let Some(component) = known {
-            return self.link(&component, linked);
-        }
-        // Bytes from outside choose how long compiling takes. The thread cannot be stopped; nobody waits for it.
+        // One compiles; runs that begin together wait for it, and do not each do the same work.
+        let cell = Arc::clone(self.loaded().entry(digest).or_default());
+        let component = cell.get_or_try_init(|| self.compile_bounded(bytes, digest)).await?;
+        self.link(component, linked)
+    }
+
+    /// Bytes from outside choose how long compiling takes. The thread cannot be stopped; nobody waits for it.
+    async fn compile_bounded(
+        &self,
+        bytes: crate::module::Bytes,
+        digest: foil_manifest::Digest,
+    ) -> anyhow::Result<Component> {
         let (inner, cache) = (self.inner.clone(), self.cache.clone());
         let compiling = tokio::task::spawn_blocking(move || cache.component(&inner, &bytes, &digest));
         let bound = self.compile;
-        let component = tokio::time::timeout(bound, compiling)
+        tokio::time::timeout(bound, compiling)
             .await
             .map_err(|_| {
                 anyhow::anyhow!("stopped: the module was not compiled within {bound:?}; it is made to be costly")
             })?
-            .context("the thread that compiles broke off")??;
-        self.loaded().insert(digest, component.clone());
-        self.link(&component, linked)
+            .context("the thread that compiles broke off")?
     }
 
-    fn loaded(&self) -> MutexGuard<'_, HashMap<foil_manifest::Digest, Component>> {
+    fn loaded(&self) -> MutexGuard<'_, HashMap<foil_manifest::Digest, Arc<OnceCell<Component>>>> {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

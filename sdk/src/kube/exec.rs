@@ -22,7 +22,7 @@ impl Command {
                 container: None,
                 program: program.into(),
                 args: Vec::new(),
-                stdin: Vec::new(),
+                tty: false,
                 timeout_ms: None,
                 discard_output: false,
             },
@@ -44,9 +44,9 @@ impl Command {
         self
     }
 
-    /// What is fed to standard input, at most 64 KiB.
-    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
-        self.inner.stdin = bytes.into();
+    /// With a terminal, as a person's shell has: what it prints to standard error then comes with the rest.
+    pub fn tty(mut self) -> Self {
+        self.inner.tty = true;
         self
     }
 

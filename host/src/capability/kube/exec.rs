@@ -18,7 +18,6 @@ use std::sync::Arc;
 
 const MAX_ARGS: usize = 1024;
 const MAX_ARG_BYTES: usize = 128 << 10;
-const MAX_STDIN: usize = 64 << 10;
 const MAX_LINES: u32 = 10_000;
 
 impl Host for Guest {
@@ -63,7 +62,7 @@ impl Guest {
             pod: pod.clone(),
             container: place.container.clone(),
             command: [vec![command.program.clone()], command.args].concat(),
-            stdin: command.stdin,
+            tty: command.tty,
             timeout: self.patience(command.timeout_ms),
             keep,
         };
@@ -73,7 +72,11 @@ impl Guest {
             let act = || Act::Started { pod: pod.clone(), uid: place.uid.clone() };
             let id = if place.ours { None } else { Some(intend(&world, &session, line, act())?) };
             fault::point("effect.before");
-            let ended = exec::run(&session, started).await;
+            // A run that is stopped does not wait: what was started dies with the pod, or is said.
+            let ended = tokio::select! {
+                ended = exec::run(&session, started) => ended,
+                () = world.cancel.cancelled() => Ok(exec::Ended::unseen()),
+            };
             fault::point("effect.after");
             if let Some(id) = id {
                 match &ended {
@@ -163,9 +166,6 @@ fn valid(command: &Command) -> Result<(), Error> {
     let bytes: usize = command.args.iter().map(String::len).fold(0, usize::saturating_add);
     if command.args.len() > MAX_ARGS || bytes > MAX_ARG_BYTES {
         return Err(Error::Invalid(format!("at most {MAX_ARGS} arguments of {MAX_ARG_BYTES} bytes together")));
-    }
-    if command.stdin.len() > MAX_STDIN {
-        return Err(Error::Invalid(format!("standard input is at most {MAX_STDIN} bytes")));
     }
     if command.program.contains('\0') || command.args.iter().any(|a| a.contains('\0')) {
         return Err(Error::Invalid("a NUL byte cannot be passed to a program".into()));

@@ -109,8 +109,8 @@ fn signing_request(request: &Request) -> Result<String, Error> {
 async fn approve(world: &World, session: &Session, address: &Address) -> Result<Credential, Error> {
     let mut request = session.get(address).await?;
     let seconds = request.pointer("/spec/expirationSeconds").and_then(Value::as_u64).unwrap_or(365 * 86_400);
-    let what = format!("a client certificate ({address}), its key thrown away,");
-    let id = intend(world, session, format!("approve {address}"), issued(what, seconds, None))?;
+    let act = issued("a client certificate with its key".into(), seconds, None);
+    let id = intend(world, session, format!("approve {address}"), act)?;
     request["status"]["conditions"] = json!([{
         "type": "Approved", "status": "True", "reason": "FoilRun", "message": "approved by a Foil run; deleted when it ends",
     }]);
@@ -148,8 +148,8 @@ async fn token(
     request: &Value,
     seconds: u32,
 ) -> Result<Credential, Error> {
-    let with = session.made.uid(account).map(|_| account.to_string());
-    let act = issued(format!("a token of {account}"), u64::from(seconds), with);
+    let with = session.made.uid(account).map(|_| "its account".to_owned());
+    let act = issued("a token".into(), u64::from(seconds), with);
     let id = intend(world, session, format!("request a token of {account}"), act)?;
     fault::point("effect.before");
     let answer = session.post_to(account, "token", request).await;

@@ -3,7 +3,7 @@
 use super::{address, from_kube, of_target, shown};
 use crate::capability::Guest;
 use crate::capability::guest::failure;
-use crate::cluster::{Selection, wait};
+use crate::cluster::{Selection, check_subresource, wait};
 use crate::engine::bindings::imports::kube_read::{Condition, Host, Page};
 use crate::engine::bindings::imports::kube_types::{Kind, Target};
 use crate::engine::bindings::types::Error;
@@ -57,6 +57,9 @@ impl Host for Guest {
 impl Guest {
     async fn get_object(&mut self, target: &Target, subresource: Option<&str>) -> Result<String, Error> {
         let address = of_target(target)?;
+        if let Some(subresource) = subresource {
+            check_subresource(subresource)?;
+        }
         let call = KubeCall { subresource: subresource.unwrap_or_default(), ..address.call(KubeVerb::Get) };
         self.decide_kube(&call)?;
         let session = self.cluster()?;

@@ -18,7 +18,8 @@ impl Technique for PodShell {
             kube::get(&pod)?;
             return Ok(Evidence::new("looked at the pod and started nothing in it (dry)").about(&pod));
         }
-        let said = kube::Command::new(&pod, "/bin/sh").args(["-c", "id; uname -a"]).run()?.ok()?.text();
+        // A shell that ends at once takes what its terminal has not yet passed on with it.
+        let said = kube::Command::new(&pod, "/bin/sh").args(["-c", "id; uname -a; sleep 1"]).tty().run()?.ok()?.text();
         let (user, kernel) = said.split_once('\n').unwrap_or((&said, ""));
         Ok(Evidence::new(["started a shell in the pod ", &pod.name].concat())
             .about(&pod)
@@ -44,7 +45,7 @@ mod tests {
     fn a_shell_says_who_it_is() {
         let host = host();
         host.on_pod_exec(|call| {
-            assert_eq!(call.line, "/bin/sh -c id; uname -a");
+            assert_eq!(call.line, "/bin/sh -c id; uname -a; sleep 1");
             Ok(fake::pod_output("uid=0(root) gid=0(root)\nLinux foil 6.18\n"))
         });
         let evidence = host.detonate::<PodShell>(&[]).unwrap();
