@@ -2,10 +2,13 @@
 
 use super::super::audit::parse::{shell_join, text};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Most fields of an event.
 const MAX_FIELDS: usize = 512;
+/// Most values that are looked at on one level.
+const MAX_LEVEL: usize = 4 * MAX_FIELDS;
 /// Longest name, in bytes.
 const MAX_NAME: usize = 256;
 /// Longest value, in bytes.
@@ -17,9 +20,14 @@ const MAX_RAW: usize = 2 << 10;
 
 /// Flat fields: nested names are joined by dots, a list of plain values is written as a shell would take it, other lists are numbered
 /// from 0; what is `null` is left out. `raw` is the beginning of the event as it came. What does not fit is left out, and `incomplete=yes`.
+///
+/// The outermost come first, and the shortest of those: a Kubernetes audit event has `verb` and `userAgent` beside a whole object.
 pub fn flatten(value: &Value, raw: &[u8]) -> BTreeMap<String, String> {
     let mut flat = Flat::default();
-    flat.add("", value);
+    let mut level = vec![(String::new(), value)];
+    while !level.is_empty() {
+        level = flat.take(level);
+    }
     let Flat { mut fields, incomplete, .. } = flat;
     fields.insert("raw".to_owned(), plain(raw, MAX_RAW));
     if incomplete {
@@ -41,31 +49,42 @@ struct Flat {
 }
 
 impl Flat {
-    /// As deep as the parser lets anybody nest (128).
-    fn add(&mut self, name: &str, value: &Value) {
-        match value {
-            Value::Null => {}
-            Value::Bool(value) => self.put(name, &value.to_string()),
-            Value::Number(value) => self.put(name, &value.to_string()),
-            Value::String(value) => self.put(name, value),
-            Value::Array(values) => {
-                let words: Option<Vec<String>> = values.iter().map(word).collect();
-                match words {
-                    Some(words) => self.put(name, &shell_join(words.iter().map(String::as_bytes))),
-                    None => values.iter().enumerate().for_each(|(n, value)| self.below(name, &n.to_string(), value)),
-                }
-            }
-            Value::Object(values) => values.iter().for_each(|(key, value)| self.below(name, key, value)),
+    /// Takes what is plain on a level, and returns what is nested in the rest of it. There are as many levels as the parser lets
+    /// anybody nest (128).
+    fn take<'a>(&mut self, level: Vec<(String, &'a Value)>) -> Vec<(String, &'a Value)> {
+        if self.fields.len() >= MAX_FIELDS {
+            self.incomplete = true;
+            return Vec::new();
         }
+        let (mut leaves, mut nested) = (Vec::new(), Vec::new());
+        for (name, value) in level {
+            match leaf(value) {
+                Some(text) => leaves.push((name, text)),
+                None => nested.push((name, value)),
+            }
+        }
+        leaves.sort_by_key(|(_, text)| text.len());
+        leaves.iter().for_each(|(name, text)| self.put(name, text));
+        nested.sort_by_key(|(_, value)| width(value));
+        let mut next = Vec::new();
+        for (name, value) in nested {
+            match value {
+                Value::Array(values) => {
+                    values.iter().enumerate().for_each(|(n, v)| self.below(&mut next, &name, &n.to_string(), v));
+                }
+                Value::Object(values) => values.iter().for_each(|(key, v)| self.below(&mut next, &name, key, v)),
+                _ => {}
+            }
+        }
+        next
     }
 
-    fn below(&mut self, parent: &str, key: &str, value: &Value) {
-        if self.fields.len() >= MAX_FIELDS || parent.len().saturating_add(key.len()) >= MAX_NAME {
+    fn below<'a>(&mut self, next: &mut Vec<(String, &'a Value)>, parent: &str, key: &str, value: &'a Value) {
+        if next.len() >= MAX_LEVEL || parent.len().saturating_add(key.len()) >= MAX_NAME {
             self.incomplete = true;
-        } else if parent.is_empty() {
-            self.add(key, value);
-        } else {
-            self.add(&format!("{parent}.{key}"), value);
+        } else if !value.is_null() {
+            let name = if parent.is_empty() { key.to_owned() } else { format!("{parent}.{key}") };
+            next.push((name, value));
         }
     }
 
@@ -78,6 +97,28 @@ impl Flat {
         self.bytes = self.bytes.saturating_add(size);
         self.incomplete |= value.len() > MAX_VALUE;
         self.fields.insert(plain(name.as_bytes(), MAX_NAME), plain(value.as_bytes(), MAX_VALUE));
+    }
+}
+
+/// How many values are right below this one.
+fn width(value: &Value) -> usize {
+    match value {
+        Value::Array(values) => values.len(),
+        Value::Object(values) => values.len(),
+        _ => 0,
+    }
+}
+
+/// The text of what is no object, nor a list that has one in it.
+fn leaf(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        Value::Number(_) | Value::Bool(_) => Some(Cow::Owned(value.to_string())),
+        Value::Array(values) => {
+            let words: Vec<String> = values.iter().map(word).collect::<Option<_>>()?;
+            Some(Cow::Owned(shell_join(words.iter().map(String::as_bytes))))
+        }
+        Value::Null | Value::Object(_) => None,
     }
 }
 
@@ -108,6 +149,33 @@ mod tests {
         let expected = [("a.b.c", "1795298620821407465"), e, ("f", "1.5"), ("l.0.n", "true"), ("l.1", "s"), raw];
         assert_eq!(got[..6], expected);
         assert_eq!(got[6..], [("t", "x 'y z'")]);
+    }
+
+    #[test]
+    fn what_an_audit_event_is_about_survives_the_object_in_it() {
+        let labels: BTreeMap<String, String> = (0..3_000).map(|n| (format!("a{n}"), "x".repeat(40))).collect();
+        let object = serde_json::json!({"metadata": {"annotations": labels}, "data": {"a": "y".repeat(200_000)}});
+        let event = serde_json::json!({
+            "annotations": {"authorization.k8s.io/decision": "allow", "big": "z".repeat(500_000)}, "auditID": "a-1",
+            "objectRef": {"resource": "configmaps", "namespace": "n", "name": "foil-x", "subresource": "status"},
+            "requestObject": object, "responseObject": object, "responseStatus": {"code": 201, "metadata": {}},
+            "stage": "ResponseComplete", "user": {"username": "ann", "groups": ["a", "b"]},
+            "userAgent": "foil/1 (run x)", "verb": "create",
+        });
+        let fields = fields(&event.to_string());
+        for (name, value) in [
+            ("auditID", "a-1"),
+            ("objectRef.name", "foil-x"),
+            ("objectRef.subresource", "status"),
+            ("responseStatus.code", "201"),
+            ("stage", "ResponseComplete"),
+            ("user.username", "ann"),
+            ("userAgent", "foil/1 (run x)"),
+            ("verb", "create"),
+            ("incomplete", "yes"),
+        ] {
+            assert_eq!(fields.get(name).map(String::as_str), Some(value), "{name}");
+        }
     }
 
     #[test]
