@@ -37,6 +37,7 @@ impl Arming {
         for name in names.into_iter().chain(after) {
             let mut options = ArmOptions::new(prepared.run.clone(), Arc::clone(&arming.tree));
             options.sensors = Arc::clone(&prepared.sensors);
+            options.cluster.clone_from(&prepared.cluster);
             options.rules.clone_from(&prepared.rules);
             options.feeds = arming.sources().into_iter().filter(|(name, _)| name != observed::NAME).collect();
             let armed = match own_rules(&name, prepared, journal) {

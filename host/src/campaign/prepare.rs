@@ -4,8 +4,8 @@ use super::experiment::{Experiment, Hop, Link};
 use super::parameters::Wrong;
 use super::{imported, parameters, preflight};
 use crate::cluster::Cluster;
-use crate::collector::Sensors;
 use crate::collector::rules::RuleSet;
+use crate::collector::{Sensors, kubernetes};
 use crate::engine::bindings::types::{Parameter, Value};
 use crate::module::{Catalog, Module, NotFound, Source};
 use crate::policy::sources::Sources;
@@ -200,7 +200,9 @@ impl Preparation<'_> {
             CapabilityName::KUBE.iter().any(|name| linked.contains(name) && module.manifest.request(*name).is_some())
         };
         let links: Vec<PreparedLink> = links;
-        let needed = asks(&technique, &authorised) || links.iter().any(|link| asks(&link.check, &link.authorised));
+        let looks =
+            |link: &PreparedLink| link.collectors.contains(kubernetes::NAME) || asks(&link.check, &link.authorised);
+        let needed = asks(&technique, &authorised) || links.iter().any(looks);
         if needed {
             unmet = unmet.or_else(|| no_cluster(self.cluster.as_deref()));
         }

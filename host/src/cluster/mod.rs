@@ -97,6 +97,17 @@ impl Cluster {
         Self { rule, reference, client: OnceCell::new(), verified: OnceCell::new(), turns }
     }
 
+    /// The same over a connection of its own, since one belongs to its runtime. Requests on their way are counted together.
+    pub fn apart(&self) -> Arc<Self> {
+        Arc::new(Self {
+            rule: self.rule.clone(),
+            reference: self.reference.clone(),
+            client: OnceCell::new(),
+            verified: OnceCell::new(),
+            turns: Arc::clone(&self.turns),
+        })
+    }
+
     /// How it is found again.
     pub fn reference(&self) -> &ClusterRef {
         &self.reference

@@ -9,6 +9,7 @@ mod clock;
 pub mod file;
 pub mod foreign;
 pub mod inbox;
+pub mod kubernetes;
 pub mod log;
 mod netlink;
 pub mod observed;

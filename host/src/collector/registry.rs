@@ -3,9 +3,11 @@
 use super::audit::{self, AuditCollector, OwnRules};
 use super::file::{self, Follower};
 use super::inbox::{self, Subscription};
+use super::kubernetes::{self, FalcoLogs};
 use super::observed::{self, Observed};
 use super::rules::{self, Evaluation, RuleSet};
 use super::{Blindness, EventLog, LogLimits, ProcessTree, Sensors};
+use crate::cluster::Cluster;
 use crate::run_id::RunId;
 use std::sync::Arc;
 
@@ -18,6 +20,8 @@ pub struct ArmOptions {
     pub tree: Arc<ProcessTree>,
     /// The operator's sensors.
     pub sensors: Arc<Sensors>,
+    /// The environment's cluster. Only `kubernetes.falco` looks at it.
+    pub cluster: Option<Arc<Cluster>>,
     /// The Sigma rules. Only `rules` looks at it.
     pub rules: Option<Arc<RuleSet>>,
     /// The logs that `rules` evaluates: those of the run's other collectors, armed before. Only `rules` looks at it.
@@ -37,6 +41,7 @@ impl ArmOptions {
             run,
             tree,
             sensors: Arc::default(),
+            cluster: None,
             rules: None,
             feeds: Vec::new(),
             own_rules: None,
@@ -52,6 +57,7 @@ enum Source {
     Observed(Arc<Observed>),
     File(Follower),
     Inbox(Subscription),
+    Falco(FalcoLogs),
     Rules(Evaluation),
 }
 
@@ -83,6 +89,14 @@ pub fn arm(name: &str, options: &ArmOptions) -> Result<Armed, Blindness> {
             Source::Observed(observed)
         }
         inbox::NAME => Source::Inbox(sensors.inbox.as_ref().ok_or_else(missing)?.subscribe(&log)),
+        kubernetes::NAME => {
+            let none = || {
+                Blindness::Dead(
+                    "foil.yaml names no cluster: add `kubernetes`, and Falco's pods under its `falco`".into(),
+                )
+            };
+            Source::Falco(FalcoLogs::arm(own(), options.cluster.as_deref().ok_or_else(none)?)?)
+        }
         rules::NAME => {
             let none = || {
                 Blindness::Dead(
@@ -117,6 +131,7 @@ impl Armed {
             Source::Observed(_) => self.log.blind(),
             Source::File(follower) => follower.verify(),
             Source::Inbox(subscription) => subscription.verify(),
+            Source::Falco(logs) => logs.verify(),
             Source::Rules(evaluation) => evaluation.verify(),
         }
     }
@@ -137,6 +152,7 @@ impl Armed {
             Source::Observed(_) => self.log.blind(),
             Source::File(follower) => follower.finish(),
             Source::Inbox(subscription) => subscription.verify(),
+            Source::Falco(logs) => logs.verify(),
             Source::Rules(evaluation) => evaluation.finish(),
         }
     }

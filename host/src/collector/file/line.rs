@@ -29,8 +29,18 @@ impl Lines {
         Ok(Self { format: source.format, pattern: source.regex()?, time: source.time.clone() })
     }
 
+    /// JSON, with the time where sensors mostly have it.
+    pub fn json() -> Self {
+        Self { format: FileFormat::Json, pattern: None, time: None }
+    }
+
     /// The event of a line without its end; `None` where it is empty, or does not match the pattern.
     pub fn event(&self, line: &[u8]) -> Option<Recorded> {
+        self.event_at(line, clock::realtime())
+    }
+
+    /// The same of a line that was written at this moment, nanoseconds since 1970.
+    pub fn event_at(&self, line: &[u8], written: u64) -> Option<Recorded> {
         let line = bare(line);
         if line.is_empty() {
             return None;
@@ -44,12 +54,12 @@ impl Lines {
             FileFormat::Regex => self.groups(line)?,
             FileFormat::Text => text(line),
         };
-        Some(self.recorded(fields))
+        Some(self.recorded(fields, written))
     }
 
     /// The event of a line whose beginning only is there.
     pub fn cut(&self, head: &[u8]) -> Recorded {
-        self.recorded(noted(bare(head), "cut"))
+        self.recorded(noted(bare(head), "cut"), clock::realtime())
     }
 
     /// Whether a line without an end is whole all the same: only JSON says where it ends.
@@ -57,8 +67,8 @@ impl Lines {
         self.format == FileFormat::Json && object(bare(line)).is_some()
     }
 
-    fn recorded(&self, fields: BTreeMap<String, String>) -> Recorded {
-        foreign::event(KIND, fields, self.time.as_deref(), clock::realtime())
+    fn recorded(&self, fields: BTreeMap<String, String>, written: u64) -> Recorded {
+        foreign::event(KIND, fields, self.time.as_deref(), written)
     }
 
     fn groups(&self, line: &[u8]) -> Option<BTreeMap<String, String>> {

@@ -3,7 +3,7 @@
 //! However many runs follow a log, one [`reader::Reader`] reads it. Whoever asks whether anything was missed reads what is there
 //! first, so that an absence is never believed that is only a delay.
 
-mod line;
+pub(super) mod line;
 mod reader;
 mod tail;
 
