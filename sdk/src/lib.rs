@@ -82,6 +82,7 @@ pub mod events;
 pub mod exec;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod fake;
+pub mod falco;
 pub mod files;
 pub mod kube;
 pub mod log;

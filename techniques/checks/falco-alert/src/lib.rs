@@ -1,9 +1,9 @@
 //! `falco.alert`: did Falco raise an alert about what this run did?
 
 use foil_sdk::events::Event;
-use foil_sdk::pattern;
 use foil_sdk::prelude::*;
 use foil_sdk::search::{Wanted, search, tie};
+use foil_sdk::{falco, pattern};
 
 /// Falco's priorities, highest first.
 const PRIORITIES: [&str; 8] =
@@ -20,7 +20,25 @@ struct Query {
     tag: Option<String>,
     #[serde(default)]
     fields: Vec<String>,
+    namespace: Option<String>,
+    pod: Option<String>,
+    container: Option<String>,
+    node: Option<String>,
     collector: String,
+}
+
+impl Query {
+    /// Whether it happened where it was asked for.
+    fn is_there(&self, event: &Event) -> bool {
+        let fits = |wanted: &Option<String>, said: &[&str]| {
+            wanted.as_ref().is_none_or(|wanted| said.iter().any(|said| pattern::matches(wanted, said)))
+        };
+        let said = |names: &[&str]| names.iter().filter_map(|name| event.field(name)).collect::<Vec<_>>();
+        fits(&self.namespace, &said(&["output_fields.k8s.ns.name"]))
+            && fits(&self.pod, &said(&["output_fields.k8s.pod.name"]))
+            && fits(&self.container, &said(&["output_fields.container.name", "output_fields.container.id"]))
+            && fits(&self.node, &falco::nodes(event))
+    }
 }
 
 struct FalcoAlert;
@@ -42,7 +60,8 @@ impl Check for FalcoAlert {
             let fits = query.rule.as_ref().is_none_or(|wanted| wanted == rule || pattern::matches(wanted, rule))
                 && query.tag.as_ref().is_none_or(|wanted| tagged(event, wanted))
                 && rank(priority).is_some_and(|rank| rank <= lowest)
-                && wanted.fits(event, &FIELDS);
+                && wanted.fits(event, &FIELDS)
+                && query.is_there(event);
             fits.then(|| line(event, rule, priority))
         })?;
         for sighting in &mut observation.sightings {
