@@ -266,7 +266,7 @@ impl<'a> Live<'a> {
         let zero = Zero { instant: tokio::time::Instant::now(), unix_ns: unix_nanos() };
         report.detonated = Some(jiff::Timestamp::now().to_string());
         // What looks neither acts nor keeps what acted from being put back.
-        let looking = prepared.cluster.as_ref().map(|c| Arc::new(Session::of_run(Arc::clone(c), &prepared.run)));
+        let looking = prepared.cluster.as_ref().map(|c| Arc::new(Session::of_check(Arc::clone(c), &prepared.run)));
         let seen = Arc::new(self.world(arming.sources(), arming.observer(), None, looking));
         let detonate = async {
             let done = crate::engine::detonate(self.phase(module, &world), &context, &parameters, &state).await;

@@ -86,6 +86,12 @@ impl Session {
         Self { agent, run: Some(run.clone()), ..Self::of_foil(cluster) }
     }
 
+    /// What the run's checks look at: no trace of the technique, so that no sensor's word for one is taken for the other.
+    pub fn of_check(cluster: Arc<Cluster>, run: &RunId) -> Self {
+        let agent = format!("foil/{} (check of {run})", env!("CARGO_PKG_VERSION"));
+        Self { agent, ..Self::of_run(cluster, run) }
+    }
+
     /// What the run's technique does: as whom the environment says, on the node that it is about.
     pub fn of_technique(cluster: Arc<Cluster>, run: &RunId, node: Option<String>) -> Self {
         let impersonate = cluster.rule.impersonate.clone();
