@@ -1,5 +1,7 @@
 //! What a reviewer must not overlook in a request.
 
+mod kube;
+
 use super::paths::check_literal;
 use super::permission::exec_scopes;
 use foil_manifest::{Capability, CapabilityName, CommandPattern, Impact, Manifest, Network, ShieldLevel};
@@ -55,6 +57,7 @@ pub fn warnings(manifest: &Manifest, imports: &BTreeMap<String, std::collections
                 warn("files-write", format!("it may change files that match `{rule}`"));
             }
         }
+        kube::warn(capability, &mut warn);
         let name = capability.name();
         if !imports.keys().any(|interface| interface_name(interface) == name.interface()) {
             warn("unused", format!("it asks for `{name}` but does not import it: grant without it (`--only`)"));
