@@ -1,5 +1,7 @@
 //! Granting less than what is asked for.
 
+mod kube;
+
 use super::denial::Refusal;
 use super::paths::contains;
 use super::text::quote;
@@ -20,8 +22,8 @@ impl std::str::FromStr for Narrowing {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (key, value) = text.split_once('=').ok_or("write it as KEY=VALUE, such as exec.allow='/usr/bin/id -u'")?;
-        if !KEYS.contains(&key) {
-            return Err(format!("{} is none of {}", quote(key), KEYS.join(", ")));
+        if !KEYS.contains(&key) && !kube::is_key(key) {
+            return Err(format!("{} is none of {}, {}", quote(key), KEYS.join(", "), kube::keys()));
         }
         Ok(Self { key: key.to_owned(), value: value.to_owned() })
     }
@@ -83,6 +85,15 @@ pub fn narrow(
                     scope.allow = list(scope.allow, values("events-read.allow"), |a, b| a == b)?;
                     Capability::EventsRead(scope)
                 }
+                Capability::KubeRead(scope) => {
+                    Capability::KubeRead(kube::narrow(scope, CapabilityName::KubeRead, &values)?)
+                }
+                Capability::KubeWrite(scope) => {
+                    Capability::KubeWrite(kube::narrow(scope, CapabilityName::KubeWrite, &values)?)
+                }
+                Capability::KubeExec(scope) => {
+                    Capability::KubeExec(kube::narrow(scope, CapabilityName::KubeExec, &values)?)
+                }
                 other => other,
             })
         })
@@ -122,17 +133,21 @@ where
     for text in given.into_iter().filter(|text| !text.is_empty()) {
         let value: T = text.parse().map_err(|e: T::Err| Refusal(e.to_string()))?;
         if !requested.iter().any(|r| *r == value || covers(r, &value)) {
-            return Err(Refusal(format!(
-                "{} is not within what is asked for: give a requested pattern to the letter, or something literal that one \
-                 of them matches",
-                quote(text)
-            )));
+            return Err(beyond(text));
         }
         if !kept.contains(&value) {
             kept.push(value);
         }
     }
     Ok(kept)
+}
+
+fn beyond(text: &str) -> Refusal {
+    Refusal(format!(
+        "{} is not within what is asked for: give a requested pattern to the letter, or something literal that one of them \
+         matches",
+        quote(text)
+    ))
 }
 
 /// Values that no real pattern mentions, so that `{run}` in a request covers `{run}` in a grant and nothing else does
@@ -142,7 +157,8 @@ fn stand_ins() -> Variables {
         run: "0foilrun0".into(),
         scratch: "/0foilscratch0".into(),
         namespace: "0foilnamespace0".into(),
-        image: "0foilimage0".into(),
+        // With a slash, as real ones have, so that a star does not cover it.
+        image: "0foil/image0".into(),
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! The matcher here is written anew, naively and recursively, so that a mistake in the real one shows.
 
+mod kube;
+
 use super::paths::contains;
 use super::permission::exec_scopes;
 use super::{EffectiveLimits, Permission};
