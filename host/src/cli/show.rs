@@ -2,6 +2,7 @@
 
 use super::{Exit, Format, Global};
 use crate::module::{Catalog, Module};
+use crate::policy::interface_name;
 use anstyle::{AnsiColor, Style};
 use foil_manifest::{Capability, Imports, Limits, Manifest, Network, Parameter, ShieldLevel, attack};
 
@@ -117,7 +118,8 @@ fn print_parameter(name: &str, parameter: &Parameter) {
 
 fn print_capability(capability: &Capability) {
     let name = capability.name();
-    let style = if matches!(capability, Capability::Exec(_)) { RED } else { BOLD };
+    let red = matches!(capability, Capability::Exec(_) | Capability::KubeWrite(_) | Capability::KubeExec(_));
+    let style = if red { RED } else { BOLD };
     anstream::println!("  {style}{name}{style:#}: {}", capability.reason().trim());
     let list = |what: &str, values: Vec<String>| {
         for value in values {
@@ -140,8 +142,8 @@ fn print_capability(capability: &Capability) {
         Capability::FilesRead(scope) => list("read", scope.allow.iter().map(ToString::to_string).collect()),
         Capability::FilesWrite(scope) => list("write", scope.allow.iter().map(ToString::to_string).collect()),
         Capability::EventsRead(scope) => list("collector", scope.allow.clone()),
-        // A capability without a scope, or one that is newer than this listing: its name and reason stand above.
-        _ => {}
+        // Of a capability without a scope, or one that is newer than this listing, the name and reason stand above.
+        other => list("may", other.kube_rules().iter().map(ToString::to_string).collect()),
     }
 }
 
@@ -154,7 +156,8 @@ pub(super) fn print_imports(imports: &Imports) {
     for (interface, functions) in &imports.interfaces {
         let functions: Vec<_> = functions.iter().map(String::as_str).collect();
         let functions = if functions.is_empty() { "types only".to_owned() } else { functions.join(", ") };
-        let style = if interface.starts_with("foil:host/exec@") { RED } else { Style::new() };
+        let red = matches!(interface_name(interface), "exec" | "kube-write" | "kube-exec");
+        let style = if red { RED } else { Style::new() };
         anstream::println!("  {style}{interface}{style:#}: {functions}");
     }
 }

@@ -33,13 +33,20 @@ reason = 'never used'
 ";
 
 fn review(grants: &str, builtin: bool) -> (String, serde_json::Value, String) {
-    let manifest = Manifest::from_toml(MANIFEST, Kind::Technique).expect("well-formed");
+    let imports: &[(&str, &[&str])] = &[("exec", &["run"]), ("files-write", &["remove", "write"]), ("types", &[])];
+    review_of(MANIFEST, imports, grants, builtin)
+}
+
+fn review_of(
+    manifest: &str,
+    imports: &[(&str, &[&str])],
+    grants: &str,
+    builtin: bool,
+) -> (String, serde_json::Value, String) {
+    let manifest = Manifest::from_toml(manifest, Kind::Technique).expect("well-formed");
     let functions = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<BTreeSet<_>>();
-    let imports = BTreeMap::from([
-        ("foil:host/exec@0.1.0".to_owned(), functions(&["run"])),
-        ("foil:host/files-write@0.1.0".to_owned(), functions(&["remove", "write"])),
-        ("foil:host/types@0.1.0".to_owned(), functions(&[])),
-    ]);
+    let imports: BTreeMap<_, _> =
+        imports.iter().map(|(name, names)| (format!("foil:host/{name}@0.1.0"), functions(names))).collect();
     let module = Judged {
         manifest: &manifest,
         digest: Digest::of(b"x"),
@@ -129,4 +136,35 @@ fn the_states_have_names() {
     assert_eq!(state(&ours.replace("impact", "expires = 2026-06-01\nimpact"), false).as_deref(), Some("expired"));
     let revoked = "revoked = { when = 2026-06-01, who = 'Bob', why = 'over' }\nimpact";
     assert_eq!(state(&ours.replace("impact", revoked), false).as_deref(), Some("revoked"));
+}
+
+const CLUSTER: &str = "
+id = 'kubernetes.shell'
+title = 'Start a shell in a pod'
+attack = ['T1609']
+impact = 'reversible'
+[[capability]]
+name = 'kube-read'
+allow = [{ verbs = ['get', 'list'], resource = 'secrets' }]
+reason = 'looks'
+[[capability]]
+name = 'kube-write'
+allow = [{ verbs = ['create'], resource = 'pods', namespace = '{namespace}', name = 'foil-{run}', pod = { images = ['{image}'], host-paths-writable = ['/etc'] } }]
+reason = 'makes the pod'
+[[capability]]
+name = 'kube-exec'
+allow = [{ verbs = ['exec'], resource = 'pods', namespace = '{namespace}', name = 'foil-{run}', commands = ['/bin/sh -c ...'] }]
+reason = 'starts the shell'
+";
+
+#[test]
+fn what_a_module_may_do_to_a_cluster() {
+    let imports: &[(&str, &[&str])] = &[("kube-exec", &["run"]), ("kube-read", &["get"]), ("kube-write", &["create"])];
+    let before = BEFORE.replace("linux.cron", "kubernetes.shell");
+    let (text, _, coloured) = review_of(CLUSTER, imports, &before, false);
+    insta::assert_snapshot!(text);
+    for words in ["may       create pods", "kube-write: makes", "+ kube-exec.allow", "! `/bin/sh -c ...` in a pod"] {
+        let line = coloured.lines().find(|l| l.contains(words)).expect(words);
+        assert!(line.contains(&page::RED.to_string()), "{line}");
+    }
 }

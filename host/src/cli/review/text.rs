@@ -69,7 +69,7 @@ fn imports(page: &mut Page, review: &Review<'_>) {
     }
     for (interface, functions) in review.module.imports {
         let name = interface_name(interface);
-        let style = if name == "exec" || name == "files-write" { RED } else { PLAIN };
+        let style = if acts(name) { RED } else { PLAIN };
         let functions: Vec<&str> = functions.iter().map(String::as_str).collect();
         let functions = if functions.is_empty() { "types only".to_owned() } else { functions.join(", ") };
         page.item(2, style, "", &format!("{interface}: {functions}"));
@@ -84,6 +84,9 @@ fn meaning(name: CapabilityName) -> &'static str {
         CapabilityName::FilesWrite => "changes files on the target; the journal undoes it",
         CapabilityName::EventsRead => "reads what collectors recorded",
         CapabilityName::LoopbackServe => "serves files to its own programs; nothing leaves the machine",
+        CapabilityName::KubeRead => "looks at objects of the cluster; Foil takes the values of Secrets out",
+        CapabilityName::KubeWrite => "makes and changes objects of the cluster; the journal undoes it",
+        CapabilityName::KubeExec => "starts programs in pods of the run's own, or that the operator named",
         _ => "a capability that is newer than this text",
     }
 }
@@ -114,7 +117,7 @@ fn shield_style(level: ShieldLevel) -> Style {
 
 fn request(page: &mut Page, capability: &Capability) {
     let name = capability.name();
-    let red = matches!(name, CapabilityName::Exec | CapabilityName::FilesWrite);
+    let red = acts(name.interface());
     page.item(2, if red { RED } else { BOLD }, "", &format!("{name}: {}", meaning(name)));
     page.item(4, PLAIN, "reason    ", capability.reason().trim());
     match capability {
@@ -122,7 +125,10 @@ fn request(page: &mut Page, capability: &Capability) {
         Capability::FilesRead(scope) => scope.allow.iter().for_each(|p| page.item(4, PLAIN, "read      ", p.as_str())),
         Capability::FilesWrite(scope) => scope.allow.iter().for_each(|p| page.item(4, RED, "write     ", p.as_str())),
         Capability::EventsRead(scope) => scope.allow.iter().for_each(|name| page.item(4, PLAIN, "collector ", name)),
-        _ => {}
+        other => {
+            let style = if red { RED } else { PLAIN };
+            other.kube_rules().iter().for_each(|rule| page.item(4, style, "may       ", &rule.to_string()));
+        }
     }
 }
 
@@ -190,6 +196,11 @@ fn grant(page: &mut Page, review: &Review<'_>) {
     }
 }
 
+/// Whether a capability of this name does something, and not only looks.
+fn acts(name: &str) -> bool {
+    matches!(name, "exec" | "files-write" | "kube-write" | "kube-exec")
+}
+
 fn dangerous(key: &str, value: &str) -> bool {
-    key.starts_with("exec") || key.starts_with("files-write") || matches!(value, "open" | "destructive")
+    acts(key.split('.').next().unwrap_or_default()) || matches!(value, "open" | "destructive")
 }
