@@ -24,6 +24,7 @@ mod man;
 mod new;
 mod nodes;
 mod plan;
+mod rbac;
 mod review;
 mod revoke;
 mod rules;

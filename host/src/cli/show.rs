@@ -1,27 +1,58 @@
 //! `foil show`: all that a module says of itself, for people.
 
-use super::{Exit, Format, Global};
+use super::rbac::{self, Rbac};
+use super::{Exit, Format, Global, discover};
 use crate::module::{Catalog, Module};
 use crate::policy::interface_name;
 use anstyle::{AnsiColor, Style};
+use anyhow::bail;
 use foil_manifest::{Capability, Imports, Limits, Manifest, Network, Parameter, ShieldLevel, attack};
 
 /// Its arguments.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A module's id, one of its aliases, or a .wasm file
-    #[arg(value_name = "ID")]
-    id: String,
+    /// A module's id, one of its aliases, or a .wasm file; with --rbac several
+    #[arg(value_name = "ID", required = true)]
+    ids: Vec<String>,
+    /// Print the least rights in the cluster that it needs, Foil's own undo included, as YAML to apply
+    #[arg(long)]
+    rbac: bool,
+    /// With --rbac: the namespace that techniques work in [default: the environment's, else one that each run makes]
+    #[arg(long, value_name = "NAME", requires = "rbac", value_parser = rbac::namespace)]
+    namespace: Option<String>,
+    /// With --rbac: the service account that Foil uses
+    #[arg(long, value_name = "NAMESPACE/NAME", requires = "rbac", default_value = "foil/foil", value_parser = rbac::account)]
+    service_account: (String, String),
 }
 
 const BOLD: Style = Style::new().bold();
 const RED: Style = AnsiColor::Red.on_default().bold();
 
 pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
-    let module = Catalog::open(&global.modules).find(&args.id)?;
+    let catalog = Catalog::open(&global.modules);
+    let modules = args.ids.iter().map(|id| Ok(catalog.find(id)?)).collect::<anyhow::Result<Vec<Module>>>()?;
+    if args.rbac {
+        return rights(&modules, args, global);
+    }
+    let [module] = modules.as_slice() else { bail!("several modules are shown with --rbac only: name one") };
     match global.format {
-        Format::Json => anstream::println!("{:#}", json(&module)),
-        Format::Text => print(&module),
+        Format::Json => anstream::println!("{:#}", json(module)),
+        Format::Text => print(module),
+    }
+    Ok(Exit::Success)
+}
+
+fn rights(modules: &[Module], args: Args, global: &Global) -> anyhow::Result<Exit> {
+    let cluster = discover::environment(global, None)?.value.cluster;
+    let falco = cluster.as_ref().map(|cluster| cluster.falco.clone()).unwrap_or_default().namespace;
+    let (named, impersonate) = cluster.map_or((None, None), |cluster| (cluster.namespace, cluster.impersonate));
+    let namespace = args.namespace.or(named);
+    let settings = rbac::Settings { namespace, account: args.service_account, falco, impersonate };
+    let manifests: Vec<&Manifest> = modules.iter().map(|module| &*module.manifest).collect();
+    let rbac = Rbac::of(&manifests, &settings)?;
+    match global.format {
+        Format::Json => anstream::println!("{:#}", rbac.json()),
+        Format::Text => anstream::print!("{}", rbac.yaml()),
     }
     Ok(Exit::Success)
 }
