@@ -1,9 +1,12 @@
 //! `foil cleanup`.
 
+mod sweep;
+
 use super::{Exit, Format, Global};
 use crate::campaign::Machine;
 use crate::journal::{EffectEntry, Journal, Scope, UndoOutcome, UndoReport};
 use crate::run_id::RunId;
+use jiff::SignedDuration;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -16,9 +19,18 @@ pub struct Args {
     /// Accept what a run left, and be reminded of it no more; its pre-images are purged
     #[arg(long, value_name = "RUN")]
     forget: Option<String>,
+    /// Find what runs left in the environment's cluster by its labels, without their journal, and delete it
+    #[arg(long, conflicts_with = "forget")]
+    sweep: bool,
+    /// With --sweep: leave what is younger, unless this journal knows that its run is over
+    #[arg(long, value_name = "SPAN", requires = "sweep", default_value = "1h", value_parser = sweep::span)]
+    older_than: SignedDuration,
 }
 
 pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+    if args.sweep {
+        return sweep::run(args.older_than, args.dry_run, global);
+    }
     let journal = open(global)?;
     if let Some(run) = args.forget {
         return forget(&journal, run, global.format);

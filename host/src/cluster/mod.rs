@@ -11,12 +11,14 @@
 //! | `object` | merge patches, what counts as a change, what never leaves |
 //! | `exec` | programs in containers |
 //! | `undo` | taking back what a run did |
+//! | `sweep` | finding what runs left, without any journal |
 
 mod address;
 mod error;
 pub mod exec;
 pub mod object;
 mod session;
+pub mod sweep;
 pub mod undo;
 pub mod wait;
 
