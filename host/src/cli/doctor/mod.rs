@@ -6,6 +6,7 @@
 mod audit;
 mod authors;
 mod clock;
+mod cluster;
 mod files;
 mod machine;
 mod sensors;
@@ -84,6 +85,7 @@ pub(super) fn run(_: Args, global: &Global) -> anyhow::Result<Exit> {
     found.extend(audit::look());
     found.extend(files::look(global));
     found.extend(sensors::look(global));
+    found.extend(cluster::look(global));
     found.extend(clock::look());
     found.extend(authors::look());
     let missing = found.iter().filter(|finding| finding.state == State::Missing).count();
