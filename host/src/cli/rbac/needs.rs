@@ -48,6 +48,7 @@ impl Need {
 /// Something to be said about the rights on a kind of objects.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Note {
+    pub scope: Scope,
     pub group: String,
     pub resource: String,
     pub text: String,
@@ -98,8 +99,8 @@ impl Needs {
         let writes: Vec<&KubeRule> = writes.collect();
         let inside = |rule: &&KubeRule| rule.namespace.as_ref().is_some_and(|n| n.as_str().contains("{namespace}"));
         if settings.namespace.is_none() && writes.iter().any(inside) {
-            let why = "each run makes a namespace of its own, `foil-RUN`, which RBAC cannot know: the rights in it are rights in all \
-                       (`--namespace NAME` keeps them in one)";
+            let why = "Each run makes a namespace of its own, `foil-RUN`, which RBAC cannot know: the rights in it are rights in all \
+                       (`--namespace NAME` keeps them in one).";
             needs.head.push(why.into());
             for (resource, verbs) in [("namespaces", &["create", "get", "delete"][..]), ("serviceaccounts", &["get"])] {
                 let own =
@@ -109,7 +110,7 @@ impl Needs {
         }
         let bears = |rule: &&KubeRule| KubeCall::bears_pods(rule.group.as_str(), rule.resource.as_str());
         if writes.iter().any(bears) {
-            needs.head.push("`foil run --each-node` lists `nodes` too, which is not in here".into());
+            needs.head.push("`foil run --each-node` lists `nodes` too, which is not in here.".into());
         }
         for set in [&mut needs.technique, &mut needs.foil] {
             let all = set.clone();
@@ -126,7 +127,7 @@ impl Needs {
         }
         if !lacking.is_empty() {
             let text = format!(
-                "{} asks for `{}`; RBAC cannot say {}",
+                "{} asks for `{}`; RBAC cannot say {}.",
                 manifest.id,
                 visible(&rule.to_string(), 400),
                 lacking.into_iter().collect::<Vec<_>>().join(", ")
@@ -141,12 +142,17 @@ impl Needs {
         let pods = Objects { scope, group: String::new(), resource: "pods".into(), name: None };
         pods.add(&mut self.foil, "", &["list"]);
         pods.add(&mut self.foil, "log", &["get"]);
-        let text = format!("{} takes this for the collector `kubernetes.falco` alone", manifest.id);
+        let text = format!("{} takes this for the collector `kubernetes.falco` alone.", manifest.id);
         self.note(&pods.of_core("pods/log"), text);
     }
 
     fn note(&mut self, objects: &Objects, text: String) {
-        self.notes.insert(Note { group: objects.group.clone(), resource: objects.resource.clone(), text });
+        self.notes.insert(Note {
+            scope: objects.scope.clone(),
+            group: objects.group.clone(),
+            resource: objects.resource.clone(),
+            text,
+        });
     }
 
     fn verb(
@@ -206,7 +212,7 @@ impl Needs {
                 requests.add(doer, "approval", &["update"]);
                 let signer = Objects { name: Some(SIGNER.into()), ..objects.of_group(CERTIFICATES, "signers") };
                 signer.add(doer, "", &["approve"]);
-                self.note(&signer, "another signer than the API server's own for clients takes its name here".into());
+                self.note(&signer, "Another signer than the API server's own for clients takes its name here.".into());
             }
             KubeVerb::Token => objects.of_core("serviceaccounts").add(doer, "token", &["create"]),
             KubeVerb::Exec | KubeVerb::Logs => {
@@ -219,7 +225,10 @@ impl Needs {
                 // By WebSocket an exec is a GET.
                 pods.add(doer, "exec", &["get"]);
                 let exec = pods.of_core("pods/exec");
-                self.note(&exec, "from Kubernetes 1.35 on the verb `create` as well, even for a WebSocket".into());
+                self.note(
+                    &exec,
+                    "From Kubernetes 1.35 on an exec takes the verb `create` as well, even by WebSocket.".into(),
+                );
             }
         }
     }
@@ -245,7 +254,7 @@ impl Needs {
                 objects.add(&mut self.foil, "", &[verb]);
             }
             let why = "`escalate` and `bind` EQUAL CLUSTER-ADMIN: who has them can give itself every right. Leave them out where the \
-                       account has all the rights of the roles that are made or bound";
+                       account has all the rights of the roles that are made or bound.";
             self.note(&objects, why.into());
         }
     }

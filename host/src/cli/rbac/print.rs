@@ -36,18 +36,19 @@ pub(super) fn documents(name: &str, needs: Needs, settings: &Settings) -> Vec<Do
     let Needs { technique, foil: own, notes, head } = needs;
     let mut all = Vec::new();
     match &settings.impersonate {
-        None => roles(name, &(&technique | &own), &notes, &foil, &mut all),
+        None => roles(name, &(&technique | &own), &foil, &mut all),
         Some(other) => {
             let mut own = own;
             own.extend(impersonation(&other.user, &other.groups));
-            roles(name, &own, &notes, &foil, &mut all);
-            roles(&format!("{name}-as-other"), &technique, &notes, &[subject(&other.user)], &mut all);
+            roles(name, &own, &foil, &mut all);
+            roles(&format!("{name}-as-other"), &technique, &[subject(&other.user)], &mut all);
         }
     }
     if let Some(first) = all.first_mut() {
         first.head.push("The least that Foil needs of the cluster for these modules, its own undo included.".into());
         first.head.extend(head);
     }
+    annotate(&mut all, notes);
     all
 }
 
@@ -77,14 +78,14 @@ fn impersonation(user: &str, groups: &[String]) -> BTreeSet<Need> {
     std::iter::once(need(scope, resource, name)).chain(groups).collect()
 }
 
-fn roles(name: &str, needs: &BTreeSet<Need>, notes: &BTreeSet<Note>, subjects: &[Value], all: &mut Vec<Document>) {
+fn roles(name: &str, needs: &BTreeSet<Need>, subjects: &[Value], all: &mut Vec<Document>) {
     let scopes: BTreeSet<&Scope> = needs.iter().map(|need| &need.scope).collect();
     for scope in scopes {
         let (role, binding, namespace) = match scope {
             Scope::Cluster => ("ClusterRole", "ClusterRoleBinding", None),
             Scope::Namespace(namespace) => ("Role", "RoleBinding", Some(namespace.clone())),
         };
-        let rules = rules(needs.iter().filter(|need| need.scope == *scope), notes);
+        let rules = rules(needs.iter().filter(|need| need.scope == *scope));
         let document = |kind, rules, subjects| Document {
             head: Vec::new(),
             kind,
@@ -99,7 +100,7 @@ fn roles(name: &str, needs: &BTreeSet<Need>, notes: &BTreeSet<Note>, subjects: &
 }
 
 /// Single rights put together: verbs of the same objects, then names, then kinds.
-fn rules<'a>(needs: impl Iterator<Item = &'a Need>, notes: &BTreeSet<Note>) -> Vec<Rule> {
+fn rules<'a>(needs: impl Iterator<Item = &'a Need>) -> Vec<Rule> {
     let mut verbs: BTreeMap<(&str, &str, Option<&str>), BTreeSet<&'static str>> = BTreeMap::new();
     for need in needs {
         verbs.entry((&need.group, &need.resource, need.name.as_deref())).or_default().insert(need.verb);
@@ -112,12 +113,40 @@ fn rules<'a>(needs: impl Iterator<Item = &'a Need>, notes: &BTreeSet<Note>) -> V
     for ((group, resource, _, verbs), names) in names {
         kinds.entry((group, names, verbs)).or_default().insert(resource.to_owned());
     }
-    let rule = |((group, names, verbs), resources): ((&str, _, _), BTreeSet<String>)| {
-        let about = |note: &&Note| note.group == group && resources.contains(&note.resource);
-        let notes = notes.iter().filter(about).map(|note| note.text.clone()).collect();
-        Rule { group: group.to_owned(), resources, names, verbs, notes }
+    let rule = |((group, names, verbs), resources): ((&str, _, _), _)| Rule {
+        group: group.to_owned(),
+        resources,
+        names,
+        verbs,
+        notes: BTreeSet::new(),
     };
     kinds.into_iter().map(rule).collect()
+}
+
+/// Puts each remark beside a right that it is about; what is about none of them, since a wider one stands for it, to the top.
+fn annotate(all: &mut [Document], notes: BTreeSet<Note>) {
+    for note in notes {
+        let fits = |document: &Document, rule: &Rule, exactly: bool| {
+            let kind = |resource: &String| match exactly {
+                true => *resource == note.resource,
+                false => resource.split('/').next() == Some(&note.resource),
+            };
+            document.scope() == note.scope && rule.group == note.group && rule.resources.iter().any(kind)
+        };
+        let place = [true, false].into_iter().find_map(|exactly| {
+            all.iter().enumerate().find_map(|(at, document)| {
+                let rule = document.rules.iter().position(|rule| fits(document, rule, exactly))?;
+                Some((at, rule))
+            })
+        });
+        match place {
+            Some((at, rule)) => {
+                let rule = all.get_mut(at).and_then(|document| document.rules.get_mut(rule));
+                rule.into_iter().for_each(|rule| _ = rule.notes.insert(note.text.clone()));
+            }
+            None => all.iter_mut().take(1).for_each(|first| first.head.push(note.text.clone())),
+        }
+    }
 }
 
 impl Document {
@@ -136,6 +165,10 @@ impl Document {
             object["subjects"] = self.subjects.as_slice().into();
         }
         object
+    }
+
+    fn scope(&self) -> Scope {
+        self.namespace.clone().map_or(Scope::Cluster, Scope::Namespace)
     }
 
     /// The kind of the role that a binding binds.

@@ -175,3 +175,38 @@ fn nothing_of_a_cluster_and_bad_names_are_said() {
     assert_eq!(account("foil/ci").expect("fine"), ("foil".into(), "ci".into()));
     assert!(namespace("A b").is_err() && namespace("").is_err() && namespace("sec-1").is_ok());
 }
+
+#[test]
+fn every_remark_is_said_once() {
+    let rules = "{ verbs = ['get'], group = 'apps', resource = 'deployments', subresource = 'scale', namespace = 'a', name = 'b*' }, \
+                 { verbs = ['get'], resource = 'pods', subresource = '*', namespace = 'a' }, \
+                 { verbs = ['proxy'], resource = 'nodes', path = '/pods' }, \
+                 { verbs = ['list'], group = '*', resource = '*' }, { verbs = ['list'], resource = 'a*', namespace = 'a' }";
+    let yaml =
+        Rbac::of(&[&technique(&capability("kube-read", rules))], &settings(None)).expect("about a cluster").yaml();
+    for said in
+        ["deployments/scale of apps in a named b*", "`get pods/* in a`", "at /pods", "`list * of *", "`list a* in a`"]
+    {
+        assert_eq!(yaml.matches(said).count(), 1, "{said}: {yaml}");
+    }
+}
+
+/// `foil show kubernetes.canary falco.alert --rbac --namespace security-testing > deploy/kubernetes/rbac.yaml`
+#[test]
+fn what_is_deployed_has_the_rights_that_are_printed() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace");
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
+    let canary =
+        Manifest::from_toml(&read("techniques/kubernetes/canary/technique.toml"), Kind::Technique).expect("valid");
+    let alert = Manifest::from_toml(&read("techniques/checks/falco-alert/check.toml"), Kind::Check).expect("valid");
+    let printed = Rbac::of(&[&canary, &alert], &settings(Some("security-testing"))).expect("about a cluster").yaml();
+    let path = root.join("deploy/kubernetes/rbac.yaml");
+    if std::env::var_os("FOIL_UPDATE_DEPLOY").is_some() {
+        std::fs::write(&path, &printed).expect("writable");
+    }
+    assert_eq!(
+        read("deploy/kubernetes/rbac.yaml"),
+        printed,
+        "run the command above, or this test with FOIL_UPDATE_DEPLOY=1"
+    );
+}
