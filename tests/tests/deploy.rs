@@ -34,7 +34,9 @@ fn the_manifests_are_valid() {
     std::io::Write::write_all(&mut file, text.as_bytes()).expect("written");
     let path = file.path().to_str().expect("UTF-8");
     let said = cluster.kubectl(&["apply", "--dry-run=server", "--validate=true", "-f", path]);
-    for kind in ["namespace/foil ", "namespace/security-testing ", "cronjob.batch/foil ", "configmap/foil ", "role.rbac"] {
+    for kind in
+        ["namespace/foil ", "namespace/security-testing ", "cronjob.batch/foil ", "configmap/foil ", "role.rbac"]
+    {
         assert!(said.contains(kind), "{kind}: {said}");
     }
 }
@@ -59,7 +61,10 @@ fn the_pod_has_no_privilege() {
             assert_eq!(context["allowPrivilegeEscalation"], false);
             assert_eq!(context["capabilities"]["drop"], serde_json::json!(["ALL"]));
             assert!(context["capabilities"]["add"].is_null() && context["privileged"] == false);
-            assert!(container["image"].as_str().expect("text").starts_with("registry.example.org/foil:"), "{container:#}");
+            assert!(
+                container["image"].as_str().expect("text").starts_with("registry.example.org/foil:"),
+                "{container:#}"
+            );
         }
     }
     for host in ["hostNetwork", "hostPID", "hostIPC"] {

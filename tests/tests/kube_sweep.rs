@@ -27,7 +27,8 @@ fn only_what_dead_runs_made_is_swept() {
         ("theirs-that-was-patched".to_owned(), json!({"foil.dev/patched-by": dead})),
         ("theirs".to_owned(), json!({"app": "x"})),
     ] {
-        let yaml = map(&name, &labels).replace("\"name\":", &format!("\"namespace\":\"{}\",\"name\":", cluster.namespace));
+        let yaml =
+            map(&name, &labels).replace("\"name\":", &format!("\"namespace\":\"{}\",\"name\":", cluster.namespace));
         cluster.apply(&yaml);
     }
     let space = format!("foil-{dead}");

@@ -98,15 +98,17 @@ fn say(plan: &Plan, swept: Vec<(Found, Option<UndoOutcome>)>, older_than: Signed
         let swept: Vec<Value> = swept
             .iter()
             .map(|(found, outcome)| {
-                let mut value = described(found);
-                value["state"] = match (outcome, stays(outcome)) {
-                    (None, _) => "found".into(),
-                    (_, None) => "deleted".into(),
-                    (_, Some(why)) => {
-                        value["why"] = why.into();
-                        "left".into()
-                    }
+                let why = stays(outcome);
+                let state = match (outcome, &why) {
+                    (None, _) => "found",
+                    (_, None) => "deleted",
+                    (_, Some(_)) => "left",
                 };
+                let mut value = described(found);
+                if let Some(value) = value.as_object_mut() {
+                    value.insert("state".into(), state.into());
+                    value.insert("why".into(), why.into());
+                }
                 value
             })
             .collect();

@@ -11,9 +11,9 @@ const API: &str = "rbac.authorization.k8s.io";
 #[derive(Debug)]
 struct Rule {
     group: String,
-    resources: BTreeSet<String>,
-    names: BTreeSet<String>,
-    verbs: BTreeSet<&'static str>,
+    resources: Names,
+    names: Names,
+    verbs: Verbs,
     notes: BTreeSet<String>,
 }
 
@@ -99,17 +99,20 @@ fn roles(name: &str, needs: &BTreeSet<Need>, subjects: &[Value], all: &mut Vec<D
     }
 }
 
+type Names = BTreeSet<String>;
+type Verbs = BTreeSet<&'static str>;
+
 /// Single rights put together: verbs of the same objects, then names, then kinds.
 fn rules<'a>(needs: impl Iterator<Item = &'a Need>) -> Vec<Rule> {
-    let mut verbs: BTreeMap<(&str, &str, Option<&str>), BTreeSet<&'static str>> = BTreeMap::new();
+    let mut verbs: BTreeMap<(&str, &str, Option<&str>), Verbs> = BTreeMap::new();
     for need in needs {
         verbs.entry((&need.group, &need.resource, need.name.as_deref())).or_default().insert(need.verb);
     }
-    let mut names: BTreeMap<(&str, &str, bool, BTreeSet<&'static str>), BTreeSet<String>> = BTreeMap::new();
+    let mut names: BTreeMap<(&str, &str, bool, Verbs), Names> = BTreeMap::new();
     for ((group, resource, name), verbs) in verbs {
         names.entry((group, resource, name.is_some(), verbs)).or_default().extend(name.map(str::to_owned));
     }
-    let mut kinds: BTreeMap<(&str, BTreeSet<String>, BTreeSet<&'static str>), BTreeSet<String>> = BTreeMap::new();
+    let mut kinds: BTreeMap<(&str, Names, Verbs), Names> = BTreeMap::new();
     for ((group, resource, _, verbs), names) in names {
         kinds.entry((group, names, verbs)).or_default().insert(resource.to_owned());
     }
@@ -152,19 +155,19 @@ fn annotate(all: &mut [Document], notes: BTreeSet<Note>) {
 impl Document {
     /// The object.
     pub fn json(&self) -> Value {
-        let mut object = json!({
-            "apiVersion": format!("{API}/v1"), "kind": self.kind, "metadata": { "name": self.name },
-        });
-        if let Some(namespace) = &self.namespace {
-            object["metadata"]["namespace"] = namespace.as_str().into();
-        }
+        let metadata = match &self.namespace {
+            None => json!({ "name": self.name }),
+            Some(namespace) => json!({ "name": self.name, "namespace": namespace }),
+        };
+        let version = format!("{API}/v1");
         if self.subjects.is_empty() {
-            object["rules"] = self.rules.iter().map(Rule::json).collect();
-        } else {
-            object["roleRef"] = json!({ "apiGroup": API, "kind": self.role(), "name": self.name });
-            object["subjects"] = self.subjects.as_slice().into();
+            let rules: Vec<Value> = self.rules.iter().map(Rule::json).collect();
+            return json!({ "apiVersion": version, "kind": self.kind, "metadata": metadata, "rules": rules });
         }
-        object
+        let role = json!({ "apiGroup": API, "kind": self.role(), "name": self.name });
+        json!({
+            "apiVersion": version, "kind": self.kind, "metadata": metadata, "roleRef": role, "subjects": self.subjects,
+        })
     }
 
     fn scope(&self) -> Scope {
@@ -213,11 +216,11 @@ impl Document {
 
 impl Rule {
     fn json(&self) -> Value {
-        let mut rule = json!({ "apiGroups": [self.group], "resources": self.resources, "verbs": self.verbs });
-        if !self.names.is_empty() {
-            rule["resourceNames"] = json!(self.names);
+        let (groups, resources, names, verbs) = ([&self.group], &self.resources, &self.names, &self.verbs);
+        if names.is_empty() {
+            return json!({ "apiGroups": groups, "resources": resources, "verbs": verbs });
         }
-        rule
+        json!({ "apiGroups": groups, "resources": resources, "resourceNames": names, "verbs": verbs })
     }
 
     fn yaml(&self) -> String {

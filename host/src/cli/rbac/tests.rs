@@ -105,7 +105,8 @@ fn each_verb_takes_what_the_host_asks_for_it() {
     ] {
         let mut is = rights(name, &rules);
         let mut expected: Vec<String> = expected.iter().map(|text| (*text).to_owned()).collect();
-        (is.sort(), expected.sort());
+        is.sort();
+        expected.sort();
         assert_eq!(is, expected, "{rules}");
     }
 }
