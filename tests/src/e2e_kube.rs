@@ -175,16 +175,19 @@ impl Cluster {
 
     /// What the API server's audit log says of the requests of a run: verb and path, in order.
     pub fn audited(&self, run: &str) -> Vec<String> {
+        let events = self.audit_lines(run);
+        let ours = events
+            .iter()
+            .filter(|e| e["stage"] == "ResponseComplete" && e["userAgent"].as_str().is_some_and(|a| a.contains(run)));
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        ours.map(|e| format!("{} {}", text(&e["verb"]), text(&e["requestURI"]))).collect()
+    }
+
+    /// Every event of the audit log that mentions this.
+    pub fn audit_lines(&self, about: &str) -> Vec<Value> {
         let log = self.kubeconfig.parent().expect("a folder").join("run/log/audit.log");
         let text = std::fs::read_to_string(&log).unwrap_or_else(|e| panic!("{}: {e}", log.display()));
-        text.lines()
-            .filter(|line| line.contains(run))
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .filter(|e| e["stage"] == "ResponseComplete" && e["userAgent"].as_str().is_some_and(|a| a.contains(run)))
-            .map(|e| {
-                format!("{} {}", e["verb"].as_str().unwrap_or_default(), e["requestURI"].as_str().unwrap_or_default())
-            })
-            .collect()
+        text.lines().filter(|line| line.contains(about)).filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 }
 
