@@ -122,7 +122,9 @@ fn killed_anywhere_everything_comes_back() {
             reached.insert(*point);
         }
     }
-    let missed: Vec<_> = fault::POINTS.iter().filter(|p| !reached.contains(*p)).collect();
+    // Those of a cluster take one: `tests/tests/kube_faults.rs` dies at them.
+    let elsewhere = |p: &str| p.starts_with("undo.kube.");
+    let missed: Vec<_> = fault::POINTS.iter().filter(|p| !reached.contains(*p) && !elsewhere(p)).collect();
     assert!(missed.is_empty(), "never passed: {missed:?}");
 }
 

@@ -7,8 +7,15 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Points that a run of these three techniques cannot pass: nothing of theirs is refused by the target, or of the kind that
-/// is put back in this way. `host/tests/journal_faults.rs` dies at these.
-const ELSEWHERE: &[&str] = &["refused.before", "refused.after", "undo.recreate.staged", "undo.recreate.linked"];
+/// is put back in this way. `host/tests/journal_faults.rs` dies at these, and `kube_faults.rs` at those of a cluster.
+const ELSEWHERE: &[&str] = &[
+    "refused.before",
+    "refused.after",
+    "undo.recreate.staged",
+    "undo.recreate.linked",
+    "undo.kube.before",
+    "undo.kube.after",
+];
 
 /// How often a run may pass one point; a test that goes on beyond is broken.
 const MOST: u32 = 200;

@@ -71,6 +71,10 @@ fn every_technique_passes_as_root_in_both_shields() {
     let list = bench.foil(&["list", "--kind", "technique", "--format", "json"]).json();
     for row in list.as_array().expect("an array") {
         let id = row["id"].as_str().expect("an id");
+        // Those of a cluster take one: `kube_rbac.rs` fires them.
+        if id.starts_with("kubernetes.") {
+            continue;
+        }
         for level in
             row["shield"].as_array().expect("levels").iter().filter_map(|l| l.as_str()).filter(|l| *l != "open")
         {

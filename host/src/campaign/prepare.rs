@@ -426,7 +426,7 @@ impl Prepared {
     }
 
     /// The technique starts programs or changes something, so that it needs a shield and somebody who knows its processes.
-    pub(super) fn acts(&self) -> bool {
+    pub fn acts(&self) -> bool {
         let linked = self.authorised.permission.linked();
         let acts = [CapabilityName::Exec, CapabilityName::FilesWrite, CapabilityName::LoopbackServe];
         acts.iter().any(|name| linked.contains(name))

@@ -3,7 +3,7 @@
 use super::load::{Loader, files};
 use super::{Exit, Format, Global};
 use crate::campaign::Prepared;
-use foil_manifest::{Capability, Network, ShieldLevel};
+use foil_manifest::{Capability, CapabilityName, Network, ShieldLevel};
 use std::path::PathBuf;
 
 /// Its arguments.
@@ -41,7 +41,7 @@ fn json(plan: &Prepared) -> serde_json::Value {
         .collect();
     serde_json::json!({
         "experiment": plan.experiment.name, "technique": plan.technique.id(), "digest": plan.technique.digest,
-        "target": plan.target, "environment": plan.environment, "run-as": plan.run_as(),
+        "target": plan.target, "cluster": cluster(plan), "environment": plan.environment, "run-as": plan.run_as(),
         "shield": plan.authorised.shield, "impact": plan.technique.manifest.impact,
         "requests": plan.authorised.permission.request, "grant": plan.authorised.permission.grant,
         "guardrail": plan.authorised.permission.guardrail, "unmet": plan.unmet, "links": links, "undo": undo(plan),
@@ -55,6 +55,9 @@ fn text(plan: &Prepared) {
     anstream::println!("  technique  {} ({}), {}", plan.technique.id(), attack.join(", "), plan.technique.digest);
     let environment = if plan.environment.is_empty() { "no foil.yaml" } else { &plan.environment };
     anstream::println!("  target     {} ({environment}), as {}", plan.target, plan.run_as());
+    if let Some(cluster) = cluster(plan) {
+        anstream::println!("  cluster    {cluster}");
+    }
     anstream::println!("  shield     {}, impact {}", plan.authorised.shield, manifest.impact);
     if let Some(unmet) = &plan.unmet {
         anstream::println!("  cannot run {unmet}");
@@ -99,15 +102,36 @@ fn scope(capability: &Capability) -> String {
             format!("{}: {}", capability.name(), list(s.allow.iter().map(ToString::to_string).collect()))
         }
         Capability::EventsRead(s) => format!("events-read: {}", s.allow.join(", ")),
-        other => other.name().to_string(),
+        other => {
+            let rules: Vec<String> = other.kube_rules().iter().map(ToString::to_string).collect();
+            if rules.is_empty() { other.name().to_string() } else { format!("{}: {}", other.name(), list(rules)) }
+        }
     }
+}
+
+/// The cluster, where the run reaches one.
+fn cluster(plan: &Prepared) -> Option<String> {
+    let cluster = plan.cluster.as_ref()?;
+    let reference = cluster.reference();
+    let own = if cluster.rule.namespace.is_none() { ", made for the run" } else { "" };
+    let who = cluster.rule.impersonate.as_ref().map(|who| format!(", acting as {}", who.user)).unwrap_or_default();
+    let namespace = cluster.rule.namespace_of(plan.run.as_str());
+    Some(format!("{} ({}), namespace {namespace}{own}{who}", reference.title(), reference.uid))
 }
 
 /// How each kind of effect is undone.
 fn undo(plan: &Prepared) -> Vec<String> {
     let overlay = plan.authorised.shield == ShieldLevel::Overlay;
-    let mut lines = vec![format!("the scratch folder {} is removed with all in it", plan.scratch.display())];
-    lines.push("every process that it started is killed when its phase ends".into());
+    let linked = plan.authorised.permission.linked();
+    let mut lines = Vec::new();
+    if plan.acts() {
+        lines.push(format!("the scratch folder {} is removed with all in it", plan.scratch.display()));
+        lines.push("every process that it started is killed when its phase ends".into());
+    }
+    if linked.contains(&CapabilityName::KubeWrite) {
+        lines.push("an object that it creates is deleted by its UID, one that it changes gets its content back".into());
+        lines.push("a certificate or token that it asks for cannot be recalled: its end is reported".into());
+    }
     if overlay {
         lines.push("everything written or deleted vanishes with the overlay".into());
     } else {
@@ -115,7 +139,7 @@ fn undo(plan: &Prepared) -> Vec<String> {
         for path in &children.writes {
             lines.push(format!("{path} gets its pre-image back after programs that may change it"));
         }
-        if plan.authorised.permission.linked().contains(&foil_manifest::CapabilityName::FilesWrite) {
+        if linked.contains(&CapabilityName::FilesWrite) {
             lines.push("a file that it writes or removes gets its pre-image back; one that it makes is removed".into());
         }
     }

@@ -109,7 +109,8 @@ fn a_flood_of_log_lines() {
 #[test]
 fn a_flood_of_log_bytes() {
     // Lines of 64 KiB, each of which is cut.
-    let act = "(loop $l (call $log (i32.const 1) (i32.const 0) (i32.const 65536) (i32.const 512)) (br $l)) unreachable";
+    let act = "(memory.fill (i32.const 0) (i32.const 65) (i32.const 65536))
+        (loop $l (call $log (i32.const 1) (i32.const 0) (i32.const 65536) (i32.const 512)) (br $l)) unreachable";
     let guest = Guest::technique("test.bytes").memory("2").act(act);
     let ended = Stage::with(&limited(&[("log-lines", 100_000), ("host-calls", 100_000)])).fire(&guest);
     ended.stopped_at("log-bytes", 256 << 10);
