@@ -266,8 +266,8 @@ async fn patched(session: &Session, address: &Address, uid: &str, known: &Known<
         if is != after {
             return Ok(UndoOutcome::Conflict("somebody else changed it since; it was left as it is".into()));
         }
-        let mut back = difference(&substance(&now), &substance(before));
-        back["metadata"]["resourceVersion"] = json!(object::text(&now, "/metadata/resourceVersion"));
+        let version = json!({ "metadata": { "resourceVersion": object::text(&now, "/metadata/resourceVersion") } });
+        let back = merged(&difference(&substance(&now), &substance(before)), &version);
         match session.patch(address, &back).await {
             Ok(restored) if fingerprint(&restored) == wanted => return Ok(UndoOutcome::Undone),
             Ok(_) => {

@@ -5,8 +5,9 @@ use super::{effect, not_done};
 use crate::capability::files_write::from_journal;
 use crate::capability::guest::failure;
 use crate::capability::{Guest, World, unix_nanos};
+use crate::cluster::object::{self, merged};
 use crate::cluster::undo::Act;
-use crate::cluster::{Address, Session, object};
+use crate::cluster::{Address, Session};
 use crate::engine::bindings::imports::kube_write::Credential;
 use crate::engine::bindings::types::Error;
 use crate::journal::fault;
@@ -50,9 +51,9 @@ impl Guest {
             "spec": { "signerName": request.signer, "usages": ["client auth"], "expirationSeconds": request.seconds.max(600) },
         });
         let Value::Object(object) = object else { return Err(Error::Invalid("no object".into())) };
-        let mut object = super::made::marked(object, &address, &session)?;
+        let object = super::made::marked(object, &address, &session)?;
         self.decide_kube(&KubeCall { object: Some(&object), ..address.call(KubeVerb::Create) })?;
-        object["spec"]["request"] = signing_request(&request)?.into();
+        let object = merged(&object, &json!({ "spec": { "request": signing_request(&request)? } }));
         let world = Arc::clone(&self.world);
         effect(&self.world, async move { create(&world, &session, address, object).await }).await.map(drop)
     }
@@ -82,10 +83,9 @@ impl Guest {
         }
         let session = self.cluster()?;
         let seconds = seconds.max(600);
-        let mut spec = json!({ "expirationSeconds": seconds });
-        if !audiences.is_empty() {
-            spec["audiences"] = json!(audiences);
-        }
+        // No audience is the API server's own.
+        let audiences = (!audiences.is_empty()).then_some(audiences);
+        let spec = merged(&json!({ "expirationSeconds": seconds }), &json!({ "audiences": audiences }));
         let request = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec });
         let world = Arc::clone(&self.world);
         effect(&self.world, async move { token(&world, &session, &address, &request, seconds).await }).await
@@ -107,13 +107,14 @@ fn signing_request(request: &Request) -> Result<String, Error> {
 }
 
 async fn approve(world: &World, session: &Session, address: &Address) -> Result<Credential, Error> {
-    let mut request = session.get(address).await?;
+    let request = session.get(address).await?;
     let seconds = request.pointer("/spec/expirationSeconds").and_then(Value::as_u64).unwrap_or(365 * 86_400);
     let act = issued("a client certificate with its key".into(), seconds, None);
     let id = intend(world, session, format!("approve {address}"), act)?;
-    request["status"]["conditions"] = json!([{
+    let approved = json!({
         "type": "Approved", "status": "True", "reason": "FoilRun", "message": "approved by a Foil run; deleted when it ends",
-    }]);
+    });
+    let request = merged(&request, &json!({ "status": { "conditions": [approved] } }));
     fault::point("effect.before");
     let answer = session.put_to(address, "approval", &request).await;
     fault::point("effect.after");

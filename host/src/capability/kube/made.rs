@@ -1,7 +1,7 @@
 //! What a run makes: its marks, and what may not be in it.
 
 use super::MAX_OBJECT;
-use crate::cluster::object::{RUN_LABEL, TEST_LABEL};
+use crate::cluster::object::{RUN_LABEL, TEST_LABEL, merged};
 use crate::cluster::{Address, Session};
 use crate::engine::bindings::types::Error;
 use serde_json::{Map, Value, json};
@@ -54,20 +54,7 @@ pub(super) fn marked(mut object: Map<String, Value>, address: &Address, session:
 
 /// The run's labels. A module cannot give them another value.
 fn mark(object: &mut Value, run: &str) {
-    let metadata = &mut entry(object, "metadata");
-    let labels = entry(metadata, "labels");
-    if let Some(labels) = labels.as_object_mut() {
-        labels.insert(RUN_LABEL.into(), run.into());
-        labels.insert(TEST_LABEL.into(), "true".into());
-    }
-}
-
-/// A field that is an object, made where it is none.
-fn entry<'a>(object: &'a mut Value, key: &str) -> &'a mut Value {
-    if !object.get(key).is_some_and(Value::is_object) {
-        object[key] = json!({});
-    }
-    &mut object[key]
+    *object = merged(object, &json!({ "metadata": { "labels": { RUN_LABEL: run, TEST_LABEL: "true" } } }));
 }
 
 /// Where objects describe the objects that controllers make of them.

@@ -188,12 +188,13 @@ async fn change(
     // Where the journal is lost, whoever sweeps sees at least that it was changed.
     let ours = object::label(&before, RUN_LABEL) == Some(&run);
     if !ours {
-        patch["metadata"]["labels"][PATCHED_LABEL] = run.into();
+        patch = merged(&patch, &json!({ "metadata": { "labels": { PATCHED_LABEL: run } } }));
     }
     let cluster = session.cluster().reference().clone();
     let what = format!("change {address}");
     let id = world.journal.intend_patch(&what, &cluster, &address, &before, &patch).map_err(from_journal)?;
-    patch["metadata"]["resourceVersion"] = json!(object::text(&before, "/metadata/resourceVersion"));
+    let version = object::text(&before, "/metadata/resourceVersion");
+    let patch = merged(&patch, &json!({ "metadata": { "resourceVersion": version } }));
     fault::point("effect.before");
     let answer = session.patch(&address, &patch).await;
     fault::point("effect.after");
