@@ -116,6 +116,7 @@ fn failure(code: &str, message: &str) -> Error {
 }
 
 /// A call in words and data, for the manifest's rules.
+#[cfg_attr(not(feature = "manifest"), expect(dead_code, reason = "only a manifest's rules look at all of it"))]
 pub(super) struct Asked<'a> {
     pub verb: &'static str,
     pub kind: &'a Kind,

@@ -83,7 +83,7 @@ impl Pod {
         Kind::core("pods").named(&self.namespace, &self.name)
     }
 
-    /// Creates it; it is not running yet: see [`wait`](super::wait).
+    /// Creates it; it is not running yet: see [`wait`].
     pub fn create(&self) -> Result<Target> {
         let object = json!({
             "apiVersion": "v1", "kind": "Pod",
