@@ -60,6 +60,7 @@ pub async fn watch(link: &Link, zero: Zero, sight: &mut impl Sight) -> LinkRepor
         looked_at: 0,
         severity: None,
         contradicted: false,
+        remark: None,
     };
     let deadline = zero.instant + link.within() + link.grace();
     let (mut cursor, mut wait) = (0, FIRST_WAIT);
@@ -113,8 +114,9 @@ pub async fn watch(link: &Link, zero: Zero, sight: &mut impl Sight) -> LinkRepor
         return unknown(report, "only Foil itself observed it, which says nothing of a sensor".to_owned());
     }
     let span = Duration::from_millis(report.within_ms) + link.grace();
-    report.reason = Some(match remark {
-        Some(remark) => format!("not within {span:?}: {}", crate::engine::cut(&remark, 1024)),
+    report.remark = remark.map(|remark| crate::engine::cut(&remark, 1024));
+    report.reason = Some(match &report.remark {
+        Some(remark) => format!("not within {span:?}: {remark}"),
         None => format!("nothing of this run was recorded within {span:?} ({} events looked at)", report.looked_at),
     });
     report

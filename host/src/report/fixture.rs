@@ -127,6 +127,7 @@ pub fn link(name: &str, verdict: LinkVerdict) -> LinkReport {
         looked_at: 0,
         severity: (verdict == LinkVerdict::Weak).then(|| "informational".to_owned()),
         contradicted: false,
+        remark: None,
     }
 }
 

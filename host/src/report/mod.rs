@@ -186,6 +186,9 @@ pub struct LinkReport {
     pub verdict: LinkVerdict,
     /// Why, where it is not `seen`.
     pub reason: Option<String>,
+    /// What the check says of how things are, where it was missed: `2 of 3 nodes; not on node-7`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remark: Option<String>,
     /// From the detonation to the event, in milliseconds.
     pub after_ms: Option<f64>,
     /// From the event to our seeing it, in milliseconds.

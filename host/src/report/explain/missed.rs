@@ -23,7 +23,7 @@ enum Before<'a> {
 pub(super) fn sentence(link: &LinkReport, chain: &[&LinkReport]) -> Option<String> {
     let own = hop(link)?;
     let by = source(link);
-    Some(match before(own, chain) {
+    let text = match before(own, chain) {
         Before::Missed => return None,
         Before::Unknown(unknown) => format!(
             "{}, but whether `{}` before it was there could not be looked at: settle that first.",
@@ -35,7 +35,13 @@ pub(super) fn sentence(link: &LinkReport, chain: &[&LinkReport]) -> Option<Strin
             let rule_matched = chain.iter().any(|l| hop(l) == Some(Hop::Rule) && recorded(l));
             format!("{}{}", capital(&presence(at, seen)), after(own, at, rule_matched))
         }
-    })
+    };
+    // What the check knows better: which nodes have no sensor, from where an alert came instead.
+    let said = link
+        .remark
+        .as_ref()
+        .map(|remark| format!(" `{}` says: {}.", cut(&link.check, 80), remark.trim_end_matches('.')));
+    Some(text + &said.unwrap_or_default())
 }
 
 /// The nearest hop before `own` that says something.

@@ -155,3 +155,11 @@ fn what_guests_say_cannot_forge_lines() {
     let said = explain(&run).join("");
     assert!(said.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{said:?}");
 }
+
+#[test]
+fn what_a_check_says_of_how_things_are_is_shown() {
+    let mut run = judged("telemetry=missed");
+    run.links[0].remark = Some("2 of 3 nodes; not on node-7".into());
+    let said = explain(&run).join(" ");
+    assert!(said.ends_with("`linux.audit-event` says: 2 of 3 nodes; not on node-7."), "{said}");
+}
