@@ -77,6 +77,22 @@ fn after_every_fault_the_cluster_is_as_before() {
 }
 
 #[test]
+fn a_create_that_nobody_answered_is_not_forgotten_when_the_next_try_is_refused() {
+    let Some((cluster, bench, before)) = ready() else { return };
+    let proxy = Proxy::new(&cluster);
+    cluster.environment_by(&bench, &proxy.kubeconfig, &format!("  namespace: {}\n", cluster.namespace));
+    // It is made, nobody hears of it, no look at it gets through, and the second try is told that the name is taken.
+    let rule = |method, fault, times| Rule { method, path: "/configmaps", times, fault };
+    proxy.fail(&[rule("POST", Fault::LoseAnswer, 1), rule("GET", Fault::Cut, 8)]);
+    let map = json!({"kind": "ConfigMap", "metadata": {"name": "foil-RUN"}});
+    let (done, report) =
+        fire(&bench, &json!([{"op": "create", "kind": "configmaps", "namespace": "NS", "object": map}]));
+    assert_eq!((done.code, proxy.left()), (Some(0), 0), "{report:#}");
+    assert!(foil_tests::e2e_kube::answers(&report)[0].contains("(cluster)"), "{report:#}");
+    cluster.is_as_of(KINDS, &before, &[report["run"].as_str().unwrap().to_owned()], "after a create in doubt");
+}
+
+#[test]
 fn after_kill_9_at_every_boundary_the_cluster_is_as_before() {
     let Some((cluster, bench, before)) = ready() else { return };
     cluster.environment(&bench, "");

@@ -151,6 +151,10 @@ fn a_technique_can_act_as_somebody_else() {
     let (done, report) = fire(&bench, &json!([map("foil-RUN")]));
     assert_eq!(done.code, Some(0), "{report:#}");
     assert_eq!(answers(&report).len(), 1);
+    // Nobody by name, and somebody by group.
+    cluster.environment(&bench, "  impersonate: { user: foil-e2e-nobody, groups: [foil-e2e, 'system:masters'] }\n");
+    let (_, report) = fire(&bench, &json!([map("foil-RUN")]));
+    assert!(answers(&report)[0].starts_with("ok "), "{report:#}");
 }
 
 #[test]

@@ -52,7 +52,7 @@ impl Live<'_> {
         let labels = json!({ RUN_LABEL: run.as_str(), TEST_LABEL: "true" });
         let object = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "labels": labels } });
         fault::point("effect.before");
-        let made = session.create(&address, &object).await;
+        let made = session.create_own(&address, &object).await;
         fault::point("effect.after");
         match made {
             Ok(made) => {

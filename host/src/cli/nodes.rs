@@ -49,7 +49,7 @@ pub(super) fn each(units: Vec<Unit>) -> anyhow::Result<Vec<Unit>> {
 /// The nodes' names. With a connection of its own, since the runs' belongs to their runtime.
 fn names(cluster: &Cluster) -> anyhow::Result<Vec<String>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("the runtime")?;
-    let own = Arc::new(Cluster::again(cluster.reference().clone()));
+    let own = cluster.apart();
     let listed = runtime.block_on(async {
         own.verify().await.map_err(|why| anyhow!("refused: {why}"))?;
         let nodes = Address::new("", "v1", "nodes", None, None)?;

@@ -2,6 +2,22 @@
 
 use std::time::Duration;
 
+/// Why it is not known to be the cluster that the guardrail names.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unverified {
+    /// It is another one, or the guardrail names none; asking again tells nothing else.
+    #[error("{0}")]
+    Refused(String),
+    /// It did not say.
+    #[error("{title} could not be verified: {error}")]
+    Unknown {
+        /// What it is called.
+        title: String,
+        /// Why.
+        error: KubeError,
+    },
+}
+
 /// Why a request did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KubeError {

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `address` | names that are valid, and the paths made of them |
 //! | `session` | one run's requests: its user agent, its identity, its marks |
+//! | `create` | making what is the run's own, whatever becomes of the answer |
 //! | `error` | what went wrong, and whether the request may have arrived |
 //! | `object` | merge patches, what counts as a change, what never leaves |
 //! | `exec` | programs in containers |
@@ -14,6 +15,7 @@
 //! | `sweep` | finding what runs left, without any journal |
 
 mod address;
+mod create;
 mod error;
 pub mod exec;
 pub mod object;
@@ -23,7 +25,7 @@ pub mod undo;
 pub mod wait;
 
 pub use address::{Address, check_subresource};
-pub use error::KubeError;
+pub use error::{KubeError, Unverified};
 pub use session::{Made, Page, Selection, Session};
 
 use crate::policy::ClusterRule;
@@ -64,7 +66,7 @@ pub struct Cluster {
     pub rule: ClusterRule,
     reference: ClusterRef,
     client: OnceCell<Result<kube::Client, String>>,
-    verified: OnceCell<Result<(), String>>,
+    verified: OnceCell<Result<(), Unverified>>,
     /// Requests on their way at once.
     turns: Arc<Semaphore>,
 }
@@ -136,24 +138,27 @@ impl Cluster {
     /// Whether this is the cluster that the guardrail names. Asked once; nothing is done to a cluster before.
     ///
     /// # Errors
-    /// A sentence: another cluster, none named, or none reached.
-    pub async fn verify(self: &Arc<Self>) -> Result<(), String> {
+    /// Another cluster, none named, or none reached.
+    pub async fn verify(self: &Arc<Self>) -> Result<(), Unverified> {
         // A cluster that could not be reached may be reached later: only an answer is kept.
         if let Some(known) = self.verified.get() {
             return known.clone();
         }
         let pinned = &self.reference.uid;
         if pinned.is_empty() {
-            return Err("foil.yaml does not say which cluster: write its UID under `kubernetes: cluster:`; `foil doctor` prints it".into());
+            return Err(Unverified::Refused(
+                "foil.yaml does not say which cluster: write its UID under `kubernetes: cluster:`; `foil doctor` prints it"
+                    .into(),
+            ));
         }
         let title = self.reference.title();
-        let uid = self.uid().await.map_err(|e| format!("{title} could not be verified: {e}"))?;
+        let uid = self.uid().await.map_err(|error| Unverified::Unknown { title: title.clone(), error })?;
         let known = if uid.eq_ignore_ascii_case(pinned) {
             Ok(())
         } else {
-            Err(format!(
+            Err(Unverified::Refused(format!(
                 "{title} is another cluster: its `kube-system` has the UID {uid}, and foil.yaml names {pinned}"
-            ))
+            )))
         };
         self.verified.get_or_init(|| async { known }).await.clone()
     }

@@ -1,7 +1,7 @@
 //! Taking back what a run did to a cluster, from what the journal says, and looking at it.
 
 use super::object::{self, RUN_LABEL, difference, fingerprint, merged, substance};
-use super::{Address, Cluster, ClusterRef, KubeError, Session};
+use super::{Address, Cluster, ClusterRef, KubeError, Session, Unverified};
 use crate::journal::UndoOutcome;
 use crate::run_id::RunId;
 use serde::{Deserialize, Serialize};
@@ -151,11 +151,10 @@ async fn once(cluster: &Arc<Cluster>, act: &Act, known: &Known<'_>) -> Result<Un
         return Ok(irrevocable(what, *until, with.as_deref(), known.learned.as_ref()));
     }
     // An undo was authorised with its effect; another cluster was not.
-    if let Err(why) = cluster.verify().await {
-        return match why.contains("could not be verified") {
-            true => Err(KubeError::Unreachable(why)),
-            false => Ok(UndoOutcome::Failed(why)),
-        };
+    match cluster.verify().await {
+        Ok(()) => {}
+        Err(Unverified::Unknown { error, .. }) => return Err(error),
+        Err(refused) => return Ok(UndoOutcome::Failed(refused.to_string())),
     }
     let session = Session::of_run(Arc::clone(cluster), known.run);
     match act {

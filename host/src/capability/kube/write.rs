@@ -15,14 +15,8 @@ use foil_manifest::KubeVerb;
 use foil_manifest::kube::KubeCall;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::Duration;
 
 const CAPABILITY: &str = "kube-write";
-/// How often a create is tried again, and the pauses between.
-const TRIES: u32 = 4;
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(3);
-
 impl Host for Guest {
     async fn create(
         &mut self,
@@ -95,7 +89,7 @@ impl Guest {
         let session = self.cluster()?;
         let before = session.get(&address).await.map_err(from_kube)?;
         let after = merged(&before, &patch);
-        if foil_manifest::kube::KubeCall::bears_pods(&address.group, &address.plural) {
+        if KubeCall::bears_pods(&address.group, &address.plural) {
             self.decide_kube(&KubeCall { object: Some(&after), ..address.call(KubeVerb::Patch) })?;
         }
         let plural = address.plural.clone();
@@ -117,12 +111,12 @@ impl Guest {
     }
 }
 
-/// Creates an object: written down, asked for, and where the answer was lost looked for.
+/// Creates an object: written down, then asked for.
 pub(super) async fn create(world: &World, session: &Session, address: Address, object: Value) -> Result<Value, Error> {
     let what = format!("create {address}");
     let id = intend(world, session, what, Act::Created { address: address.clone() })?;
     fault::point("effect.before");
-    let answer = create_or_find(session, &address, &object).await;
+    let answer = session.create_own(&address, &object).await;
     fault::point("effect.after");
     match answer {
         Ok(created) => {
@@ -136,44 +130,6 @@ pub(super) async fn create(world: &World, session: &Session, address: Address, o
             Err(from_kube(error))
         }
     }
-}
-
-/// Creates an object of a name that only this run uses: where no answer came, or the server asks to try again, it is looked for and
-/// then asked for once more. That makes no second one.
-async fn create_or_find(session: &Session, address: &Address, object: &Value) -> Result<Value, KubeError> {
-    let mut pause = FIRST_PAUSE;
-    let mut unsure = false;
-    for _ in 0..TRIES {
-        let error = match session.create(address, object).await {
-            Ok(created) => return Ok(created),
-            // It may be the one of an earlier try, whose answer was lost.
-            Err(error) if unsure && error.code() == Some(409) => {
-                return found_again(session, address).await.ok_or(error);
-            }
-            Err(error) if error.is_refusal() || !error.is_transient() => return Err(error),
-            Err(error) => error,
-        };
-        unsure = true;
-        if let Some(found) = found_again(session, address).await {
-            return Ok(found);
-        }
-        tokio::time::sleep(error.retry_after().unwrap_or(pause).min(LONGEST_PAUSE)).await;
-        pause = pause.saturating_mul(2);
-    }
-    // Looked for once more at the end, since the last answer may have been the one that was lost.
-    match session.create(address, object).await {
-        Err(error) if !error.is_refusal() || error.code() == Some(409) => {
-            found_again(session, address).await.ok_or(error)
-        }
-        other => other,
-    }
-}
-
-/// An object whose creation was not answered, if it is there.
-async fn found_again(session: &Session, address: &Address) -> Option<Value> {
-    let found = session.get(address).await.ok()?;
-    let run = session.run.as_ref()?;
-    (object::label(&found, RUN_LABEL) == Some(run.as_str())).then_some(found)
 }
 
 /// Changes an object, if it is still as it was looked at.

@@ -46,7 +46,7 @@ impl Rounds {
     /// Reads all that was written by now, and says why an absence proves nothing for the moment.
     pub async fn next(&mut self, listeners: &Listeners) -> Option<Blindness> {
         if let Err(why) = self.session.cluster().verify().await {
-            return Some(Blindness::Dead(why));
+            return Some(Blindness::Dead(why.to_string()));
         }
         let FalcoPods { namespace, selector, container } = &self.falco;
         let listed = match self.list().await {
