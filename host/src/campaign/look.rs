@@ -5,7 +5,7 @@ use super::prepare::PreparedLink;
 use super::run::Live;
 use super::watch::Sight;
 use crate::capability::{Asked, Guest, World};
-use crate::collector::{Blindness, EventLog};
+use crate::collector::{Blindness, ClockGrain, EventLog};
 use crate::engine::bindings::check::Observation;
 use crate::engine::bindings::types::Context;
 use crate::engine::{Budget, Phase, PhaseError};
@@ -76,6 +76,10 @@ impl Sight for Look<'_> {
 
     fn blind(&self) -> Option<Blindness> {
         self.arming.blind(&self.read())
+    }
+
+    fn grain(&self, at: u64) -> ClockGrain {
+        self.logs.iter().map(|(log, _)| log.grain_at(at)).max().unwrap_or_default()
     }
 }
 

@@ -11,7 +11,7 @@ use super::watch::{self, Zero};
 use crate::capability::{Guest, LogLine, World, unix_nanos};
 use crate::cluster::Session;
 use crate::collector::tree::Containers;
-use crate::collector::{EventLog, Observed};
+use crate::collector::{ClockGrain, EventLog, Observed};
 use crate::engine::bindings::technique::Evidence;
 use crate::engine::bindings::types::{Context, Fact};
 use crate::engine::{Budget, Engine, Phase, PhaseError, cut};
@@ -193,6 +193,7 @@ impl<'a> Live<'a> {
         self.back().gaps = shield.gaps().to_vec();
         *self.shield() = Some(Arc::clone(&shield));
         self.feed(arming);
+        arming.tree.follow(shield.births());
         Ok(Arc::new(self.world(arming.sources(), arming.observer(), Some(shield), cluster)))
     }
 
@@ -261,7 +262,7 @@ impl<'a> Live<'a> {
         self.look_before(world.shield.as_ref()).await;
         // The warm-up's last event and the detonation's first must not share a tick of the sensor's clock.
         if world.shield.as_ref().is_some_and(|shield| !shield.tree().children.is_empty()) {
-            tokio::time::sleep(watch::CLOCK_SLACK).await;
+            tokio::time::sleep(ClockGrain::COARSE.into()).await;
         }
         let zero = Zero { instant: tokio::time::Instant::now(), unix_ns: unix_nanos() };
         report.detonated = Some(jiff::Timestamp::now().to_string());

@@ -3,7 +3,7 @@
 use super::experiment::Link;
 use super::severity::Severity;
 use super::verdict::LinkVerdict;
-use crate::collector::{Attribution, Blindness};
+use crate::collector::{Attribution, Blindness, ClockGrain};
 use crate::engine::PhaseError;
 use crate::engine::bindings::check::Observation;
 use crate::engine::bindings::imports::events_read;
@@ -11,10 +11,6 @@ use crate::report::{Evidence, LinkReport};
 use std::future::Future;
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// The kernel stamps audit records with its coarse clock, which lags by up to a tick of 10 ms (CONFIG_HZ=100): an event
-/// may bear a time just before the detonation that caused it.
-pub const CLOCK_SLACK: Duration = Duration::from_millis(10);
 
 /// The first wait between two looks at a source that does not wake us, and the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(25);
@@ -43,6 +39,8 @@ pub trait Sight {
     fn news(&self) -> impl Future<Output = ()> + Send;
     /// Why absence would prove nothing.
     fn blind(&self) -> Option<Blindness>;
+    /// How exact the time is that a source gave to what happened at `at`: only a coarse one may lie before what caused it.
+    fn grain(&self, at: u64) -> ClockGrain;
 }
 
 /// Watches until the link is seen or its time and grace are over.
@@ -73,7 +71,8 @@ pub async fn watch(link: &Link, zero: Zero, sight: &mut impl Sight) -> LinkRepor
                 cursor = observation.cursor;
                 report.looked_at = report.looked_at.saturating_add(u64::from(observation.looked_at));
                 remark.clone_from(&observation.remark);
-                if take(&mut report, observation, link, zero) {
+                let grain = |at| sight.grain(at);
+                if take(&mut report, observation, link, zero, grain) {
                     return report;
                 }
                 None
@@ -129,8 +128,13 @@ fn unknown(mut report: LinkReport, reason: String) -> LinkReport {
 }
 
 /// Adds what was seen; `true` once the link is settled.
-fn take(report: &mut LinkReport, observation: Observation, link: &Link, zero: Zero) -> bool {
-    let earliest = zero.unix_ns.saturating_sub(nanos(CLOCK_SLACK));
+fn take(
+    report: &mut LinkReport,
+    observation: Observation,
+    link: &Link,
+    zero: Zero,
+    grain: impl Fn(u64) -> ClockGrain,
+) -> bool {
     let now = crate::capability::unix_nanos();
     let mut first: Option<u64> = None;
     let mut weak: Option<u64> = None;
@@ -144,7 +148,8 @@ fn take(report: &mut LinkReport, observation: Observation, link: &Link, zero: Ze
             events_read::Attribution::Stranger => continue,
         };
         // What happened before the detonation, as in the warm-up, is not the technique; what is yet to happen is a lie.
-        if sighting.at < earliest || sighting.at > now.saturating_add(nanos(AHEAD)) {
+        let before = sighting.at < zero.unix_ns && grain(sighting.at).latest(sighting.at) < zero.unix_ns;
+        if before || sighting.at > now.saturating_add(nanos(AHEAD)) {
             continue;
         }
         if report.evidence.len() < MAX_EVIDENCE {
@@ -209,6 +214,7 @@ mod tests {
     struct Script {
         looks: Vec<Result<Observation, PhaseError>>,
         blind: Option<Blindness>,
+        grain: ClockGrain,
     }
 
     impl Sight for Script {
@@ -223,6 +229,9 @@ mod tests {
         }
         fn blind(&self) -> Option<Blindness> {
             self.blind.clone()
+        }
+        fn grain(&self, _: u64) -> ClockGrain {
+            self.grain
         }
     }
 
@@ -240,11 +249,34 @@ mod tests {
     }
 
     async fn verdict(looks: Vec<Result<Observation, PhaseError>>, blind: Option<Blindness>) -> LinkReport {
+        by_clock(ClockGrain::EXACT, looks, blind).await
+    }
+
+    async fn by_clock(
+        grain: ClockGrain,
+        looks: Vec<Result<Observation, PhaseError>>,
+        blind: Option<Blindness>,
+    ) -> LinkReport {
         let text =
             "experiment: x\ntechnique: a.b\nexpect: [{ link: telemetry, check: c.d, within: 100ms, grace: 100ms }]";
         let experiment = super::super::experiment::parse(text).expect("valid");
         let zero = Zero { instant: Instant::now(), unix_ns: ZERO_NS };
-        watch(&experiment.expect[0], zero, &mut Script { looks, blind }).await
+        watch(&experiment.expect[0], zero, &mut Script { looks, blind, grain }).await
+    }
+
+    #[tokio::test]
+    async fn only_a_coarse_clock_may_date_an_event_before_the_detonation() {
+        use events_read::Attribution::Tree;
+        let early = |ms: i64| vec![seen(-ms, Tree, false)];
+        // Falco stamps nanoseconds: what comes before the detonation is set-up.
+        for ms in [1, 5, 10] {
+            assert_eq!(verdict(early(ms), None).await.verdict, LinkVerdict::Missed, "{ms} ms");
+        }
+        let coarse = async |ms| by_clock(ClockGrain::COARSE, early(ms), None).await.verdict;
+        assert_eq!(coarse(10).await, LinkVerdict::Seen);
+        assert_eq!(coarse(12).await, LinkVerdict::Missed);
+        assert_eq!(by_clock(ClockGrain::of_digits(3), early(1), None).await.verdict, LinkVerdict::Seen);
+        assert_eq!(by_clock(ClockGrain::of_digits(3), early(2), None).await.verdict, LinkVerdict::Missed);
     }
 
     #[tokio::test]

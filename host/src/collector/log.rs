@@ -1,8 +1,8 @@
 //! A collector's log: written by one thread, read by cursor by anybody.
 
 use super::foreign::Likeness;
-use super::tree::ProcessTree;
-use super::{Attribution, Blindness, Event, clock, lock};
+use super::tree::{ProcessTree, Whose};
+use super::{Attribution, Blindness, ClockGrain, Event, clock, lock};
 use crate::run_id::RunId;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -52,6 +52,18 @@ pub struct Recorded {
     pub fields: BTreeMap<String, String>,
 }
 
+impl Recorded {
+    /// How exact its time is.
+    pub fn grain(&self) -> ClockGrain {
+        match &self.likeness {
+            Some(likeness) => likeness.grain,
+            // Of the process connector and the launcher.
+            None if self.own_observation => ClockGrain::EXACT,
+            None => ClockGrain::COARSE,
+        }
+    }
+}
+
 /// A part of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
@@ -88,9 +100,6 @@ const SETTLED: u64 = 5_000_000_000;
 
 /// The same for a foreign sensor's event: it comes by a longer way than the kernel's word on who is whose child.
 const SETTLED_FOREIGN: u64 = 1_000_000_000;
-
-/// How far a sensor's clock may lag behind ours (nanoseconds): the kernel's coarse clock has ticks of 10 ms.
-const CLOCK_SLACK: u64 = 25_000_000;
 
 /// The log. Sequence numbers start at 1, so that cursor 0 is the moment it was made.
 #[derive(Debug)]
@@ -173,13 +182,16 @@ impl EventLog {
 
     /// At most `limit` events after `cursor`, each with the attribution that is known by now.
     pub fn read(&self, cursor: u64, limit: usize) -> Page {
+        let end = self.newest();
         if let Some(tree) = &self.tree {
-            // What the kernel has already said of forks is taken in first: it said so before it wrote the event.
+            // What the kernel has already said of forks is taken in first, and what the run's processes said of themselves: both
+            // came before the event did. Events that come meanwhile wait for the next look.
             tree.catch_up();
         }
         let inner = lock(&self.inner);
         let from = inner.entries.partition_point(|e| e.sequence <= cursor);
-        let events: Vec<Event> = inner.entries.iter().skip(from).take(limit).map(|e| self.event(e)).collect();
+        let known = inner.entries.iter().skip(from).take(limit).take_while(|e| e.sequence <= end);
+        let events: Vec<Event> = known.map(|e| self.event(e)).collect();
         let drained = from.saturating_add(events.len()) >= inner.entries.len();
         // Where nothing is left, what was thrown out of a full log is passed over too.
         let next = if drained { inner.newest.max(cursor) } else { events.last().map_or(cursor, |e| e.sequence) };
@@ -206,6 +218,13 @@ impl EventLog {
         let inner = lock(&self.inner);
         let at = inner.entries.binary_search_by_key(&sequence, |entry| entry.sequence).ok()?;
         inner.entries.get(at).map(|entry| Arc::clone(&entry.event))
+    }
+
+    /// How exact the time of the events is that bear this one; exact where there is none.
+    pub fn grain_at(&self, at: u64) -> ClockGrain {
+        let inner = lock(&self.inner);
+        let same = inner.entries.iter().filter(|entry| entry.event.at == at);
+        same.map(|entry| entry.event.grain()).max().unwrap_or_default()
     }
 
     /// The number of the newest event; 0 where there is none yet.
@@ -256,15 +275,16 @@ impl EventLog {
     }
 
     fn attribute(&self, event: &Recorded) -> Attribution {
-        let by_process = match (&self.tree, event.process) {
-            _ if event.likeness.is_some() => return self.attribute_foreign(event),
-            (Some(tree), Some(Process { pid, ppid, .. })) => {
-                // Foil's own doings carry the run's id too (its folders are named so), and are nobody's technique.
-                if tree.is_foil(pid, ppid) {
-                    return Attribution::Stranger;
-                }
-                tree.contains(pid, ppid, event.at)
-            }
+        // Foil's own doings carry the run's id too (its folders are named so), and are nobody's technique.
+        let whose = self.tree.as_ref().map(|tree| tree.whose(event));
+        if whose == Some(Whose::Foil) {
+            return Attribution::Stranger;
+        }
+        if let Some(likeness) = event.likeness.as_deref() {
+            return self.attribute_foreign(event, likeness, whose);
+        }
+        let by_process = match (whose, event.process) {
+            (Some(whose), Some(_)) => whose.into(),
             (Some(_), None) => Attribution::Stranger,
             (None, _) => Attribution::Window,
         };
@@ -272,21 +292,18 @@ impl EventLog {
     }
 
     /// An event of a foreign sensor: it may say less of who did it than the kernel does, and be about anything, also long ago.
-    fn attribute_foreign(&self, event: &Recorded) -> Attribution {
-        let Some(likeness) = event.likeness.as_deref() else { return Attribution::Stranger };
-        let foils =
-            |tree: &Arc<ProcessTree>| event.process.is_some_and(|process| tree.is_foil(process.pid, process.ppid));
+    fn attribute_foreign(&self, event: &Recorded, likeness: &Likeness, whose: Option<Whose>) -> Attribution {
         let anothers = likeness.run.as_ref().is_some_and(|run| run != self.run.as_str());
-        if event.at < self.armed.saturating_sub(CLOCK_SLACK) || anothers || self.tree.as_ref().is_some_and(foils) {
+        if likeness.grain.latest(event.at) < self.armed || anothers {
             return Attribution::Stranger;
         }
-        let by_process = match (&self.tree, event.process) {
-            (Some(tree), Some(process)) => match tree.contains_process(process, event.at) {
-                // Its ancestors cannot be told: what it looks like may.
-                Attribution::Window => tree.resembles(likeness, event.at).min(Attribution::Window),
-                told => told,
-            },
-            (Some(tree), None) if !likeness.is_silent() => tree.resembles(likeness, event.at),
+        let by_process = match (&self.tree, whose) {
+            // Its ancestors cannot be told: what it looks like may.
+            (Some(tree), Some(Whose::Unknown)) if event.process.is_some() => {
+                tree.resembles(likeness, event.at).min(Attribution::Window)
+            }
+            (Some(_), Some(told)) if event.process.is_some() => told.into(),
+            (Some(tree), _) if !likeness.is_silent() => tree.resembles(likeness, event.at),
             _ => Attribution::Window,
         };
         let container = ["output_fields.container.id", "container.id"].iter().find_map(|name| event.fields.get(*name));

@@ -8,6 +8,7 @@ pub mod audit;
 mod clock;
 pub mod file;
 pub mod foreign;
+mod grain;
 pub mod inbox;
 pub mod kubernetes;
 pub mod log;
@@ -18,6 +19,7 @@ pub mod rules;
 mod sensors;
 pub mod tree;
 
+pub use grain::ClockGrain;
 pub use log::{EventLog, LogLimits, Page, Process, Recorded};
 pub use observed::Observed;
 pub use registry::{ArmOptions, Armed, arm};

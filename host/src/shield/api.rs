@@ -151,8 +151,38 @@ pub enum ShieldError {
 pub struct Tree {
     /// The run's init, to which orphans fall.
     pub init: u32,
-    /// Direct children as they were started: pid, and start in nanoseconds since 1970.
+    /// Direct children that act for the technique: pid, and the moment from which they do, in nanoseconds since 1970. Until then
+    /// Foil's own code runs in them.
     pub children: Vec<(u32, u64)>,
+}
+
+/// What a process that init forked is about to do. Everything that it does before it says [`Program`](Self::Program) or
+/// [`Effect`](Self::Effect) is Foil's own doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BirthStage {
+    /// Foil's own code: set-up before a program or an effect, a look at what is there, the run's web server.
+    SetUp,
+    /// It executes the program that it was started for: the last thing that Foil's code does in it.
+    Program,
+    /// It performs a file effect of the technique. It never executes anything.
+    Effect,
+}
+
+/// What one of init's processes said of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Birth {
+    /// The process, in the process ids of whoever runs Foil.
+    pub pid: u32,
+    /// When, in nanoseconds since 1970.
+    pub at: u64,
+    /// What it is about to do.
+    pub stage: BirthStage,
+}
+
+/// Where the births of a run are read, while it lives.
+pub trait BirthLog: std::fmt::Debug + Send + Sync {
+    /// The births after the first `known`, in the order in which they were told.
+    fn since(&self, known: usize) -> Vec<Birth>;
 }
 
 pub use super::client::{Launcher, ShieldedRun};

@@ -16,7 +16,10 @@ mod steps;
 mod wire;
 
 pub use api::{
-    ChildLimits, Ending, ExecOutcome, ExecRequest, Identity, Launcher, RunSpec, ShieldError, ShieldedRun, Tree,
+    Birth, BirthLog, BirthStage, ChildLimits, Ending, ExecOutcome, ExecRequest, Identity, Launcher, RunSpec,
+    ShieldError, ShieldedRun, Tree,
 };
 pub use file_op::{FileFailure, FileOp, Fingerprint};
+pub use init::{EFFECT_NAME, INIT_NAME};
+pub use launcher::{ARGUMENT as LAUNCHER_ARGUMENT, NAME as LAUNCHER_NAME};
 pub(crate) use steps::landlock;

@@ -80,7 +80,7 @@ fn what_was_recorded_before_the_launcher_spoke_counts() {
     init.go();
     let early = find(&armed.log, |e| execs(e, "/bin/true early"));
     assert_eq!(early.attribution, Attribution::Stranger, "nobody has claimed it yet");
-    tree.insert_root(known.init, started);
+    tree.insert_root(known.children[0].0, started);
     let page = armed.log.read(early.sequence - 1, 1);
     assert_eq!(page.events[0].attribution, Attribution::Tree);
 }

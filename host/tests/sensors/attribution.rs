@@ -17,6 +17,9 @@ const MARKED: &str = include_str!("../fixtures/falco/with-marker.jsonl");
 #[derive(Clone, Copy)]
 struct Done {
     pid: u32,
+    /// Just after it was forked.
+    started: u64,
+    /// Just after its end: one at which it certainly was its program already.
     at: u64,
 }
 
@@ -45,15 +48,18 @@ impl Shell {
         writeln!(self.input, "/bin/bash -c '{script}'").expect("told");
         let mut line = String::new();
         self.output.read_line(&mut line).expect("an answer");
-        let said = line.trim().split_once(' ').and_then(|(pid, micros)| {
-            Some(Done { pid: pid.parse().ok()?, at: micros.replace('.', "").parse::<u64>().ok()? * 1000 })
-        });
+        let mut words = line.split_whitespace();
+        let micros = |word: Option<&str>| Some(word?.replace('.', "").parse::<u64>().ok()? * 1000);
+        let said = (|| {
+            let pid = words.next()?.parse().ok()?;
+            Some(Done { pid, started: micros(words.next())?, at: micros(words.next())? })
+        })();
         said.unwrap_or_else(|| panic!("no process id and moment: {line}"))
     }
 
     /// `cat /etc/shadow`, by a bash that stays for long enough to be asked what it is.
     fn cat(&mut self) -> Done {
-        self.run("cat /etc/shadow >/dev/null & at=$EPOCHREALTIME; wait; read -r -t 0.05; echo $! $at")
+        self.run("cat /etc/shadow >/dev/null & from=$EPOCHREALTIME; wait; at=$EPOCHREALTIME; read -r -t 0.05; echo $! $from $at")
     }
 }
 
@@ -203,21 +209,21 @@ fn with_its_pid_an_event_is_ours_by_the_tree_and_the_same_act_of_a_stranger_at_t
     // At the same moment: both have started before either is told.
     let ours = run.init.cat();
     let theirs = stranger.cat();
-    assert_eq!(run.tell(&with_pid(ours, ours.at, "<NA>")), Attribution::Tree);
-    assert_eq!(run.tell(&with_pid(theirs, theirs.at, "<NA>")), Attribution::Stranger);
+    assert_eq!(run.tell(&with_pid(ours, ours.started, "<NA>")), Attribution::Tree);
+    assert_eq!(run.tell(&with_pid(theirs, theirs.started, "<NA>")), Attribution::Stranger);
     // Alike in every word, and told by its id all the same.
-    assert_eq!(run.tell(&with_pid(theirs, theirs.at, "")), Attribution::Stranger);
+    assert_eq!(run.tell(&with_pid(theirs, theirs.started, "")), Attribution::Stranger);
     // An id of ours, of a process that began long before: it is used again.
-    assert_eq!(run.tell(&with_pid(ours, ours.at - 90_000_000_000, "")), Attribution::Stranger);
+    assert_eq!(run.tell(&with_pid(ours, ours.started - 90_000_000_000, "")), Attribution::Stranger);
     // Another run's.
-    assert_eq!(run.tell(&with_pid(ours, ours.at, "01j9z3t0example00000000000")), Attribution::Stranger);
+    assert_eq!(run.tell(&with_pid(ours, ours.started, "01j9z3t0example00000000000")), Attribution::Stranger);
 }
 
 #[test]
 fn the_runs_id_ties_an_event_whatever_process_it_names() {
     let Some(mut run) = Run::start() else { return };
     let id = run.file.run().to_string();
-    let stranger = Done { pid: 1, at: now() };
+    let stranger = Done { pid: 1, started: now(), at: now() };
     for id in [id.clone(), id.to_uppercase()] {
         assert_eq!(run.tell(&with_pid(stranger, stranger.at, &id)), Attribution::Marker);
     }
@@ -242,7 +248,7 @@ fn short_lived_programs_of_ours_are_never_strangers() {
     let Some(mut run) = Run::start() else { return };
     // Each is gone within a millisecond or so; now and then before anybody could ask what it was.
     for n in 0..200 {
-        let done = run.init.run("/bin/true & at=$EPOCHREALTIME; wait; echo $! $at");
+        let done = run.init.run("/bin/true & from=$EPOCHREALTIME; wait; echo $! $from $EPOCHREALTIME");
         let alert = retold(STOCK, SHADOW, done.at, |fields| {
             fields.retain(|name, _| !name.starts_with("proc.aname"));
             for (name, value) in [("proc.cmdline", "true"), ("proc.exepath", "/usr/bin/true"), ("proc.name", "true")] {

@@ -57,7 +57,7 @@ pub fn identify(fields: &Fields, received: u64) -> (Option<Process>, Likeness) {
         parents,
         uid: of(&UID, &["uid"]).and_then(number),
         run: RUN.iter().find_map(|name| said(fields, name)).map(str::to_ascii_lowercase),
-        mentions: Vec::new(),
+        ..Likeness::default()
     };
     (process, likeness)
 }

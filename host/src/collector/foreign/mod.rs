@@ -10,7 +10,7 @@ pub use fields::{flatten, plain};
 pub use moment::moment;
 pub use subscribers::Subscribers;
 
-use super::Recorded;
+use super::{ClockGrain, Recorded};
 use std::collections::BTreeMap;
 
 /// What an event says of a process besides its id. Empty: it says nothing of any process, as a backend's alert.
@@ -30,6 +30,8 @@ pub struct Likeness {
     pub run: Option<String>,
     /// Ids of runs in this process that stand anywhere in the event, in lower case.
     pub mentions: Vec<String>,
+    /// How exact the event's time is.
+    pub grain: ClockGrain,
 }
 
 impl Likeness {
@@ -44,13 +46,8 @@ impl Likeness {
 /// `time`: the field that holds its time; the usual names are tried where it is `None`. `received`: when it came, nanoseconds
 /// since 1970, which is its time where it says none.
 pub fn event(kind: &str, fields: BTreeMap<String, String>, time: Option<&str>, received: u64) -> Recorded {
-    let (process, likeness) = identity::identify(&fields, received);
-    Recorded {
-        at: moment::of(&fields, time, received),
-        kind: kind.to_owned(),
-        own_observation: false,
-        process,
-        likeness: Some(Box::new(likeness)),
-        fields,
-    }
+    let (process, mut likeness) = identity::identify(&fields, received);
+    let (at, grain) = moment::of(&fields, time, received);
+    likeness.grain = grain;
+    Recorded { at, kind: kind.to_owned(), own_observation: false, process, likeness: Some(Box::new(likeness)), fields }
 }

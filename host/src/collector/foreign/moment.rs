@@ -1,5 +1,6 @@
 //! When an event happened, in whichever way it says so.
 
+use super::super::ClockGrain;
 use std::collections::BTreeMap;
 
 const SECOND: u64 = 1_000_000_000;
@@ -22,34 +23,47 @@ const NAMES: [&str; 12] = [
     "ID",
 ];
 
-/// The moment that the field `named` holds, or the first of the usual ones; else `received`.
-pub fn of(fields: &BTreeMap<String, String>, named: Option<&str>, received: u64) -> u64 {
-    let read = |name: &str| fields.get(name).and_then(|text| moment(text, received));
-    named.map_or_else(|| NAMES.iter().find_map(|name| read(name)), read).unwrap_or(received)
+/// The moment that the field `named` holds, or the first of the usual ones; else `received`. With how exact it is.
+pub fn of(fields: &BTreeMap<String, String>, named: Option<&str>, received: u64) -> (u64, ClockGrain) {
+    let read = |name: &str| fields.get(name).and_then(|text| stamp(text, received));
+    let found = named.map_or_else(|| NAMES.iter().find_map(|name| read(name)), read);
+    found.unwrap_or((received, ClockGrain::EXACT))
 }
 
-/// Nanoseconds since 1970, from RFC 3339 or a number of seconds (with or without a fraction), milliseconds, microseconds or
+/// As [`stamp`], the moment alone.
+pub fn moment(text: &str, received: u64) -> Option<u64> {
+    stamp(text, received).map(|(at, _)| at)
+}
+
+/// Nanoseconds since 1970, and how exact they are, from RFC 3339 or a number of seconds (with or without a fraction), milliseconds, microseconds or
 /// nanoseconds since then. `None` where it is neither, or not of this century or the next.
 ///
 /// Whole seconds leave open when within the second it was: the latest moment that lies before `received` is taken, or a log with whole
 /// seconds would date an event before the detonation that caused it.
-pub fn moment(text: &str, received: u64) -> Option<u64> {
+pub fn stamp(text: &str, received: u64) -> Option<(u64, ClockGrain)> {
     let text = text.trim();
-    let (at, whole) = number(text).or_else(|| rfc3339(text))?;
+    let (at, grain) = number(text).or_else(|| rfc3339(text))?;
     if !PLAUSIBLE.contains(&at.checked_div(SECOND)?) {
         return None;
     }
-    Some(if whole && at < received { at.saturating_add(SECOND - 1).min(received) } else { at })
+    if grain < ClockGrain::of_digits(0) {
+        return Some((at, grain));
+    }
+    // The latest moment that it may mean stands for it, so that nothing is left open.
+    let latest = if at < received { at.saturating_add(SECOND - 1).min(received) } else { at };
+    Some((latest, ClockGrain::EXACT))
 }
 
-fn rfc3339(text: &str) -> Option<(u64, bool)> {
+fn rfc3339(text: &str) -> Option<(u64, ClockGrain)> {
     let at: jiff::Timestamp = text.parse().ok()?;
-    Some((u64::try_from(at.as_nanosecond()).ok()?, !text.contains('.')))
+    let fraction = text.split_once(['.', ',']).map_or("", |(_, rest)| rest);
+    let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
+    Some((u64::try_from(at.as_nanosecond()).ok()?, ClockGrain::of_digits(digits)))
 }
 
-/// A number, by its magnitude. Audit's `SECONDS.MILLIS:SERIAL` too.
-fn number(text: &str) -> Option<(u64, bool)> {
-    let text = text.split_once(':').map_or(text, |(number, _)| number);
+/// A number, by its magnitude. Audit's `SECONDS.MILLIS:SERIAL` too, which is of the kernel's coarse clock.
+fn number(text: &str) -> Option<(u64, ClockGrain)> {
+    let (text, audit) = text.split_once(':').map_or((text, false), |(number, _)| (number, true));
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     if whole.is_empty() || !digits(whole) || !digits(fraction) {
@@ -64,7 +78,14 @@ fn number(text: &str) -> Option<(u64, bool)> {
     };
     let nanos: u64 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
     let part = nanos.checked_mul(unit)?.checked_div(SECOND)?;
-    Some((value.checked_mul(unit)?.checked_add(part)?, unit == SECOND && fraction.is_empty()))
+    let digits = match unit {
+        SECOND => 0_usize,
+        1_000_000 => 3,
+        1_000 => 6,
+        _ => 9,
+    };
+    let grain = if audit { ClockGrain::COARSE } else { ClockGrain::of_digits(digits.saturating_add(fraction.len())) };
+    Some((value.checked_mul(unit)?.checked_add(part)?, grain))
 }
 
 #[cfg(test)]
@@ -104,11 +125,32 @@ mod tests {
     }
 
     #[test]
+    fn a_moment_is_as_exact_as_it_is_written() {
+        let grain = |text: &str| stamp(text, T + 9 * SECOND).map(|(_, grain)| grain);
+        for (text, digits) in [
+            ("2026-11-21T22:03:40.821407465Z", 9),
+            ("2026-11-21T23:03:40.821407+01:00", 6),
+            ("2026-11-21T22:03:40.821Z", 3),
+            ("2026-11-21T22:03:40.8Z", 1),
+            ("1795298620821407465", 9),
+            ("1795298620821407", 6),
+            ("1795298620821", 3),
+            ("1795298620.821407", 6),
+        ] {
+            assert_eq!(grain(text), Some(ClockGrain::of_digits(digits)), "{text}");
+        }
+        assert_eq!(grain("1795298620.821:15220"), Some(ClockGrain::COARSE));
+        // Whole seconds were made the latest moment that they may mean.
+        assert_eq!(grain("1795298620"), Some(ClockGrain::EXACT));
+        assert_eq!(grain("2026-11-21T22:03:40Z"), Some(ClockGrain::EXACT));
+    }
+
+    #[test]
     fn a_named_field_is_the_only_one_asked() {
         let fields = [("time", T.to_string()), ("seen", (T + 1).to_string())].map(|(n, v)| (n.to_owned(), v));
         let fields = BTreeMap::from(fields);
-        assert_eq!(of(&fields, None, 7), T);
-        assert_eq!(of(&fields, Some("seen"), 7), T + 1);
-        assert_eq!(of(&fields, Some("absent"), 7), 7);
+        assert_eq!(of(&fields, None, 7), (T, ClockGrain::EXACT));
+        assert_eq!(of(&fields, Some("seen"), 7), (T + 1, ClockGrain::EXACT));
+        assert_eq!(of(&fields, Some("absent"), 7), (7, ClockGrain::EXACT));
     }
 }

@@ -100,3 +100,124 @@ async fn waiting_ends_with_the_event() {
     let deaf = tokio::time::timeout(Duration::from_millis(20), log.wait_beyond(1)).await;
     assert!(deaf.is_err(), "there is nothing beyond 1");
 }
+
+/// What a real Falco says of Foil's own processes, with the times and ids of the test.
+fn falco(rule: &str, fields: serde_json::Value, at: u64) -> Recorded {
+    let mut alert = serde_json::json!({ "rule": rule, "priority": "Warning", "output_fields": fields });
+    alert["output_fields"]["evt.time.iso8601"] = at.into();
+    super::super::foreign::event("falco", super::super::foreign::flatten(&alert, b"{}"), None, at)
+}
+
+/// Init 4,000,100 with its child 4,000,101, which is `cat /etc/shadow` from `now` on, and 4,000,102, which performs a file effect then.
+fn run_of_two(now: u64) -> (Arc<EventLog>, Arc<ProcessTree>) {
+    use crate::shield::{Birth, BirthStage};
+    let (log, tree) = log(LogLimits::default());
+    tree.insert_init(4_000_100);
+    for (pid, stage) in [(4_000_101, BirthStage::Program), (4_000_102, BirthStage::Effect)] {
+        tree.told(&Birth { pid, at: now - 3_000_000, stage: BirthStage::SetUp });
+        tree.told(&Birth { pid, at: now, stage });
+    }
+    let argv = ["/bin/cat", "/etc/shadow"].map(ToOwned::to_owned).to_vec();
+    let image = super::super::tree::Image { exes: vec!["/bin/cat".into()], argv, ..Default::default() };
+    tree.started(4_000_101, now..now + 2_000_000, image);
+    (log, tree)
+}
+
+#[test]
+fn alerts_about_foils_own_processes_are_never_the_techniques() {
+    let now = clock::realtime() + 1_000_000_000;
+    let (log, _tree) = run_of_two(now);
+    let own = std::fs::read_link("/proc/self/exe").unwrap().display().to_string();
+    let mut told = 0_usize;
+    // By the launcher, the init and its children before they act; with ids, as with the marker fields, and without.
+    for (rule, name, pname, pid, ppid, at) in [
+        ("Read sensitive file untrusted", "foil-launcher", "exe", 4_000_100, 4_000_099, now + 1_000_000),
+        ("Read sensitive file untrusted", "foil-init", "foil-launcher", 4_000_101, 4_000_100, now - 1_000_000),
+        ("Change thread namespace", "foil-init", "foil-launcher", 4_000_101, 4_000_100, now - 300_000),
+        // A clock that is ahead by a moment: the name goes with the program.
+        ("Change thread namespace", "foil-init", "foil-launcher", 4_000_101, 4_000_100, now + 100_000),
+        ("Change thread namespace", "foil-init", "foil-launcher", 4_000_102, 4_000_100, now - 300_000),
+        ("Write below root", "foil-launcher", "exe", 4_000_100, 4_000_099, now + 1_000_000),
+        ("Read ssh information", "foil", "bash", 4_000_050, 4_000_049, now + 1_000_000),
+        ("Read ssh information", "foil-init", "foil-launcher", 4_000_150, 4_000_100, now - 1_000_000),
+    ] {
+        let run = log.run().to_string();
+        let command = format!("{name} __launcher");
+        let all = serde_json::json!({
+            "proc.pid": pid, "proc.ppid": ppid, "proc.name": name, "proc.pname": pname, "proc.cmdline": command,
+            "proc.exepath": own, "user.uid": 0, "proc.env[FOIL_RUN_ID]": "", "fd.name": format!("/tmp/foil-{run}"),
+        });
+        let without = |names: &[&str]| {
+            let mut fields = all.clone();
+            names.iter().for_each(|name| drop(fields.as_object_mut().unwrap().remove(*name)));
+            fields
+        };
+        for fields in [
+            all.clone(),
+            without(&["proc.ppid"]),
+            without(&["proc.name", "proc.exepath", "proc.ppid"]),
+            without(&["proc.pid", "proc.ppid"]),
+            without(&["proc.pid", "proc.ppid", "proc.name", "proc.exepath"]),
+            without(&["proc.pid", "proc.ppid", "proc.cmdline", "proc.exepath"]),
+            without(&["proc.pid", "proc.ppid", "proc.name", "proc.cmdline"]),
+        ] {
+            if name == "foil" && fields.get("proc.exepath").is_none() && fields.get("proc.cmdline").is_none() {
+                // The test's own program has another name.
+                continue;
+            }
+            let mut event = falco(rule, fields.clone(), at);
+            // The run's id in it ties it no better.
+            event.likeness.as_mut().unwrap().mentions.push(run.clone());
+            log.push(event);
+            told += 1;
+            let whose = log.read(0, 1_000).events.last().unwrap().attribution;
+            assert_eq!(whose, Attribution::Stranger, "{fields:#}");
+        }
+    }
+    assert!(told > 50);
+}
+
+#[test]
+fn what_the_same_processes_do_from_then_on_is_the_techniques() {
+    let now = clock::realtime() + 1_000_000_000;
+    let (log, _tree) = run_of_two(now);
+    let read = serde_json::json!({
+        "proc.pid": 4_000_101, "proc.ppid": 4_000_100, "proc.name": "cat", "proc.cmdline": "cat /etc/shadow",
+    });
+    // Falco's name for a process that executed nothing is that of its birth.
+    let add = serde_json::json!({
+        "proc.pid": 4_000_102, "proc.ppid": 4_000_100, "proc.name": "foil-init", "proc.cmdline": "foil-init __launcher",
+    });
+    let like = serde_json::json!({ "proc.name": "cat", "proc.cmdline": "cat /etc/shadow" });
+    log.push(falco("Read sensitive file untrusted", read, now + 500_000));
+    log.push(falco("Adding ssh keys to authorized_keys", add, now + 100_000));
+    log.push(falco("Read sensitive file untrusted", like.clone(), now + 500_000));
+    // Not before it was `cat`.
+    log.push(falco("Read sensitive file untrusted", like, now - 100_000_000));
+    let whose: Vec<_> = log.read(0, 10).events.iter().map(|event| event.attribution).collect();
+    assert_eq!(whose[..3], [Attribution::Tree, Attribution::Tree, Attribution::Likeness]);
+    assert_ne!(whose[3], Attribution::Likeness);
+}
+
+#[test]
+fn where_the_kernels_clock_is_too_coarse_the_program_tells() {
+    let now = clock::realtime();
+    let (log, _tree) = run_of_two(now);
+    let audit = |pid: u32, at: u64, comm: &str, exe: &str| {
+        let mut event = recorded(at, Some(pid), "");
+        event.fields.extend([("comm", comm), ("exe", exe)].map(|(name, value)| (name.to_owned(), value.to_owned())));
+        event
+    };
+    for (event, whose) in [
+        // Up to 11 ms early: the program's own open, and the set-up just before it.
+        (audit(4_000_101, now - 4_000_000, "cat", "/usr/bin/cat"), Attribution::Tree),
+        (audit(4_000_101, now - 4_000_000, "foil-init", "/opt/foil"), Attribution::Stranger),
+        (audit(4_000_102, now - 4_000_000, "foil-effect", "/opt/foil"), Attribution::Tree),
+        (audit(4_000_102, now - 4_000_000, "foil-init", "/opt/foil"), Attribution::Stranger),
+        (audit(4_000_100, now + 4_000_000, "foil-init", "/opt/foil"), Attribution::Stranger),
+        (audit(4_000_101, now - 20_000_000, "cat", "/usr/bin/cat"), Attribution::Stranger),
+    ] {
+        log.push(event.clone());
+        assert_eq!(log.read(0, 100).events.last().unwrap().attribution, whose, "{event:?}");
+    }
+}

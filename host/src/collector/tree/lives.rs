@@ -1,5 +1,7 @@
 //! Lives of process ids: pure, no system calls, so that reuse and races can be tested with made-up times.
 
+use super::super::ClockGrain;
+use crate::shield::{Birth, BirthStage};
 use std::collections::HashMap;
 
 /// The audit system's clock is coarse: an event's time lies up to a tick (10 ms at 100 Hz) and a millisecond before the
@@ -14,11 +16,41 @@ const FORGET_AFTER: u64 = 10_000_000_000;
 /// Deepest chain of ancestors that is followed.
 const MAX_DEPTH: usize = 4096;
 
-/// Whether a process is the run's.
+/// Whose a process is at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Member {
+    /// The technique's: a program of the run, or a descendant of one.
     Yes,
+    /// The technique's: one of init's processes, which performs a file effect.
+    Effect,
+    /// The run's, and the moment is too coarse to tell Foil's own code from what came after it. `effect`: a file effect came.
+    Unclear { effect: bool },
+    /// Foil's own: the run's init, or a process of its that does nothing of the technique's yet.
+    Foil,
+    /// Somebody else's.
     No,
+    /// It cannot be told.
+    Unknown,
+}
+
+impl Member {
+    /// It is one of the run's processes, whoever's code runs in it.
+    fn is_of_the_run(self) -> bool {
+        !matches!(self, Self::No | Self::Unknown)
+    }
+}
+
+/// Where a process stands.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Init,
+    /// Init's own child.
+    Child(Life),
+    /// Below one of them that acted for the technique.
+    Below,
+    /// Below one of them that did not.
+    BelowSetUp,
+    Elsewhere,
     Unknown,
 }
 
@@ -41,23 +73,73 @@ struct Life {
     role: Role,
     /// The start is exact: the connector saw the fork.
     seen: bool,
+    /// When it first executed a program, as the connector saw.
+    exec: Option<u64>,
+    /// From when it acts for the technique, as it said itself.
+    acts: Option<u64>,
+    /// It performs a file effect and executes nothing.
+    effect: bool,
+}
+
+impl Life {
+    fn new(start: u64, parent: Option<u32>, role: Role, seen: bool) -> Self {
+        Self { start, end: None, parent, role, seen, exec: None, acts: None, effect: false }
+    }
 }
 
 #[derive(Debug, Default)]
 pub struct Lives {
     by_pid: HashMap<u32, Vec<Life>>,
     count: usize,
+    /// When the first of init's children acted for the technique.
+    first_act: Option<u64>,
 }
 
 impl Lives {
-    /// The launcher claims a process.
-    pub fn root(&mut self, pid: u32, start: u64, init: bool) {
-        let role = if init { Role::Init } else { Role::Root };
+    /// The launcher claims the run's init.
+    pub fn init(&mut self, pid: u32, start: u64) {
+        self.claim(pid, start, Role::Init);
+    }
+
+    /// The launcher claims a child of init's, which acts for the technique from then on.
+    pub fn root(&mut self, pid: u32, acts: u64) {
+        self.born(&Birth { pid, at: acts, stage: BirthStage::Program });
+    }
+
+    /// A child of init's says what it is about to do.
+    pub fn born(&mut self, birth: &Birth) {
+        let Birth { pid, at, stage } = *birth;
+        // What it says of its acts may come long after what it said of its start.
+        let silent = |life: &Life| life.role == Role::Root && life.acts.is_none() && life.start <= at;
+        let lives = self.by_pid.entry(pid).or_default();
+        if stage != BirthStage::SetUp && lives.iter().any(|life| life.role == Role::Root && life.acts == Some(at)) {
+            // It is known already.
+            return;
+        }
+        if stage == BirthStage::SetUp || !lives.iter().any(silent) {
+            self.claim(pid, at, Role::Root);
+        }
+        if stage == BirthStage::SetUp {
+            return;
+        }
+        self.first_act = Some(self.first_act.map_or(at, |first| first.min(at)));
+        let lives = self.by_pid.entry(pid).or_default();
+        let own = lives.iter().rposition(silent);
+        let own = own.or_else(|| {
+            let claimed = lives.iter().enumerate().filter(|(_, life)| life.role == Role::Root);
+            claimed.min_by_key(|(_, life)| life.start.abs_diff(at)).map(|(place, _)| place)
+        });
+        if let Some(life) = own.and_then(|place| lives.get_mut(place)) {
+            (life.acts, life.effect) = (Some(at), stage == BirthStage::Effect);
+        }
+    }
+
+    fn claim(&mut self, pid: u32, start: u64, role: Role) {
         let lives = self.by_pid.entry(pid).or_default();
         let nearest = lives.iter_mut().min_by_key(|l| l.start.abs_diff(start));
         match nearest {
             Some(life) if life.start.abs_diff(start) <= SAME_START || start == 0 => life.role = role,
-            _ => self.insert(pid, Life { start, end: None, parent: None, role, seen: false }),
+            _ => self.insert(pid, Life::new(start, None, role, false)),
         }
     }
 
@@ -74,11 +156,16 @@ impl Lives {
         });
         match claimed {
             Some(life) => *life = Life { start: at, parent: Some(parent), seen: true, ..*life },
-            None => {
-                self.insert(child, Life { start: at, end: None, parent: Some(parent), role: Role::Other, seen: true })
-            }
+            None => self.insert(child, Life::new(at, Some(parent), Role::Other, true)),
         }
         true
+    }
+
+    /// The connector saw a process execute a program.
+    pub fn exec(&mut self, pid: u32, at: u64) {
+        if let Some(life) = self.by_pid.get_mut(&pid).and_then(|lives| lives.iter_mut().rev().find(|l| l.start <= at)) {
+            life.exec.get_or_insert(at);
+        }
     }
 
     /// The connector saw the end of a process's first thread. Others may go on under its id, so this does not end the life;
@@ -95,8 +182,7 @@ impl Lives {
             Some(life) if life.role != Role::Other || life.parent == Some(ppid) => {}
             // Another parent: it is another process, or an orphan that fell to the run's init or to the machine's. Either way
             // what the event says of itself is newer.
-            _ => self
-                .insert_bounded(pid, Life { start: at, end: None, parent: Some(ppid), role: Role::Other, seen: false }),
+            _ => self.insert_bounded(pid, Life::new(at, Some(ppid), Role::Other, false)),
         }
     }
 
@@ -107,7 +193,7 @@ impl Lives {
             life.role != Role::Other || (life.parent == Some(parent) && life.start.saturating_add(SLACK) >= start)
         });
         if !known {
-            self.insert_bounded(pid, Life { start, end: None, parent: Some(parent), role: Role::Other, seen: false });
+            self.insert_bounded(pid, Life::new(start, Some(parent), Role::Other, false));
         }
     }
 
@@ -125,46 +211,98 @@ impl Lives {
     }
 
     /// By the chain of known parents alone.
-    pub fn member(&self, pid: u32, at: u64) -> Member {
+    pub fn member(&self, pid: u32, at: u64, grain: ClockGrain) -> Member {
+        match self.place(pid, at) {
+            Place::Init | Place::BelowSetUp => Member::Foil,
+            Place::Child(life) => self.acting(&life, at, grain),
+            Place::Below => Member::Yes,
+            Place::Elsewhere => Member::No,
+            Place::Unknown => Member::Unknown,
+        }
+    }
+
+    fn place(&self, pid: u32, at: u64) -> Place {
         let (mut pid, mut at) = (pid, at);
-        for _ in 0..MAX_DEPTH {
+        // The process below, and the moment of it that matters.
+        let mut below: Option<(Life, u64)> = None;
+        for depth in 0..MAX_DEPTH {
             let Some(life) = self.find(pid, at) else {
                 // The machine's init and the kernel are nobody's children.
-                return if pid <= 1 { Member::No } else { Member::Unknown };
+                return if pid <= 1 { Place::Elsewhere } else { Place::Unknown };
             };
-            if life.role != Role::Other {
-                return Member::Yes;
+            let child = match (life.role, below) {
+                (Role::Init, None) => return Place::Init,
+                (Role::Init, Some((child, moment))) => Some((child, moment, depth == 1)),
+                (Role::Root, _) => Some((life, at, depth == 0)),
+                (Role::Other, _) => None,
+            };
+            match child {
+                Some((child, _, true)) => return Place::Child(child),
+                Some((child, moment, false)) => {
+                    // A fork whose moment is a guess is not held against what it forked.
+                    let grain = if child.seen { ClockGrain::EXACT } else { ClockGrain::COARSE };
+                    let set_up = self.acting(&child, moment, grain) == Member::Foil;
+                    return if set_up { Place::BelowSetUp } else { Place::Below };
+                }
+                None => {}
             }
-            let Some(parent) = life.parent else { return Member::Unknown };
+            let Some(parent) = life.parent else { return Place::Unknown };
+            below = Some((life, at));
             // The parent's life at the fork: it cannot have started later.
             at = at.min(life.start);
             if parent == pid {
-                return Member::Unknown;
+                return Place::Unknown;
             }
             pid = parent;
         }
-        Member::Unknown
+        Place::Unknown
     }
 
-    /// The verdict on an event. `exact`: every fork is known.
-    pub fn contains(&self, pid: u32, ppid: Option<u32>, at: u64, exact: bool) -> Member {
-        let known = self.find(pid, at);
-        let by_parent = || ppid.map_or(Member::Unknown, |ppid| self.member(ppid, at));
-        match known {
-            Some(life) if exact && life.seen => self.member(pid, at),
-            Some(life) if life.role == Role::Init => Member::Yes,
-            // Its id may have been reused since: then its parent is known to be somebody else.
-            Some(life) if life.role == Role::Root => {
-                if by_parent() == Member::No {
-                    Member::No
+    /// Whether a child of init's acts for the technique.
+    fn acting(&self, life: &Life, at: u64, grain: ClockGrain) -> Member {
+        let told = if life.role == Role::Root { life.acts.or(life.exec) } else { life.exec };
+        // Where nobody saw it start it may be an orphan of the technique's, as soon as there can be one.
+        let guessed = (!life.seen && life.role == Role::Other).then(|| self.first_act.unwrap_or(0));
+        match told.or(guessed) {
+            Some(acts) if at >= acts => {
+                if life.effect {
+                    Member::Effect
                 } else {
                     Member::Yes
                 }
             }
-            _ => match by_parent() {
-                Member::Unknown if ppid.is_none() => self.member(pid, at),
-                verdict => verdict,
+            Some(acts) if grain.latest(at) >= acts => Member::Unclear { effect: life.effect },
+            _ => Member::Foil,
+        }
+    }
+
+    /// The verdict on an event whose time is as exact as `grain`. `exact`: every fork is known.
+    pub fn contains(&self, pid: u32, ppid: Option<u32>, at: u64, grain: ClockGrain, exact: bool) -> Member {
+        match self.find(pid, at) {
+            Some(life) if exact && life.seen => self.member(pid, at, grain),
+            Some(life) if life.role == Role::Init => Member::Foil,
+            // Its id may have been reused since: then its parent is known to be somebody else.
+            Some(life) if life.role == Role::Root => match ppid.map(|ppid| self.place(ppid, at)) {
+                Some(Place::Elsewhere) => Member::No,
+                _ => self.acting(&life, at, grain),
             },
+            _ => match ppid {
+                Some(ppid) => self.by_parent(ppid, at, grain),
+                None => self.member(pid, at, grain),
+            },
+        }
+    }
+
+    /// The verdict on a process of which only the parent is known.
+    fn by_parent(&self, ppid: u32, at: u64, grain: ClockGrain) -> Member {
+        match self.place(ppid, at) {
+            // Its children say that they are; others are the technique's orphans, as soon as there can be one.
+            Place::Init if grain.latest(at) >= self.first_act.unwrap_or(0) => Member::Yes,
+            Place::Init | Place::BelowSetUp => Member::Foil,
+            Place::Child(life) if self.acting(&life, at, grain) == Member::Foil => Member::Foil,
+            Place::Child(_) | Place::Below => Member::Yes,
+            Place::Elsewhere => Member::No,
+            Place::Unknown => Member::Unknown,
         }
     }
 
@@ -205,7 +343,9 @@ impl Lives {
             .by_pid
             .iter()
             .map(|(pid, lives)| {
-                let kept = lives.iter().filter(|l| l.start > old || self.member(*pid, l.start) == Member::Yes);
+                let kept = lives
+                    .iter()
+                    .filter(|l| l.start > old || self.member(*pid, l.start, ClockGrain::EXACT).is_of_the_run());
                 (*pid, kept.copied().collect::<Vec<_>>())
             })
             .filter(|(_, lives)| !lives.is_empty())

@@ -4,11 +4,13 @@
 //! - the kernel's process connector says who forked whom, of every process of the machine, while it happens;
 //! - where that is not to be had, audit records say who their parent is, and `/proc` who the parent's parent is.
 //!
-//! A process id alone says little, since the kernel reuses it: each life of one has its time.
+//! A process id alone says little, since the kernel reuses it: each life of one has its time. And a process of the run is the
+//! technique's only from the moment at which Foil's own code in it ends ([`Whose`]).
 
 mod connector;
 mod containers;
 mod lives;
+mod own;
 mod procfs;
 mod programs;
 
@@ -17,13 +19,27 @@ pub use programs::Image;
 
 use super::foreign::Likeness;
 use super::observed::Observed;
-use super::{Attribution, Process, lock};
-use crate::shield::Tree;
+use super::{Attribution, ClockGrain, Process, Recorded, lock};
+use crate::shield::{Birth, BirthLog, Tree};
 use connector::{Connector, Happened};
 use lives::{Lives, Member};
+use own::{Actor, Own, Title};
 use programs::Programs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
+
+/// Whose doing an event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// The technique's: of a process of the run, after Foil's own code in it has ended.
+    Technique,
+    /// Foil's: its host, its launcher, an init, or what an init forked and that has not begun to act.
+    Foil,
+    /// Somebody else's.
+    Stranger,
+    /// It cannot be told.
+    Unknown,
+}
 
 /// A run's process tree. Shared by the run's collectors.
 #[derive(Debug, Default)]
@@ -34,6 +50,9 @@ pub struct ProcessTree {
     exact: AtomicBool,
     programs: Mutex<Programs>,
     observed: Mutex<Weak<Observed>>,
+    own: Mutex<Own>,
+    /// Where births are read, and how many were.
+    births: Mutex<Option<(Weak<dyn BirthLog>, usize)>>,
     /// The containers of the run's pods.
     pub containers: Arc<Containers>,
 }
@@ -81,21 +100,27 @@ impl ProcessTree {
         }
     }
 
+    /// Takes in the births of the run's processes from now on, each time that somebody reads.
+    pub fn follow(&self, births: Weak<dyn BirthLog>) {
+        *lock(&self.births) = Some((births, 0));
+    }
+
     /// The run's init, to which orphans fall. It must be alive: its start is read from `/proc`.
     pub fn insert_init(&self, pid: u32) {
         self.catch_up();
         // Where `/proc` does not say, it is taken for the run's since ever.
         let start = procfs::stat(pid).map_or(0, |stat| stat.start);
-        lock(&self.lives).root(pid, start, true);
+        lock(&self.lives).init(pid, start);
         let launcher = procfs::stat(pid).map_or(0, |stat| stat.ppid);
         let foils = [pid, launcher, std::process::id()].map(procfs::image);
         lock(&self.programs).above(foils.iter().flat_map(Image::names).map(ToOwned::to_owned).collect());
+        lock(&self.own).know(launcher, foils.into());
     }
 
-    /// A direct child of the run's init, and when it was started (nanoseconds since 1970).
-    pub fn insert_root(&self, pid: u32, start_ns: u64) {
+    /// A direct child of the run's init, and from when it acts for the technique (nanoseconds since 1970).
+    pub fn insert_root(&self, pid: u32, acts_ns: u64) {
         self.catch_up();
-        lock(&self.lives).root(pid, start_ns, false);
+        lock(&self.lives).root(pid, acts_ns);
     }
 
     /// An event says that `pid` was a child of `ppid` at a moment. Called as the event comes in, while the parent may still be
@@ -111,25 +136,51 @@ impl ProcessTree {
         }
     }
 
-    /// Is the process (and its parent, where that is known) the run's at that moment? [`Attribution::Tree`] or
+    /// Is the process (and its parent, where that is known) the technique's at that very moment? [`Attribution::Tree`] or
     /// [`Attribution::Stranger`]; [`Attribution::Window`] where its ancestors cannot be told, which only happens without the connector.
     pub fn contains(&self, pid: u32, ppid: Option<u32>, at_ns: u64) -> Attribution {
+        self.by_lives(pid, ppid, at_ns, ClockGrain::EXACT, Actor::default()).into()
+    }
+
+    /// Whose doing an event is, by the process that it is about and by what it says of that process's program.
+    pub fn whose(&self, event: &Recorded) -> Whose {
+        let actor = Actor::of(event);
+        let Some(Process { pid, ppid, start }) = event.process else {
+            let foils = actor.title() == Some(Title::SetUp) || lock(&self.own).looks_like(&actor);
+            return if foils { Whose::Foil } else { Whose::Unknown };
+        };
+        // One that has only the id in common is a stranger, and may be Foil all the same.
+        if start.is_some_and(|start| !lock(&self.lives).began(pid, start, event.at)) {
+            return self.or_foil(Whose::Stranger, actor);
+        }
+        self.by_lives(pid, ppid, event.at, event.grain(), actor)
+    }
+
+    fn by_lives(&self, pid: u32, ppid: Option<u32>, at: u64, grain: ClockGrain, actor: Actor<'_>) -> Whose {
+        if self.is_foil(pid, ppid) {
+            return Whose::Foil;
+        }
         let exact = self.is_exact();
-        match lock(&self.lives).contains(pid, ppid, at_ns, exact) {
-            Member::Yes => Attribution::Tree,
-            Member::No => Attribution::Stranger,
-            Member::Unknown if exact => Attribution::Stranger,
-            Member::Unknown => Attribution::Window,
+        let member = lock(&self.lives).contains(pid, ppid, at, grain, exact);
+        match (member, actor.title()) {
+            (Member::Effect, _) | (Member::Foil | Member::Unclear { effect: true }, Some(Title::Effect)) => {
+                Whose::Technique
+            }
+            // Sensors that write coarse stamps read names at each event; one that reads them at the start has others.
+            (Member::Unclear { effect: true }, _) if !grain.is_coarse() => Whose::Technique,
+            // Clocks may differ by a moment. The title goes with the program.
+            (Member::Foil, _) | (Member::Yes | Member::Unclear { .. }, Some(Title::SetUp)) => Whose::Foil,
+            (Member::Unclear { .. }, None) if lock(&self.own).looks_like(&actor) => Whose::Foil,
+            (Member::Yes | Member::Unclear { .. }, _) => Whose::Technique,
+            (Member::No, _) => self.or_foil(Whose::Stranger, actor),
+            (Member::Unknown, _) => self.or_foil(if exact { Whose::Stranger } else { Whose::Unknown }, actor),
         }
     }
 
-    /// The same of a process whose start an event may say: one that has only the id in common is a stranger.
-    pub fn contains_process(&self, process: Process, at_ns: u64) -> Attribution {
-        let Process { pid, ppid, start } = process;
-        if start.is_some_and(|start| !lock(&self.lives).began(pid, start, at_ns)) {
-            return Attribution::Stranger;
-        }
-        self.contains(pid, ppid, at_ns)
+    /// What is not the run's is Foil's where it says so itself.
+    fn or_foil(&self, otherwise: Whose, actor: Actor<'_>) -> Whose {
+        let foils = actor.title().is_some() || lock(&self.own).looks_like(&actor);
+        if foils { Whose::Foil } else { otherwise }
     }
 
     /// Whether what an event says of a process, without an id that could be looked up, is like one that this run was seen to
@@ -145,14 +196,31 @@ impl ProcessTree {
         lock(&self.programs).ended(pid, ran.start, ran.end, image);
     }
 
-    /// Foil itself, or its launcher: a child of Foil that is not in the tree.
+    /// Foil itself, its launcher, or a child of either that is not in the tree.
     pub fn is_foil(&self, pid: u32, ppid: Option<u32>) -> bool {
-        let own = std::process::id();
-        pid == own || (ppid == Some(own) && !lock(&self.lives).knows_root(pid))
+        let is = |pid: u32| lock(&self.own).is(pid);
+        is(pid) || (ppid.is_some_and(is) && !lock(&self.lives).knows_root(pid))
     }
 
-    /// Takes in all that the connector has heard. Readers call it before they judge.
+    /// One of the run's processes says what it is about to do.
+    pub fn told(&self, birth: &Birth) {
+        lock(&self.lives).born(birth);
+    }
+
+    /// Takes in what the run's processes have said of themselves.
+    fn hear_births(&self) {
+        let mut births = lock(&self.births);
+        let Some((log, known)) = births.as_mut() else { return };
+        let Some(log) = log.upgrade() else { return };
+        let told = log.since(*known);
+        *known = known.saturating_add(told.len());
+        let mut lives = lock(&self.lives);
+        told.iter().for_each(|birth| lives.born(birth));
+    }
+
+    /// Takes in all that the run's processes have said, and that the connector has heard. Readers call it before they judge.
     pub fn catch_up(&self) {
+        self.hear_births();
         let mut started = Vec::new();
         {
             let connector = lock(&self.connector);
@@ -173,7 +241,8 @@ impl ProcessTree {
                                 lock(&self.programs).exit(pid, at);
                             }
                             Happened::Exec { pid, at } => {
-                                if lives.member(pid, at) == Member::Yes {
+                                lives.exec(pid, at);
+                                if lives.member(pid, at, ClockGrain::EXACT) == Member::Yes {
                                     // At once: most programs are gone within a millisecond.
                                     let image = procfs::image(pid);
                                     lock(&self.programs).exec(pid, at, image.clone());
@@ -202,6 +271,16 @@ impl ProcessTree {
     /// Where programs that the tree's processes become are noted.
     pub(super) fn report_to(&self, observed: &Arc<Observed>) {
         *lock(&self.observed) = Arc::downgrade(observed);
+    }
+}
+
+impl From<Whose> for Attribution {
+    fn from(whose: Whose) -> Self {
+        match whose {
+            Whose::Technique => Self::Tree,
+            Whose::Foil | Whose::Stranger => Self::Stranger,
+            Whose::Unknown => Self::Window,
+        }
     }
 }
 

@@ -4,8 +4,10 @@ use super::super::Attribution;
 use super::super::foreign::Likeness;
 use std::collections::HashMap;
 
-/// How far an event may lie outside of the time in which a program ran: logs with whole seconds, clocks of other sensors.
+/// How far an event may lie behind a program's end: some sensors stamp what they report when they report it.
 const ABOUT: u64 = 1_000_000_000;
+/// How far a sensor's precise clock and ours may differ.
+const SKEW: u64 = 1_000_000;
 /// The same for a program of which only the moment is known, so that nothing but the moment speaks for it.
 const AT_ONCE: u64 = 100_000_000;
 /// Most programs remembered.
@@ -130,10 +132,9 @@ impl Programs {
     }
 
     fn alike(&self, program: &Program, likeness: &Likeness, at: u64) -> Option<Attribution> {
-        let lies_within = |slack: u64| {
-            at >= program.from.saturating_sub(slack)
-                && program.until.is_none_or(|until| at <= until.saturating_add(slack))
-        };
+        // Not before it was this program: until then Foil's own code ran, or another program of the run's.
+        let begun = likeness.grain.latest(at).saturating_add(SKEW) >= program.from;
+        let lies_within = |slack: u64| begun && program.until.is_none_or(|until| at <= until.saturating_add(slack));
         let image = &program.image;
         if !lies_within(ABOUT) || !self.parents_agree(program, likeness) {
             return None;

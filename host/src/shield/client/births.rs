@@ -1,13 +1,13 @@
 //! Who was born in a run, in the process ids of whoever runs Foil.
 
-use crate::shield::api::Tree;
+use crate::shield::api::{Birth, BirthLog, BirthStage, Tree};
+use crate::shield::init::birth;
 use crate::shield::wire;
 use nix::sys::socket::MsgFlags;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The socket on which each child says, just before it becomes its program, for which call it was started and when. The
-/// kernel adds its pid, translated to our namespace.
+/// The socket on which init's processes say what they are about to do. The kernel adds their pids, translated to our namespace.
 #[derive(Debug)]
 pub struct Births {
     socket: OwnedFd,
@@ -17,53 +17,61 @@ pub struct Births {
 #[derive(Debug, Default)]
 struct Known {
     tree: Tree,
-    last: Option<(u64, u32)>,
+    births: Vec<Birth>,
+    /// The call and the process that began to act last.
+    last: Option<(u64, Birth)>,
 }
 
 impl Births {
     /// The births in the run of this init.
     pub fn new(socket: OwnedFd, init: u32) -> Self {
-        let known = Known { tree: Tree { init, children: Vec::new() }, last: None };
-        Self { socket, known: Mutex::new(known) }
+        let tree = Tree { init, children: Vec::new() };
+        Self { socket, known: Mutex::new(Known { tree, ..Known::default() }) }
     }
 
     /// The tree so far.
     pub fn tree(&self) -> Tree {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        self.drain(&mut known);
-        known.tree.clone()
+        self.drained().tree.clone()
     }
 
-    /// The pid of the child of this call; 0 where it did not say.
-    pub fn of(&self, call: u64) -> u32 {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        self.drain(&mut known);
-        known.last.filter(|(id, _)| *id == call).map_or(0, |(_, pid)| pid)
+    /// The process of this call, and when it began to act. `None` where it did not say.
+    pub fn of(&self, call: u64) -> Option<Birth> {
+        self.drained().last.filter(|(id, _)| *id == call).map(|(_, birth)| birth)
     }
 
-    /// Forgets the child of this call, which never became its program.
+    /// Takes the child of this call out of the tree, which never became its program.
     pub fn forget(&self, call: u64) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        self.drain(&mut known);
+        let mut known = self.drained();
         if known.last.take_if(|(id, _)| *id == call).is_some() {
             known.tree.children.pop();
         }
     }
 
-    /// The socket, to wait for its end: then the launcher has buried init and all is gone.
-    pub fn into_socket(self) -> OwnedFd {
-        self.socket
+    /// Another handle to the socket, to wait for its end: then the launcher has buried init and all is gone.
+    pub fn socket(&self) -> std::io::Result<OwnedFd> {
+        self.socket.try_clone()
     }
 
-    fn drain(&self, known: &mut Known) {
-        let mut words = [0_u8; 16];
-        while let Ok(Some((16, _, Some(pid)))) =
+    fn drained(&self) -> MutexGuard<'_, Known> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut words = [0_u8; birth::LENGTH];
+        while let Ok(Some((birth::LENGTH, _, Some(pid)))) =
             wire::receive_raw(self.socket.as_fd(), &mut words, MsgFlags::MSG_DONTWAIT)
         {
-            let (call, started) = words.split_at(8);
-            let number = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_le_bytes);
-            known.tree.children.push((pid, number(started)));
-            known.last = Some((number(call), pid));
+            let Some((call, at, stage)) = birth::read(&words) else { continue };
+            let told = Birth { pid, at, stage };
+            known.births.push(told);
+            if stage != BirthStage::SetUp {
+                known.tree.children.push((pid, at));
+                known.last = Some((call, told));
+            }
         }
+        known
+    }
+}
+
+impl BirthLog for Births {
+    fn since(&self, known: usize) -> Vec<Birth> {
+        self.drained().births.get(known..).unwrap_or_default().to_vec()
     }
 }

@@ -3,8 +3,9 @@
 use super::births::Births;
 use super::environment;
 use super::output::Capture;
-use crate::shield::api::{Ending, ExecOutcome, ExecRequest, RunSpec, ShieldError, Tree};
+use crate::shield::api::{BirthLog, Ending, ExecOutcome, ExecRequest, RunSpec, ShieldError, Tree};
 use crate::shield::file_op::{FileFailure, FileOp, Fingerprint};
+use crate::shield::init::birth;
 use crate::shield::protocol::{Ended, ExecOrder, Order, Reply};
 use crate::shield::scene::Scene;
 use crate::shield::wire;
@@ -13,6 +14,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -39,7 +41,7 @@ pub struct ShieldedRun {
     gaps: Vec<String>,
     init: u32,
     socket: AsyncFd<OwnedFd>,
-    births: Births,
+    births: Arc<Births>,
     /// Held while a call waits for its answer: init serves one at a time.
     turn: Mutex<()>,
     calls: AtomicU64,
@@ -67,7 +69,7 @@ impl ShieldedRun {
             gaps,
             init,
             socket,
-            births: Births::new(births, init),
+            births: Arc::new(Births::new(births, init)),
             turn: Mutex::new(()),
             calls: AtomicU64::new(1),
         })
@@ -131,7 +133,7 @@ impl ShieldedRun {
             }
             other => return Err(ShieldError::Lost(format!("init answered a start with {other:?}"))),
         };
-        let pid = self.births.of(id);
+        let birth = self.births.of(id);
         finish(&mut stdout, &mut stderr).await;
         let ending = match how {
             Ended::Exited(status) => Ending::Exited(status),
@@ -150,8 +152,9 @@ impl ShieldedRun {
             stderr: std::mem::take(&mut stderr.kept),
             stdout_dropped: stdout.dropped,
             stderr_dropped: stderr.dropped,
-            pid,
-            started,
+            pid: birth.map_or(0, |birth| birth.pid),
+            // Init knows when it began to set the child up; the child, when it became its program.
+            started: birth.map_or(started, |birth| birth.at),
             duration: Duration::from_nanos(took),
         };
         for stream in [stdout, stderr] {
@@ -232,9 +235,15 @@ impl ShieldedRun {
         }
     }
 
-    /// The run's process tree so far. Init's own helpers (file effects, the web server) are among its children.
+    /// The run's process tree so far. The processes that perform file effects are among its children.
     pub fn tree(&self) -> Tree {
         self.births.tree()
+    }
+
+    /// Where births are read from now on. Does not keep the shield alive.
+    pub fn births(&self) -> Weak<dyn BirthLog> {
+        let births: Weak<Births> = Arc::downgrade(&self.births);
+        births
     }
 
     /// The folder under which the run's own view of the file system is found: `/`, or `/proc/PID/root` for an overlay.
@@ -255,8 +264,9 @@ impl ShieldedRun {
         let told = self.send(&Order::Close, &[]).await;
         drop(self.socket);
         let ended = async {
-            let births = watched(self.births.into_socket())?;
-            let mut rest = [0; 16];
+            let gone = |error: io::Error| ShieldError::Lost(format!("its births cannot be heard: {error}"));
+            let births = watched(self.births.socket().map_err(gone)?)?;
+            let mut rest = [0; birth::LENGTH];
             let flags = nix::sys::socket::MsgFlags::MSG_DONTWAIT;
             while let Ok(Some(_)) =
                 births.async_io(Interest::READABLE, |fd| wire::receive_raw(fd.as_fd(), &mut rest, flags)).await
@@ -323,7 +333,8 @@ impl Drop for KillUnlessDone<'_> {
     }
 }
 
-/// Takes what is left of the output of a child that has ended.
+/// Takes what is left of the output of a child that has ended: first all that it wrote itself, which is in the pipes by now,
+/// however long it takes; then, for a moment, what others write who hold them as well.
 async fn finish(stdout: &mut Capture, stderr: &mut Capture) {
     stdout.rest();
     stderr.rest();
@@ -332,9 +343,12 @@ async fn finish(stdout: &mut Capture, stderr: &mut Capture) {
         tokio::select! {
             () = stdout.more(), if !stdout.ended => {}
             () = stderr.more(), if !stderr.ended => {}
-            () = until(Some(end)) => return,
+            () = until(Some(end)) => break,
         }
     }
+    // Both may have been due at once.
+    stdout.rest();
+    stderr.rest();
 }
 
 async fn until(end: Option<tokio::time::Instant>) {

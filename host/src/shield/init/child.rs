@@ -4,6 +4,8 @@
 //! costs the same whatever init's size, and why it could not start is simply written into a variable. Between the two no
 //! memory is allocated and no library function is called that might take a lock.
 
+use super::birth;
+use crate::shield::BirthStage;
 use crate::shield::overlay::View;
 use crate::shield::steps::{identity, landlock, limits::Limits};
 use std::cell::Cell;
@@ -56,8 +58,8 @@ pub struct Program<'a> {
     pub cwd: &'a CString,
     /// Standard input, output and error.
     pub streams: [RawFd; 3],
-    /// What the child says of itself on the births socket.
-    pub birth: [u8; 16],
+    /// For which call, as the child says on the births socket.
+    pub call: u64,
 }
 
 /// What a child was doing when it failed.
@@ -125,6 +127,8 @@ extern "C" fn enter(shared: *mut c_void) -> c_int {
 fn become_program(shared: &Shared<'_>) -> Result<(), Failure> {
     let (template, program) = (shared.template, shared.program);
     let last = |stage| Failure { stage, errno: identity::errno() };
+    // Before anything that a sensor may see: until the second word below, what happens is Foil's doing.
+    birth::tell(template.births, program.call, BirthStage::SetUp);
     // A session of its own: no terminal, and signals to a group stay in it.
     // SAFETY: system calls on descriptors and numbers that are valid here; every string outlives the call.
     unsafe {
@@ -134,9 +138,6 @@ fn become_program(shared: &Shared<'_>) -> Result<(), Failure> {
                 return Err(last(Stage::Shield("streams")));
             }
         }
-        // The kernel adds our pid, as the host sees it. A full buffer costs the host a pid, not us the start.
-        let birth = &program.birth;
-        libc::send(template.births, birth.as_ptr().cast(), birth.len(), libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT);
     }
     if let Some(view) = &template.view {
         let errno = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EIO);
@@ -161,6 +162,7 @@ fn become_program(shared: &Shared<'_>) -> Result<(), Failure> {
         let mut none = std::mem::zeroed();
         libc::sigemptyset(&raw mut none);
         libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
+        birth::tell(template.births, program.call, BirthStage::Program);
         libc::execve(program.path.as_ptr(), shared.argv.as_ptr(), shared.env.as_ptr());
     }
     Err(last(Stage::Execute))

@@ -7,13 +7,13 @@ use crate::shield::file_op::{FileFailure, FileOp, Fingerprint};
 use crate::shield::wire;
 use rustix::fs::{
     AtFlags, FallocateFlags, FileType, Mode, OFlags, ResolveFlags, Stat, fallocate, fchmod, fstat, ftruncate, mkdirat,
-    openat2, unlinkat,
+    openat2, statat, unlinkat,
 };
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 /// A file that grew beyond this is not appended to: its fingerprint takes reading it whole. Above the bound of a
 /// pre-image (64 MiB) and of one effect's content (8 MiB) together.
@@ -22,8 +22,9 @@ const MAX_SIZE: u64 = 96 << 20;
 type Outcome = Result<Option<Fingerprint>, FileFailure>;
 
 /// Performs the effect. `content` is the memory file that came in place of the content in `op`; `root` is where paths
-/// begin, if not at the process's own root.
-pub fn perform(op: FileOp, content: Option<OwnedFd>, root: Option<BorrowedFd<'_>>) -> Outcome {
+/// begin, if not at the process's own root. `begin` is called right before the call that changes something: what comes
+/// before it only finds and checks the place, and is not the technique's doing.
+pub fn perform(op: FileOp, content: Option<OwnedFd>, root: Option<BorrowedFd<'_>>, begin: &dyn Fn()) -> Outcome {
     // Entered where that may be, so that sensors hear the absolute path that a program would name.
     let root = root.filter(|root| rustix::process::fchdir(root).and_then(|()| rustix::process::chroot(".")).is_err());
     let content = match content {
@@ -31,10 +32,10 @@ pub fn perform(op: FileOp, content: Option<OwnedFd>, root: Option<BorrowedFd<'_>
         None => Vec::new(),
     };
     match op {
-        FileOp::Create { path, mode, .. } => create(&Place::of(&path, root)?, &content, mode),
-        FileOp::Write { path, append, expect, .. } => write(&Place::of(&path, root)?, &content, append, expect),
-        FileOp::Remove { path, expect } => remove(&Place::of(&path, root)?, expect),
-        FileOp::CreateDirectory { path } => create_directory(&Place::of(&path, root)?),
+        FileOp::Create { path, mode, .. } => create(&Place::of(&path, root, begin)?, &content, mode),
+        FileOp::Write { path, append, expect, .. } => write(&Place::of(&path, root, begin)?, &content, append, expect),
+        FileOp::Remove { path, expect } => remove(&Place::of(&path, root, begin)?, expect),
+        FileOp::CreateDirectory { path } => create_directory(&Place::of(&path, root, begin)?),
     }
 }
 
@@ -45,10 +46,11 @@ struct Place<'a> {
     path: &'a str,
     /// `path` begins at the process's own root.
     absolute: bool,
+    begin: &'a dyn Fn(),
 }
 
 impl<'a> Place<'a> {
-    fn of(path: &'a str, root: Option<BorrowedFd<'_>>) -> Result<Self, FileFailure> {
+    fn of(path: &'a str, root: Option<BorrowedFd<'_>>, begin: &'a dyn Fn()) -> Result<Self, FileFailure> {
         let refused =
             || FileFailure::Refused(format!("{path:?} is no absolute path without `.`, `..` and empty parts"));
         let (folder, name) = path.rsplit_once('/').ok_or_else(refused)?;
@@ -69,10 +71,12 @@ impl<'a> Place<'a> {
             }
         };
         let folder = opened.map_err(|error| failure(error, &format!("the folder of {path}")))?;
-        Ok(Self { folder, name, path, absolute: root.is_none() })
+        Ok(Self { folder, name, path, absolute: root.is_none(), begin })
     }
 
+    /// Opens it for changing.
     fn open(&self, flags: OFlags, mode: Mode) -> Result<OwnedFd, FileFailure> {
+        (self.begin)();
         let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let opened = if self.absolute {
             openat2(rustix::fs::CWD, self.path, flags, mode, no_links())
@@ -82,14 +86,23 @@ impl<'a> Place<'a> {
         opened.map_err(|error| failure(error, self.path))
     }
 
-    /// Looks without opening.
+    /// The open file once more, for reading. By its descriptor, which is the same file whatever its name means by now, and
+    /// which no sensor takes for the technique reading the file by its name.
+    fn reopen(&self, file: &OwnedFd) -> Result<File, Errno> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let again = match rustix::fs::open(format!("/proc/self/fd/{}", file.as_raw_fd()), flags, Mode::empty()) {
+            Ok(again) => again,
+            // No /proc here.
+            Err(_) => openat2(&self.folder, self.name, flags | OFlags::NOFOLLOW, Mode::empty(), no_links())?,
+        };
+        // Another one there is somebody else's.
+        if identity(&fstat(&again)?) != identity(&fstat(file)?) { Err(Errno::STALE) } else { Ok(File::from(again)) }
+    }
+
+    /// Looks without opening, not even for looking only: sensors take that for reading.
     fn look(&self) -> Result<Stat, FileFailure> {
-        // Here NOFOLLOW means the link itself, which `no_links` does not mind for the last part of an O_PATH.
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let resolve = ResolveFlags::NO_MAGICLINKS | ResolveFlags::BENEATH;
-        let fd = openat2(&self.folder, self.name, flags, Mode::empty(), resolve)
-            .map_err(|error| failure(error, self.path))?;
-        fstat(&fd).map_err(|error| failure(error, self.path))
+        // The name is a plain one, so this is the thing itself in the folder that was found, or the link.
+        statat(&self.folder, self.name, AtFlags::SYMLINK_NOFOLLOW).map_err(|error| failure(error, self.path))
     }
 }
 
@@ -122,11 +135,13 @@ fn create(place: &Place<'_>, content: &[u8], mode: u32) -> Outcome {
 
 fn write(place: &Place<'_>, content: &[u8], append: bool, expect: (u64, u64)) -> Outcome {
     plain_file(place, &place.look()?, expect)?;
-    // To say afterwards what is there, an appended file must be read; a replaced one is what we wrote.
-    let access = if append { OFlags::RDWR | OFlags::APPEND } else { OFlags::WRONLY };
+    // For writing only, as a shell's `>>` does: sensors take an open for reading and writing for a read.
+    let access = if append { OFlags::WRONLY | OFlags::APPEND } else { OFlags::WRONLY };
     let fd = place.open(access, Mode::empty())?;
     let before = fstat(&fd).map_err(|error| failure(error, place.path))?;
     plain_file(place, &before, expect)?;
+    // To say afterwards what is there, an appended file must be read; a replaced one is what we wrote.
+    let mut reader = if append { Some(place.reopen(&fd).map_err(|error| failure(error, place.path))?) } else { None };
     let size = u64::try_from(before.st_size).unwrap_or(u64::MAX);
     let length = content.len() as u64;
     let after = if append { size.saturating_add(length) } else { length };
@@ -142,7 +157,7 @@ fn write(place: &Place<'_>, content: &[u8], append: bool, expect: (u64, u64)) ->
         if !append {
             ftruncate(&file, length)?;
         }
-        let digest = if append { hash_of(&mut file)? } else { hash(content) };
+        let digest = reader.as_mut().map_or_else(|| Ok(hash(content)), hash_of)?;
         Ok::<_, std::io::Error>(fingerprint(&fstat(&file)?, digest))
     })();
     written
@@ -165,12 +180,14 @@ fn remove(place: &Place<'_>, expect: (u64, u64)) -> Outcome {
     } else if identity(&stat) != expect {
         return Err(other(place));
     }
+    (place.begin)();
     unlinkat(&place.folder, place.name, AtFlags::empty()).map_err(|error| failure(error, place.path))?;
     Ok(None)
 }
 
 fn create_directory(place: &Place<'_>) -> Outcome {
     let mode = Mode::from_raw_mode(0o755);
+    (place.begin)();
     mkdirat(&place.folder, place.name, mode).map_err(|error| failure(error, place.path))?;
     let made = place.look()?;
     if FileType::from_raw_mode(made.st_mode) != FileType::Directory {
@@ -258,5 +275,62 @@ fn failure(error: Errno, what: &str) -> FileFailure {
         Errno::ACCESS | Errno::PERM | Errno::ROFS => FileFailure::Forbidden(text),
         Errno::NOSYS => FileFailure::Io(format!("{what}: file effects need openat2 (Linux 5.6 or later)")),
         _ => FileFailure::Io(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+    use std::cell::Cell;
+    use std::mem::MaybeUninit;
+
+    /// Performs an append in a folder of the test's own; the answer is what an observer of the file heard, and how often the effect
+    /// said that it begins.
+    fn appended(before: &str, added: &str) -> (Vec<ReadFlags>, u32, String) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().canonicalize().unwrap().join("authorized_keys");
+        std::fs::write(&path, before).unwrap();
+        let stat = rustix::fs::stat(&path).unwrap();
+        let watch = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).unwrap();
+        let heard = WatchFlags::OPEN | WatchFlags::CLOSE_WRITE | WatchFlags::CLOSE_NOWRITE | WatchFlags::ACCESS;
+        inotify::add_watch(&watch, &path, heard).unwrap();
+        let op = FileOp::Write {
+            path: path.to_str().unwrap().into(),
+            content: Vec::new(),
+            append: true,
+            expect: identity(&stat),
+        };
+        let begun = Cell::new(0);
+        let content = wire::memory(added.as_bytes()).unwrap();
+        let done = perform(op, Some(content), None, &|| begun.set(begun.get() + 1)).unwrap().unwrap();
+        let whole = std::fs::read_to_string(&path).unwrap();
+        assert_eq!((done.size, done.sha256), (whole.len() as u64, hash(whole.as_bytes())));
+        let mut events = Vec::new();
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut reader = inotify::Reader::new(&watch, &mut buffer);
+        while let Ok(event) = reader.next() {
+            events.push(event.events());
+        }
+        (events, begun.get(), whole)
+    }
+
+    #[test]
+    fn what_is_appended_to_is_opened_for_writing_only() {
+        let (events, begun, whole) = appended("ssh-rsa A\n", "ssh-rsa B\n");
+        assert_eq!((whole.as_str(), begun), ("ssh-rsa A\nssh-rsa B\n", 1));
+        // One open for writing, and one for reading; the other is the test's. A single open for both would be a sensor's read.
+        let count = |flag| events.iter().filter(|event| **event == flag).count();
+        assert_eq!((count(ReadFlags::CLOSE_WRITE), count(ReadFlags::CLOSE_NOWRITE)), (1, 2), "{events:?}");
+    }
+
+    #[test]
+    fn what_only_looks_is_not_the_effect() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().canonicalize().unwrap().join("none");
+        let op = FileOp::Remove { path: path.to_str().unwrap().into(), expect: (0, 0) };
+        let begun = Cell::new(false);
+        assert_eq!(perform(op, None, None, &|| begun.set(true)), Err(FileFailure::NotFound));
+        assert!(!begun.get());
     }
 }

@@ -4,6 +4,7 @@
 //! In a pid namespace it is pid 1: immune to the children's signals, and its end is theirs. Elsewhere it is a subreaper.
 //! Children cannot trace it: it is not dumpable, and outside of their Landlock domains.
 
+pub(super) mod birth;
 mod child;
 mod file_effect;
 mod helper;
@@ -14,6 +15,12 @@ pub mod tree;
 mod web;
 
 pub use tree::Reach;
+
+/// The short name of an init, and of its processes until they execute.
+pub const INIT_NAME: &str = "foil-init";
+/// The short name of a process while it performs a file effect, so that a sensor's coarse clock does not make it look like
+/// Foil's set-up.
+pub const EFFECT_NAME: &str = "foil-effect";
 
 use super::RunSpec;
 use super::protocol::{Admitted, Go, NamespacesReady, Reply};
@@ -83,6 +90,16 @@ fn prepare(keep: &[i32]) -> std::io::Result<()> {
     child::default_signals();
     rustix::process::setsid()?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    rustix::thread::set_name(c"foil-init")?;
+    name_thread(INIT_NAME)?;
     Ok(())
+}
+
+/// Gives the calling process its short name. Allocates nothing.
+pub(super) fn name_thread(name: &str) -> std::io::Result<()> {
+    let mut bytes = [0_u8; 16];
+    for (slot, byte) in bytes.iter_mut().take(15).zip(name.bytes()) {
+        *slot = byte;
+    }
+    let text = std::ffi::CStr::from_bytes_until_nul(&bytes).map_err(std::io::Error::other)?;
+    Ok(rustix::thread::set_name(text)?)
 }

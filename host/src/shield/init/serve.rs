@@ -4,14 +4,13 @@ use super::child::{self, Failure, Program, Stage};
 use super::setup::Shielded;
 use super::tree::{self, Death};
 use super::web::Web;
-use super::{Birth, file_effect, helper, look};
+use super::{Birth, birth, file_effect, helper, look};
 use crate::shield::protocol::{Ended, ExecOrder, Order, Reply};
 use crate::shield::scene::Scene;
 use crate::shield::steps::identity;
-use crate::shield::{FileFailure, wire};
+use crate::shield::{BirthStage, FileFailure, wire};
 use foil_manifest::Network;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::time::{ClockId, clock_gettime};
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -123,9 +122,14 @@ impl<'a> Init<'a> {
                 let (run, births) = (self.birth.run, self.birth.births.as_raw_fd());
                 let root = self.shielded.backstage.as_ref().map(|backstage| backstage.root.as_fd());
                 let forked = helper::fork(|| {
-                    announce(births, id);
+                    birth::tell(births, id, BirthStage::SetUp);
+                    let begin = || {
+                        // A name is a help to coarse clocks, and nothing depends on it.
+                        let _ = super::name_thread(super::EFFECT_NAME);
+                        birth::tell(births, id, BirthStage::Effect);
+                    };
                     let result = match self.become_child() {
-                        Ok(()) => file_effect::perform(op, content, root),
+                        Ok(()) => file_effect::perform(op, content, root, &begin),
                         Err(reason) => Err(FileFailure::Io(reason)),
                     };
                     let _ = wire::send(run, &Reply::File { id, result }, &[]);
@@ -136,7 +140,7 @@ impl<'a> Init<'a> {
             Order::Look { id } => {
                 let (run, births) = (self.birth.run, self.birth.births.as_raw_fd());
                 let forked = helper::fork(|| {
-                    announce(births, id);
+                    birth::tell(births, id, BirthStage::SetUp);
                     let _ = wire::send(run, &Reply::Looked { id, result: self.look() }, &[]);
                 });
                 let fail = |why| Reply::Looked { id, result: Err(why) };
@@ -201,7 +205,7 @@ impl<'a> Init<'a> {
         ) else {
             return self.reply(&not_started("a NUL byte in its arguments".into()));
         };
-        let started = now();
+        let started = birth::now();
         let stdin = match rest.first() {
             Some(fd) if order.stdin => fd.as_raw_fd(),
             _ => self.shielded.template.null.as_raw_fd(),
@@ -212,7 +216,7 @@ impl<'a> Init<'a> {
             env: &env,
             cwd: &cwd,
             streams: [stdin, stdout.as_raw_fd(), stderr.as_raw_fd()],
-            birth: birth_words(id, started),
+            call: id,
         };
         let since = Instant::now();
         match child::start(&mut self.shielded.template, &program) {
@@ -271,7 +275,7 @@ impl<'a> Init<'a> {
         if self.web.is_none() {
             let births = self.birth.births.as_raw_fd();
             // Before the descriptors are closed, of which `births` is one.
-            self.web = Some(Web::start(|| announce(births, id), || self.become_child())?);
+            self.web = Some(Web::start(|| birth::tell(births, id, BirthStage::SetUp), || self.become_child())?);
         }
         let web = self.web.as_ref().ok_or("the web server is gone")?;
         web.publish(path, body)?;
@@ -341,28 +345,4 @@ impl<'a> Init<'a> {
     fn reply(&self, reply: &Reply) {
         let _ = wire::send(self.birth.run, reply, &[]);
     }
-}
-
-/// Tells the birth of a helper, as children do.
-fn announce(births: i32, id: u64) {
-    let words = birth_words(id, now());
-    // SAFETY: sends 16 bytes of an array.
-    unsafe { libc::send(births, words.as_ptr().cast(), words.len(), libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) };
-}
-
-/// What a new process says of itself: for which call, and nanoseconds since 1970. The kernel adds its pid.
-fn birth_words(id: u64, started: u64) -> [u8; 16] {
-    let mut words = [0; 16];
-    let (first, second) = words.split_at_mut(8);
-    first.copy_from_slice(&id.to_le_bytes());
-    second.copy_from_slice(&started.to_le_bytes());
-    words
-}
-
-fn now() -> u64 {
-    let time = clock_gettime(ClockId::Realtime);
-    u64::try_from(time.tv_sec)
-        .unwrap_or(0)
-        .saturating_mul(1_000_000_000)
-        .saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
 }

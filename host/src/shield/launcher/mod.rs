@@ -21,6 +21,8 @@ use std::process::ExitCode;
 
 /// The argument that makes `foil` a launcher.
 pub const ARGUMENT: &str = "__launcher";
+/// The launcher's short name.
+pub const NAME: &str = "foil-launcher";
 
 /// Serves as the launcher where the command line says so; to be called before anything else looks at it.
 ///
@@ -83,7 +85,7 @@ impl Launcher {
         rustix::process::setsid()?;
         // Nor does it keep a file system busy.
         rustix::process::chdir("/")?;
-        rustix::thread::set_name(c"foil-launcher")?;
+        super::init::name_thread(NAME)?;
         // The inits' orphans, should an init be killed, come here to be killed too.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         let mut mask = SigSet::empty();

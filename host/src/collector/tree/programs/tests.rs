@@ -1,3 +1,4 @@
+use super::super::super::ClockGrain;
 use super::*;
 use Attribution::{Likeness as Like, Stranger, Window};
 
@@ -71,11 +72,20 @@ fn what_is_alike_in_all_that_is_said_is_ours_and_anything_else_is_not() {
 #[test]
 fn the_time_must_fit_and_forks_go_on() {
     let mut programs = programs();
-    for (at, expected) in
-        [(T - 2_000 * MS, Stranger), (T - 900 * MS, Like), (T + 1_000 * MS, Like), (T + 1_100 * MS, Stranger)]
-    {
+    for (at, expected) in [
+        (T - 2_000 * MS, Stranger),
+        (T - 900 * MS, Stranger),
+        // Before it executed `cat`: whoever this was did the same, or was Foil.
+        (T + 3 * MS, Stranger),
+        (T + 5 * MS, Like),
+        (T + 1_000 * MS, Like),
+        (T + 1_100 * MS, Stranger),
+    ] {
         assert_eq!(programs.judge(&cat(), at, true), expected, "{at}");
     }
+    let coarse = Likeness { grain: ClockGrain::COARSE, ..cat() };
+    assert_eq!(programs.judge(&coarse, T - 3 * MS, true), Like);
+    assert_eq!(programs.judge(&coarse, T - 20 * MS, true), Stranger);
     let bash = Likeness { command_line: Some("bash /tmp/t.sh".into()), ..Likeness::default() };
     programs.fork(11, 13);
     programs.exit(11, T + 20 * MS);
@@ -107,7 +117,7 @@ fn where_programs_may_have_been_missed_nobody_is_a_stranger_for_certain() {
     let mut programs = programs();
     let other = Likeness { command_line: Some("id -u".into()), ..Likeness::default() };
     assert_eq!(programs.judge(&other, T, false), Window);
-    assert_eq!(programs.judge(&cat(), T, false), Like);
+    assert_eq!(programs.judge(&cat(), T + 6 * MS, false), Like);
     for n in 0..MAX_PROGRAMS {
         programs.ended(100, T + 10_000 * MS * n as u64, T + 10_000 * MS * n as u64, image("/bin/true", &["true"], 0));
     }
