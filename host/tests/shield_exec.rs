@@ -249,3 +249,47 @@ async fn a_fork_bomb_is_held() {
     assert_eq!(alive(&sleep), [0_u32; 0]);
     assert_eq!(stage.sh("exit 6").await.ending, Ending::Exited(6));
 }
+
+/// A runtime that is kept from its work for longer than it waits for the tail of an output.
+#[tokio::test]
+async fn the_output_of_a_child_that_has_ended_is_whole_however_busy_the_machine_is() {
+    let stage = Stage::confined().await;
+    let hog = tokio::spawn(async {
+        loop {
+            std::thread::sleep(Duration::from_millis(150));
+            tokio::task::yield_now().await;
+        }
+    });
+    for round in 0..10 {
+        let outcome = stage.sh("echo out; echo err >&2").await;
+        assert_eq!((out(&outcome), err(&outcome)), ("out\n".into(), "err\n".into()), "round {round}");
+        // The direct child has ended; what holds its output has not.
+        let outcome = stage.sh("echo out; sleep 60 &").await;
+        assert_eq!(out(&outcome), "out\n", "round {round}");
+        stage.run.end_phase().await.unwrap();
+    }
+    hog.abort();
+}
+
+#[tokio::test]
+async fn a_sensor_can_tell_foils_set_up_from_the_program() {
+    use foil::collector::{Attribution, ProcessTree};
+    for level in [ShieldLevel::Confined, ShieldLevel::Open] {
+        for tree in [ProcessTree::new(), ProcessTree::without_connector()] {
+            let stage = Stage::with(level, |_| {}).await;
+            tree.feed(&stage.run.tree());
+            tree.follow(stage.run.births());
+            let outcome = stage.sh("true").await;
+            tree.catch_up();
+            let init = stage.run.tree().init;
+            let whose = |pid, at| tree.contains(pid, Some(init), at);
+            assert_eq!(whose(outcome.pid, outcome.started), Attribution::Tree, "{level}");
+            assert_eq!(
+                whose(outcome.pid, outcome.started - 1),
+                Attribution::Stranger,
+                "{level}: it was not its program yet"
+            );
+            assert_eq!(whose(init, outcome.started), Attribution::Stranger, "{level}: the init");
+        }
+    }
+}

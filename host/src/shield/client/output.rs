@@ -6,8 +6,6 @@ use tokio::net::unix::pipe::{Receiver, pipe};
 
 /// Read at once: what a pipe holds.
 const PART: usize = 64 * 1024;
-/// After the child's end this many reads at most take what is there: somebody else who keeps writing is not waited for.
-const LAST_READS: u32 = 64;
 
 /// One stream of one child.
 #[derive(Debug)]
@@ -40,11 +38,31 @@ impl Capture {
         self.take();
     }
 
-    /// Takes what is there, without waiting.
+    /// Takes all that is in the pipe at this moment, without waiting. After a child's end that is all that it wrote and that
+    /// was not read before. Somebody else who keeps writing is not waited for.
+    ///
+    /// Asks the kernel, and not the runtime, which only knows of what it has been told: on a busy machine that is late.
     pub fn rest(&mut self) {
-        for _ in 0..LAST_READS {
-            if self.ended || !self.take() {
-                return;
+        let mut due = rustix::io::ioctl_fionread(&self.from).unwrap_or(0);
+        let mut part = [0; PART];
+        loop {
+            match rustix::io::read(&self.from, &mut part) {
+                Ok(0) => {
+                    self.ended = true;
+                    return;
+                }
+                Ok(read) => {
+                    self.keep(part.get(..read).unwrap_or_default());
+                    due = due.saturating_sub(read as u64);
+                    if due == 0 {
+                        return;
+                    }
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => {
+                    self.ended |= error != rustix::io::Errno::AGAIN;
+                    return;
+                }
             }
         }
     }
@@ -57,24 +75,52 @@ impl Capture {
         }
     }
 
-    /// One read. False where there was nothing.
-    fn take(&mut self) -> bool {
-        let room = self.limit.saturating_sub(self.kept.len());
+    /// One read, once the runtime was told that there is something.
+    fn take(&mut self) {
         let mut part = [0; PART];
         match self.from.try_read(&mut part) {
-            Ok(0) => {
-                self.ended = true;
-                false
-            }
-            Ok(read) => {
-                self.kept.extend_from_slice(part.get(..read.min(room)).unwrap_or_default());
-                self.dropped = self.dropped.saturating_add(read.saturating_sub(room) as u64);
-                true
-            }
+            Ok(0) => self.ended = true,
+            Ok(read) => self.keep(part.get(..read).unwrap_or_default()),
             Err(error) => {
                 self.ended = error.kind() != io::ErrorKind::WouldBlock && error.kind() != io::ErrorKind::Interrupted;
-                false
             }
         }
+    }
+
+    fn keep(&mut self, part: &[u8]) {
+        let room = self.limit.saturating_sub(self.kept.len());
+        let (kept, dropped) = part.split_at(part.len().min(room));
+        self.kept.extend_from_slice(kept);
+        self.dropped = self.dropped.saturating_add(dropped.len() as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // A runtime with one thread, in which nothing is waited for: it is never told that the pipe has something, as on a machine
+    // that is too busy to tell it.
+
+    #[tokio::test]
+    async fn what_was_written_before_the_end_is_read_whatever_the_runtime_knows() {
+        let (mut capture, write) = Capture::new(1 << 20).unwrap();
+        let text = vec![b'x'; PART];
+        assert_eq!(rustix::io::write(&write, &text).unwrap(), PART, "as much as a pipe holds");
+        drop(write);
+        capture.rest();
+        assert_eq!(capture.kept, text);
+        capture.rest();
+        assert!(capture.ended);
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_holds_the_pipe_is_not_waited_for() {
+        let (mut capture, write) = Capture::new(6).unwrap();
+        rustix::io::write(&write, b"out, and more").unwrap();
+        capture.rest();
+        assert_eq!((capture.kept.as_slice(), capture.dropped, capture.ended), (&b"out, a"[..], 7, false));
+        capture.rest();
+        assert!(!capture.ended, "somebody may write more");
     }
 }
