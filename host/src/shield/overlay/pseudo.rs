@@ -133,8 +133,7 @@ fn node(dev: &OwnedFd, name: &str, major: u32, minor: u32) -> io::Result<()> {
         Err(rustix::io::Errno::PERM) => {
             let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
             let host = rustix::fs::open(Path::new("/dev").join(name), flags, Mode::empty())?;
-            let create = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-            rustix::fs::openat(dev, name, create, mode)?;
+            tree::empty_file(dev.as_fd(), name, mode)?;
             let target = tree::find(dev.as_fd(), Path::new(name))?;
             let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NOSUID;
             tree::attach(tree::copy(host.as_fd(), attributes)?.as_fd(), target.as_fd())

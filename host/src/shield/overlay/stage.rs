@@ -46,8 +46,7 @@ impl Stage {
         };
         mode("shm", 0o1777)?;
         mode("empty", 0o555)?;
-        let create = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-        rustix::fs::openat(&mount, "none", create, Mode::RUSR).map_err(|e| here(e.into()))?;
+        tree::empty_file(mount.as_fd(), "none", Mode::RUSR).map_err(|e| here(e.into()))?;
         mode("none", 0o444)?;
         let empty_folder = tree::find(mount.as_fd(), Path::new("empty")).map_err(here)?;
         let empty_file = tree::find(mount.as_fd(), Path::new("none")).map_err(here)?;

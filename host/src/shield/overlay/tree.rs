@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag,
     fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
@@ -87,6 +87,12 @@ pub fn copy(at: BorrowedFd<'_>, attributes: MountAttrFlags) -> io::Result<OwnedF
 pub fn attach(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> io::Result<()> {
     let empty = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     Ok(move_mount(tree, "", target, "", empty)?)
+}
+
+/// Makes an empty file. Not by opening it: the folder is in no mount that a sensor knows, which would take the file for one
+/// below `/` that is written to.
+pub fn empty_file(folder: BorrowedFd<'_>, name: &str, mode: Mode) -> rustix::io::Result<()> {
+    rustix::fs::mknodat(folder, name, FileType::RegularFile, mode, 0)
 }
 
 /// Attributes for what nobody is to change: read-only, without devices, set-id bits and execution.

@@ -157,7 +157,22 @@ impl Scene {
         let mut left: Vec<LeftAccount> = made.collect();
         // A changed line is in both.
         left.extend(gone.filter(|account| account.change == Change::Removed));
+        left.extend(self.left_passwords(before));
         left
+    }
+
+    fn left_passwords(&self, before: &Self) -> Vec<LeftAccount> {
+        // At a moment at which the list was the machine's, its names were those that the other moment says of the machine's.
+        let names = |scene: &Self, other: &Self| match (&scene.passwords, &other.passwords) {
+            (Some(own), _) => own.now.clone(),
+            (None, Some(other)) => other.machine.clone(),
+            (None, None) => Vec::new(),
+        };
+        let (now, was) = (names(self, before), names(before, self));
+        let told =
+            |change| move |name: &String| LeftAccount { change, kind: AccountKind::Password, name: name.clone() };
+        let made = new(&now, &was).map(told(Change::Made));
+        made.chain(new(&was, &now).map(told(Change::Removed))).collect()
     }
 }
 

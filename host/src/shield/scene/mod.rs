@@ -22,8 +22,11 @@ pub struct Scene {
     pub listeners: Vec<Listener>,
     /// All mounts.
     pub mounts: Vec<Mount>,
-    /// All users and groups. No secret is among it.
+    /// All users and groups. No secret is among it. Of `/etc/shadow` see [`passwords`](Self::passwords).
     pub accounts: Vec<Account>,
+    /// Whose passwords `/etc/shadow` has, where it is not the machine's file any more. Otherwise it is not read: to read it is what
+    /// sensors watch for.
+    pub passwords: Option<Passwords>,
     /// There is more than was looked at: a bound was met.
     pub more: bool,
 }
@@ -115,6 +118,15 @@ pub struct Mount {
     pub point: String,
     /// The file system, such as `tmpfs`.
     pub kind: String,
+}
+
+/// Whose passwords there are, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Passwords {
+    /// In the machine's own list.
+    pub machine: Vec<String>,
+    /// In the list as children see it.
+    pub now: Vec<String>,
 }
 
 /// In which list an account stands.

@@ -112,8 +112,8 @@ fn processes_listeners_mounts_and_accounts_are_compared() {
             account(AccountKind::User, "root", "0:0"),
             account(AccountKind::User, "art", "0:0"),
             account(AccountKind::Group, "sudo", "27:art"),
-            account(AccountKind::Password, "art", ""),
         ],
+        passwords: passwords(&["root"], &["root", "art"]),
         ..Default::default()
     };
     assert!(now.left(&now).is_empty());
@@ -126,10 +126,27 @@ fn processes_listeners_mounts_and_accounts_are_compared() {
             "unmounted tmpfs from /a",
             "added the user art",
             "changed the group sudo",
-            "added the password of art",
             "removed the user gone",
+            "added the password of art",
         ]
     );
+}
+
+fn passwords(machine: &[&str], now: &[&str]) -> Option<Passwords> {
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    Some(Passwords { machine: names(machine), now: names(now) })
+}
+
+#[test]
+fn passwords_are_compared_with_the_machines_where_they_were_its_own() {
+    let scene = |passwords| Scene { passwords, ..Default::default() };
+    let untouched = scene(None);
+    let added = scene(passwords(&["root"], &["root", "art"]));
+    assert_eq!(lines(&added, &untouched), ["added the password of art"]);
+    assert_eq!(lines(&untouched, &added), ["removed the password of art"], "put back by another file");
+    assert_eq!(lines(&scene(passwords(&["root", "ann"], &["root"])), &untouched), ["removed the password of ann"]);
+    assert_eq!(lines(&scene(passwords(&["root"], &["root", "bob"])), &added).len(), 2);
+    assert!(scene(passwords(&["root"], &["root"])).left(&untouched).is_empty(), "the same names in another file");
 }
 
 #[test]

@@ -1,14 +1,20 @@
 //! Users and groups, without what may be secret.
 
-use super::{MOST, NAME, list};
+use super::{Eye, MOST, NAME, list};
 use crate::collector::foreign::plain;
-use crate::shield::scene::{Account, AccountKind, Scene};
+use crate::shield::overlay;
+use crate::shield::scene::{Account, AccountKind, Passwords, Scene};
+use rustix::fs::{AtFlags, Stat, statat};
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+/// Who has a password.
+const SHADOW: &str = "/etc/shadow";
 
 /// Reads the lists as the calling process sees them. One that is not there has no lines.
 pub fn look(scene: &mut Scene) -> Result<(), String> {
-    for (path, kind) in
-        [("/etc/passwd", AccountKind::User), ("/etc/group", AccountKind::Group), ("/etc/shadow", AccountKind::Password)]
-    {
+    for (path, kind) in [("/etc/passwd", AccountKind::User), ("/etc/group", AccountKind::Group)] {
         // Whatever else stands there, the files say.
         let Ok((text, cut)) = list(rustix::fs::CWD, path) else { continue };
         let mut lines = text.split(|byte| *byte == b'\n').filter_map(|line| read(kind, line));
@@ -18,11 +24,66 @@ pub fn look(scene: &mut Scene) -> Result<(), String> {
     Ok(())
 }
 
-/// `name:password:…`; of a line of `/etc/shadow` the name alone.
+/// Reads whose passwords there are, where the list is not the machine's file any more. By the layers, before the view is joined.
+pub fn passwords(eye: &Eye<'_>, scene: &mut Scene) {
+    let holds = |layer: &&overlay::Layer| Path::new(SHADOW).starts_with(&layer.point);
+    let layer = eye.layers.iter().filter(holds).max_by_key(|layer| layer.point.components().count());
+    let Some((layer, lower)) = layer.and_then(|layer| Some((layer, layer.lower.as_ref()?))) else { return };
+    // A list that is mounted by itself is shown as it is among the files.
+    let Ok(below) = Path::new(SHADOW).strip_prefix(&layer.point) else { return };
+    let (Some(folder), Some(name)) = (below.parent(), below.file_name()) else { return };
+    let (now, machine) = (List::at(&layer.merged, folder, name), List::at(lower, folder, name));
+    if now.is_same(&machine) {
+        return;
+    }
+    let mut names = |list: &List| {
+        let (names, cut) = list.names();
+        scene.more |= cut;
+        names
+    };
+    scene.passwords = Some(Passwords { machine: names(&machine), now: names(&now) });
+}
+
+/// A list of accounts in a layer, not opened yet.
+struct List<'a> {
+    folder: Option<OwnedFd>,
+    name: &'a OsStr,
+    stat: Option<Stat>,
+}
+
+impl<'a> List<'a> {
+    fn at(root: &OwnedFd, folder: &Path, name: &'a OsStr) -> Self {
+        let folder = overlay::at(root.as_fd(), folder).ok();
+        let stat = folder.as_ref().and_then(|folder| statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok());
+        Self { folder, name, stat }
+    }
+
+    /// Nobody can set a change time: with the same one it is the same file.
+    fn is_same(&self, other: &Self) -> bool {
+        let state = |list: &Self| list.stat.map(|stat| (stat.st_mode, stat.st_size, stat.st_ctime, stat.st_ctime_nsec));
+        state(self) == state(other)
+    }
+
+    /// The names in it, and whether there are more. One that is not there has none.
+    fn names(&self) -> (Vec<String>, bool) {
+        let (Some(folder), Some(name)) = (&self.folder, self.name.to_str()) else { return (Vec::new(), false) };
+        let Ok((text, cut)) = list(folder.as_fd(), name) else { return (Vec::new(), false) };
+        let mut names = text.split(|byte| *byte == b'\n').filter_map(name_of);
+        let found = names.by_ref().take(MOST).collect();
+        (found, cut || names.next().is_some())
+    }
+}
+
+/// The first field.
+fn name_of(line: &[u8]) -> Option<String> {
+    let name = line.split(|byte| *byte == b':').next().filter(|name| !name.is_empty())?;
+    Some(plain(name, NAME))
+}
+
+/// `name:password:…`
 fn read(kind: AccountKind, line: &[u8]) -> Option<Account> {
-    let mut fields = line.splitn(3, |byte| *byte == b':');
-    let name = plain(fields.next().filter(|name| !name.is_empty())?, NAME);
-    let rest = fields.nth(1).filter(|_| kind != AccountKind::Password).unwrap_or_default();
+    let name = name_of(line)?;
+    let rest = line.splitn(3, |byte| *byte == b':').nth(2).unwrap_or_default();
     Some(Account { kind, name, fields: plain(rest, NAME) })
 }
 
@@ -36,8 +97,7 @@ mod tests {
         let user = read(AccountKind::User, b"art:$6$secret:0:0::/root:/bin/sh");
         assert_eq!(user, account(AccountKind::User, "art", "0:0::/root:/bin/sh"));
         assert_eq!(read(AccountKind::Group, b"g:secret:27:art"), account(AccountKind::Group, "g", "27:art"));
-        let secret = read(AccountKind::Password, b"art:$6$secret:1:2:3:::");
-        assert_eq!(secret, account(AccountKind::Password, "art", ""));
+        assert_eq!(name_of(b"art:$6$secret:1:2:3:::").as_deref(), Some("art"));
         assert_eq!(read(AccountKind::User, b"half\xff"), account(AccountKind::User, "half\\xff", ""));
         assert_eq!(read(AccountKind::User, b""), None);
     }

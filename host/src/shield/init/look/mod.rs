@@ -1,7 +1,8 @@
 //! The look: what the run's children have made of the machine that they see, as a [`Scene`].
 //!
 //! Done by a process forked from init. It reads the layers, processes and sockets as init, which no child can trace or
-//! fool by a mount of its own; then it joins the view for good, and reads mounts and accounts as children see them.
+//! fool by a mount of its own; then it joins the view for good, and reads mounts and accounts as children see them. What sensors
+//! watch for, such as `/etc/shadow`, is opened only where its metadata says that it is not the machine's any more.
 
 mod accounts;
 mod files;
@@ -57,6 +58,7 @@ pub fn look(eye: &Eye<'_>, join: impl FnOnce() -> Result<(), String>) -> Result<
     let processes = processes(eye, proc, &mut scene);
     sockets::look(eye, proc, &processes, &mut scene);
     files::look(eye, Instant::now() + PATIENCE, &mut scene);
+    accounts::passwords(eye, &mut scene);
     join()?;
     mounts(proc, &mut scene)?;
     accounts::look(&mut scene)?;
