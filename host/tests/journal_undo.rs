@@ -326,6 +326,62 @@ fn a_hostile_scratch_folder_goes_and_nothing_around_it() {
     assert_eq!(snapshot(&bench.work), before);
 }
 
+/// `chattr`; false where it is not there, or the file system has no such flag for this user.
+fn chattr(flags: &str, path: &Path) -> bool {
+    let chattr = std::process::Command::new("chattr").arg(flags).arg(path).stderr(std::process::Stdio::null()).status();
+    chattr.is_ok_and(|status| status.success())
+}
+
+fn lsattr(path: &Path) -> u32 {
+    rustix::fs::ioctl_getflags(fs::File::open(path).unwrap()).unwrap().bits()
+}
+
+#[test]
+fn what_chattr_did_does_not_survive() {
+    for (flags, back) in [("+i", "-i"), ("+a", "-a"), ("+d", "-d"), ("+A", "-A")] {
+        let bench = Bench::new();
+        let (kept, made, marked) = (bench.work.join("kept"), bench.work.join("made"), bench.work.join("marked"));
+        odd_file(&kept, b"kept");
+        odd_file(&marked, b"marked");
+        if !chattr(flags, &marked) {
+            eprintln!("skipped: chattr {flags} is not to be had here");
+            continue;
+        }
+        // What was so before is so afterwards.
+        let (before, flags_before) = (snapshot(&bench.work), [lsattr(&kept), lsattr(&marked)]);
+        let got = outcomes(
+            &bench,
+            |a| {
+                a.unknown(&kept, || {
+                    fs::write(&kept, "changed").unwrap();
+                    assert!(chattr(flags, &kept));
+                });
+                a.unknown(&marked, || {
+                    assert!(chattr(back, &marked));
+                    fs::write(&marked, "changed").unwrap();
+                });
+                a.create(&made, b"made");
+                assert!(chattr(flags, &made));
+                let scratch = a.scratch(&bench.work);
+                fs::create_dir(scratch.join("folder")).unwrap();
+                for path in ["file", "folder/file", "folder"] {
+                    let path = scratch.join(path);
+                    if !path.exists() {
+                        fs::write(&path, "x").unwrap();
+                    }
+                    assert!(chattr(flags, &path));
+                }
+                assert!(chattr(flags, &scratch));
+            },
+            || {},
+        );
+        assert_eq!(got, vec![UndoOutcome::Undone; 4], "{flags}");
+        assert_eq!([lsattr(&kept), lsattr(&marked)], flags_before, "{flags}");
+        assert!(chattr(back, &marked) && chattr(back, &kept), "{flags}");
+        assert_eq!(snapshot(&bench.work), before, "{flags}");
+    }
+}
+
 #[test]
 fn a_folder_that_does_not_bear_the_runs_name_is_no_scratch() {
     let bench = Bench::new();

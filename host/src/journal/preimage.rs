@@ -1,7 +1,7 @@
 //! What a file was before an effect: enough to make it again.
 
 use super::error::{JournalError, Result};
-use crate::capability::safe_path::{self, PathError, open_parent_in, open_root, xattr};
+use crate::capability::safe_path::{self, PathError, flags, open_parent_in, open_root, xattr};
 use crate::shield::Fingerprint;
 use serde::{Deserialize, Serialize};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -22,7 +22,7 @@ const KERNEL_FILE_SYSTEMS: [i64; 10] = [
     0xcafe_4a11, // bpf
 ];
 
-/// A file or symbolic link as it was: content, permission bits, owner, times, attributes.
+/// A file or symbolic link as it was: content, permission bits, owner, times, attributes, inode flags.
 ///
 /// Not kept, because Linux lets nobody set it: the change time and the birth time. Of the folder around it nothing is
 /// kept: its modification time shows that something was removed and came back.
@@ -43,6 +43,9 @@ pub(super) struct Rest {
     pub(super) atime_ns: i128,
     /// Name and value in hexadecimal.
     pub(super) xattrs: Vec<(String, String)>,
+    /// Inode flags; `None` where the file system has none, and in pre-images of earlier versions.
+    #[serde(default)]
+    pub(super) flags: Option<u32>,
 }
 
 impl Rest {
@@ -84,7 +87,7 @@ impl Preimage {
         let taken = Self {
             before: look.fingerprint.clone(),
             content: look.content,
-            rest: Rest { atime_ns: look.atime_ns, xattrs },
+            rest: Rest { atime_ns: look.atime_ns, xattrs, flags: flags::read(&held, path)? },
             hard_links: look.hard_links,
         };
         Ok((taken, look.fingerprint))

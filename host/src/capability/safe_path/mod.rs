@@ -12,6 +12,7 @@
 //! All calls here block (a few system calls; reading for [`fingerprint`] up to [`CONTENT_LIMIT`] bytes).
 
 mod error;
+pub mod flags;
 mod look;
 mod open;
 mod walk;

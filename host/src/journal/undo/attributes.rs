@@ -1,7 +1,7 @@
 //! Everything of a file but its content: owner, permission bits, attributes, times. And whether they are right.
 
 use super::super::preimage::Rest;
-use crate::capability::safe_path::{Look, PathError, fd_path, xattr};
+use crate::capability::safe_path::{Look, PathError, fd_path, flags, xattr};
 use crate::shield::Fingerprint;
 use rustix::fs::{AtFlags, CWD, Gid, Mode, Timespec, Timestamps, Uid};
 use std::fs::File;
@@ -9,7 +9,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Gives what `held` holds (a file or a link) its earlier owner, bits, attributes and times. Touches only what differs, so
-/// that an ordinary user is not refused a change that is none.
+/// that an ordinary user is not refused a change that is none. Not the inode flags, which come last: two of them stop every
+/// other change.
 pub(super) fn restore(held: &File, before: &Fingerprint, rest: &Rest, path: &Path) -> Result<(), PathError> {
     let link = fd_path(held);
     let failed = |doing| move |e| PathError::from_errno(path, doing, e);
@@ -48,9 +49,16 @@ pub(super) fn difference(held: &File, look: &Look, before: &Fingerprint, rest: &
         return Some("its modification time is another".into());
     }
     match (xattr::read(held, path), rest.attributes()) {
-        (Ok(found), Some(wanted)) if found == wanted => None,
+        (Ok(found), Some(wanted)) if found == wanted => {}
+        (Err(e), _) => return Some(e.to_string()),
+        _ => return Some("its extended attributes are others".into()),
+    }
+    match (flags::read(held, path), rest.flags) {
+        (Ok(Some(found)), Some(wanted)) if found != wanted => {
+            Some(format!("its inode flags (lsattr) are {found:#x} instead of {wanted:#x}"))
+        }
         (Err(e), _) => Some(e.to_string()),
-        _ => Some("its extended attributes are others".into()),
+        _ => None,
     }
 }
 

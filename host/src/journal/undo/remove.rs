@@ -3,7 +3,7 @@
 use super::super::error::Result;
 use super::super::{UndoOutcome, fault};
 use super::{Row, Step, Undoing, place, torn};
-use crate::capability::safe_path::{self, PathError};
+use crate::capability::safe_path::{self, PathError, flags as inode_flags};
 use crate::shield::Fingerprint;
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use rustix::io::Errno;
@@ -92,11 +92,16 @@ fn unlink(
 ) -> std::result::Result<Option<Step>, PathError> {
     let name = safe_path::split(path)?.1;
     fault::point("undo.remove.before");
-    let again = safe_path::entry(folder, name, path)?.and_then(|held| held.metadata().ok());
-    if again.is_none_or(|m| (m.dev(), m.ino()) != (judged.dev, judged.ino)) {
+    let again = safe_path::entry(folder, name, path)?.and_then(|held| Some((held.metadata().ok()?, held)));
+    let Some((_, held)) = again.filter(|(m, _)| (m.dev(), m.ino()) == (judged.dev, judged.ino)) else {
         return Ok(Some(UndoOutcome::Conflict("somebody else is changing it right now".into()).into()));
-    }
-    rustix::fs::unlinkat(folder, name, flags).map_err(|e| PathError::from_errno(path, "removing", e))?;
+    };
+    let removed = match rustix::fs::unlinkat(folder, name, flags) {
+        // The run made it, and may have made it immutable or append-only.
+        Err(Errno::PERM) if inode_flags::unprotect(&held, path)? => rustix::fs::unlinkat(folder, name, flags),
+        other => other,
+    };
+    removed.map_err(|e| PathError::from_errno(path, "removing", e))?;
     fault::point("undo.remove.after");
     Ok(None)
 }

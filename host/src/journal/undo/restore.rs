@@ -4,7 +4,7 @@ use super::super::error::Result;
 use super::super::preimage::Rest;
 use super::super::{After, EffectState, UndoOutcome, fault};
 use super::{Place, Row, Step, Undoing, attributes, batch, place, torn};
-use crate::capability::safe_path::{self, Look, PathError};
+use crate::capability::safe_path::{self, Look, PathError, flags};
 use crate::shield::Fingerprint;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -66,6 +66,9 @@ impl Undoing<'_> {
                     return Ok(if taken { conflict("somebody else put something there") } else { Err(e) });
                 }
             };
+            if let Err(error) = flags::restore(&made, wanted.rest.flags, path) {
+                return Ok(Err(error));
+            }
             self.came_back(path, before, &made);
             // A link's content is on the disk with its folder, and an `O_PATH` descriptor cannot be synced.
             if before.kind == "file" {
@@ -136,6 +139,9 @@ impl Undoing<'_> {
     }
 
     fn in_place(&mut self, wanted: &Wanted<'_>, held: &File, is_before: bool) -> Tried {
+        // Nothing can be written to what is immutable or append-only.
+        let found = flags::read(held, wanted.path)?;
+        flags::unprotect(held, wanted.path)?;
         if !is_before {
             let file = safe_path::reopen(held, OFlags::WRONLY, wanted.path)?;
             self.writing = true;
@@ -146,6 +152,7 @@ impl Undoing<'_> {
         } else {
             attributes::restore(held, wanted.before, &wanted.rest, wanted.path)?;
         }
+        flags::restore(held, wanted.rest.flags.or(found), wanted.path)?;
         verified(wanted, UndoOutcome::Undone)
     }
 

@@ -4,7 +4,7 @@
 //! the device and inode that we came from.
 
 use super::super::{UndoOutcome, fault};
-use crate::capability::safe_path::{self, PathError};
+use crate::capability::safe_path::{self, PathError, flags};
 use crate::run_id::RunId;
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
@@ -146,7 +146,14 @@ fn unlink_or_hold(at: &File, name: &OsStr, mount: u64, path: &Path) -> Tried<Fou
     let Some(held) = safe_path::entry(at.as_fd(), name, path)? else { return Ok(Found::Removed) };
     let meta = held.metadata().map_err(|e| PathError::from_io(path, "looking at it", &e))?;
     Ok(if !meta.is_dir() {
-        Found::Stuck("it may not be removed (is it immutable?)".into())
+        // A child may have made it immutable or append-only. With another name it may be somebody else's file, who did.
+        let only_here = meta.nlink() == 1 && mount_of(&held, path)? == mount;
+        let freed = only_here && flags::unprotect(&held, path).unwrap_or(false);
+        if freed && rustix::fs::unlinkat(at, name, AtFlags::empty()).is_ok() {
+            Found::Removed
+        } else {
+            Found::Stuck("it may not be removed (is it immutable?)".into())
+        }
     } else if mount_of(&held, path)? != mount {
         Found::Stuck("another file system is mounted there".into())
     } else {
@@ -162,7 +169,10 @@ fn enter(held: &File, path: &Path) -> Tried<File> {
         // Through the descriptor, so never through a link. If it fails, the next step says what is wrong.
         let _ = rustix::fs::chmodat(CWD, safe_path::fd_path(held), Mode::RWXU, AtFlags::empty());
     }
-    open().map(File::from).map_err(|e| PathError::from_errno(path, "opening a directory in it", e))
+    let opened = open().map(File::from).map_err(|e| PathError::from_errno(path, "opening a directory in it", e))?;
+    // Nothing can be removed from an immutable or append-only directory, nor it itself. If it fails, the next step says so.
+    let _ = flags::unprotect(&opened, path);
+    Ok(opened)
 }
 
 fn go_up(at: &File, expected: (u64, u64), path: &Path) -> Tried<File> {
