@@ -29,4 +29,5 @@ pub mod report;
 pub mod run_id;
 pub mod shield;
 pub mod state;
+pub mod temporary;
 pub mod yaml;

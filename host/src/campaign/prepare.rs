@@ -173,7 +173,7 @@ impl Preparation<'_> {
             )));
         }
         let run = RunId::new();
-        let scratch = scratch(&run);
+        let scratch = scratch(&run).map_err(PrepareError::Wrong)?;
         let variables = variables(&run, &scratch, self.cluster.as_deref());
         let of_technique = |error: PrepareError| error.under(["technique"]);
         let technique = self.module(&experiment.technique, Kind::Technique).map_err(of_technique)?;
@@ -361,8 +361,8 @@ fn variables(run: &RunId, scratch: &Path, cluster: Option<&Cluster>) -> Variable
 }
 
 /// The folder of a run.
-fn scratch(run: &RunId) -> PathBuf {
-    std::env::temp_dir().join(format!("foil-{run}"))
+fn scratch(run: &RunId) -> Result<PathBuf, String> {
+    Ok(crate::temporary::folder()?.join(format!("foil-{run}")))
 }
 
 /// The user of that name, with its groups.
@@ -436,7 +436,7 @@ impl Prepared {
     pub fn renewed(&self) -> Self {
         let mut again = self.clone();
         again.run = RunId::new();
-        again.scratch = scratch(&again.run);
+        again.scratch.set_file_name(format!("foil-{}", again.run));
         let variables = variables(&again.run, &again.scratch, again.cluster.as_deref());
         again.authorised.permission.variables = variables.clone();
         again.authorised.children = again.authorised.permission.children();

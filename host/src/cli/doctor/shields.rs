@@ -146,8 +146,7 @@ fn levels(area: &mut Area, launcher: &Launcher) {
 }
 
 async fn open(launcher: &Launcher, level: ShieldLevel) -> Result<Vec<String>, String> {
-    let scratch =
-        Scratch::new().map_err(|error| format!("no scratch folder in {}: {error}", std::env::temp_dir().display()))?;
+    let scratch = Scratch::new()?;
     let spec = RunSpec {
         run: RunId::new(),
         level,
@@ -169,9 +168,11 @@ async fn open(launcher: &Launcher, level: ShieldLevel) -> Result<Vec<String>, St
 struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new() -> std::io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("foil-doctor-{}", RunId::new()));
-        std::fs::DirBuilder::new().mode(0o700).create(&path)?;
+    fn new() -> Result<Self, String> {
+        let folder = crate::temporary::folder()?;
+        let path = folder.join(format!("foil-doctor-{}", RunId::new()));
+        let made = std::fs::DirBuilder::new().mode(0o700).create(&path);
+        made.map_err(|error| format!("no scratch folder in {}: {error}", folder.display()))?;
         Ok(Self(path))
     }
 }
