@@ -29,5 +29,6 @@ pub mod report;
 pub mod run_id;
 pub mod shield;
 pub mod state;
+pub mod suggest;
 pub mod temporary;
 pub mod yaml;

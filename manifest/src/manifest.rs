@@ -3,6 +3,7 @@
 use crate::capability::{Capability, CapabilityName};
 use crate::digest::Digest;
 use crate::ids::{AttackId, ModuleId};
+use crate::parameter::Parameter;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,53 +90,6 @@ impl fmt::Display for ShieldLevel {
     }
 }
 
-/// A parameter's type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum ParameterType {
-    /// Text without NUL, at most 64 KiB.
-    String,
-    /// A signed 64-bit integer.
-    Integer,
-    /// A finite 64-bit float.
-    Number,
-    /// `true` or `false`.
-    Boolean,
-    /// A list of strings.
-    Strings,
-}
-
-/// A parameter that an experiment may set by `with`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Parameter {
-    /// Its type.
-    #[serde(rename = "type")]
-    pub kind: ParameterType,
-    /// What it is, for people.
-    pub about: String,
-    /// Taken where an experiment gives none; a parameter without default that is not `required` is simply absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub default: Option<serde_json::Value>,
-    /// An experiment must give it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub required: bool,
-    /// The values that are allowed; empty: any.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub choices: Vec<serde_json::Value>,
-    /// Its value is the full name of a collector, such as `file.falco`, which the check reads: that one is armed, and only that
-    /// one's blindness counts.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub collector: bool,
-    /// Its value is the id of a Sigma rule, or a pattern of its title: one that fits no rule that was read, or only rules that
-    /// nothing here feeds, is refused before anything runs.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub rule: bool,
-    /// Its value is the name of a cluster's node: `foil run --each-node` sets it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub node: bool,
-}
-
 /// Limits of one phase. `None`: the next layer's, and in the end the host's default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -216,6 +170,13 @@ pub struct Manifest {
     /// Parameters by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, Parameter>,
+    /// Parameters of which an experiment must give at least one: without any, a check would match everything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub one_of: Vec<String>,
+    /// The facts that a technique may report, by name, with what each is. A later step of a campaign uses them as `{step.fact}`.
+    /// Left out, the technique does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<BTreeMap<String, String>>,
     /// What it asks for.
     #[serde(default, rename = "capability", skip_serializing_if = "Vec::is_empty")]
     pub capabilities: Vec<Capability>,
@@ -368,29 +329,23 @@ impl Manifest {
             if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
                 return fail(format!("parameter `{name}`: use lower-case letters, digits and dashes"));
             }
-            if parameter.required && parameter.default.is_some() {
-                return fail(format!("parameter `{name}` is required, so its default is never taken"));
+            if let Err(why) = parameter.check_declaration() {
+                return fail(format!("parameter `{name}`: {why}"));
             }
-            for value in parameter.default.iter().chain(&parameter.choices) {
-                if !parameter.kind.admits(value) {
-                    return fail(format!("parameter `{name}`: {value} is no {:?}", parameter.kind).to_lowercase());
-                }
+        }
+        if let Some(name) = self.one_of.iter().find(|name| !self.parameters.contains_key(*name)) {
+            return fail(format!("`one-of` names the parameter `{name}`, which there is not"));
+        }
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        let malformed = |name: &&String| name.is_empty() || name.len() > 64 || !name.chars().all(plain);
+        match self.facts.iter().flat_map(BTreeMap::keys).find(malformed) {
+            Some(name) => return fail(format!("fact `{name}`: use letters, digits, dashes and underscores")),
+            None if self.kind == Kind::Check && self.facts.is_some() => {
+                return fail("`facts` are what a technique reports; a check has none".into());
             }
+            None => {}
         }
         Ok(())
-    }
-}
-
-impl ParameterType {
-    /// Whether a JSON or YAML value has this type.
-    pub fn admits(self, value: &serde_json::Value) -> bool {
-        match self {
-            Self::String => value.is_string(),
-            Self::Integer => value.is_i64(),
-            Self::Number => value.is_number(),
-            Self::Boolean => value.is_boolean(),
-            Self::Strings => value.as_array().is_some_and(|a| a.iter().all(serde_json::Value::is_string)),
-        }
     }
 }
 

@@ -77,6 +77,24 @@ pub fn names_collector(rule: &str, name: &str) -> bool {
     rule == name || rule.strip_suffix('*').is_some_and(|prefix| prefix.ends_with('.') && name.starts_with(prefix))
 }
 
+/// Reads a pattern over a field of an event, `NAME=PATTERN`. The SDK has the same reader for checks, and a test that they agree.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn field(text: &str) -> Result<(&str, &str), String> {
+    let example = "it must be NAME=PATTERN, such as `user.name=ann*`";
+    let (name, pattern) = text.split_once('=').ok_or_else(|| format!("`{text}` has no `=`: {example}"))?;
+    let (name, pattern) = (name.trim(), pattern.trim());
+    if name.is_empty() {
+        return Err(format!("`{text}` names no field: {example}"));
+    }
+    // `a!=b`, `a~=b`, `a==b`: another language's operators would be taken for parts of the name or the pattern.
+    if name.ends_with(['!', '~', '<', '>', ':', '+']) || pattern.starts_with('=') {
+        return Err(format!("`{text}` has another operator than `=`: {example}"));
+    }
+    Ok((name, pattern))
+}
+
 fn no_control(text: &str) -> Result<(), PatternError> {
     if text.chars().any(char::is_control) {
         return Err(PatternError(format!("`{}` has a control character in it", text.escape_debug())));
@@ -93,7 +111,7 @@ pub struct PathPattern(String);
 impl PathPattern {
     /// Whether the absolute path `path` matches. A path with `.`, `..` or empty parts never does.
     pub fn matches(&self, path: &str, variables: &Variables) -> bool {
-        is_plain(path) && glob(&variables.expand(&self.0), path)
+        is_plain_path(path) && glob(&variables.expand(&self.0), path)
     }
 
     /// Whether the pattern names one path, so that whoever wrote it meant exactly that file.
@@ -107,8 +125,8 @@ impl PathPattern {
     }
 }
 
-/// An absolute path without `.`, `..` or empty parts.
-fn is_plain(path: &str) -> bool {
+/// Whether the text is an absolute path without `.`, `..` or empty parts.
+pub fn is_plain_path(path: &str) -> bool {
     path == "/"
         || path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(|p| !p.is_empty() && p != "." && p != ".."))
 }
@@ -119,7 +137,7 @@ impl TryFrom<String> for PathPattern {
     fn try_from(text: String) -> Result<Self, PatternError> {
         no_control(&text)?;
         // `{scratch}` stands for an absolute path.
-        let plain = is_plain(&text.replacen("{scratch}", "/scratch", 1));
+        let plain = is_plain_path(&text.replacen("{scratch}", "/scratch", 1));
         if !plain {
             return Err(PatternError(format!(
                 "`{text}` is no path pattern: it must be absolute, without `.`, `..` or empty parts"

@@ -28,6 +28,14 @@ pub fn matches(pattern: &str, text: &str) -> bool {
     row[text.len()]
 }
 
+/// Reads a pattern over a field, `NAME=PATTERN`. `None`: it is malformed, and the host refuses it before anything runs.
+pub fn field(text: &str) -> Option<(&str, &str)> {
+    let (name, pattern) = text.split_once('=')?;
+    let (name, pattern) = (name.trim(), pattern.trim());
+    let foreign = name.ends_with(['!', '~', '<', '>', ':', '+']) || pattern.starts_with('=');
+    (!name.is_empty() && !foreign).then_some((name, pattern))
+}
+
 #[cfg(test)]
 mod tests {
     use super::matches;
@@ -51,6 +59,14 @@ mod tests {
     fn stars_stop_at_slashes_and_double_stars_do_not() {
         for (pattern, text, expected) in CASES {
             assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+
+    #[cfg(feature = "manifest")]
+    #[test]
+    fn fields_are_read_as_the_host_reads_them() {
+        for text in ["a=b", " a.b = c*", "a=", "a b=c", "", "a", "=b", "a!=b", "a~=b", "a==b", "a: b", "a:=b"] {
+            assert_eq!(super::field(text), foil_manifest::pattern::field(text).ok(), "{text}");
         }
     }
 

@@ -87,9 +87,11 @@ impl Wanted {
     /// # Errors
     /// `invalid`: a pattern without a name, or an empty text, which everything would contain.
     pub fn new(fields: &[String], contains: Option<&str>) -> Result<Self> {
-        let split = |text: &String| match text.split_once('=') {
-            Some((name, pattern)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), pattern.trim().to_owned())),
-            _ => Err(Error::Invalid(format!("`{text}` in `fields` is not NAME=PATTERN, such as `user.name=ann*`"))),
+        let split = |text: &String| {
+            let (name, wanted) = pattern::field(text).ok_or_else(|| {
+                Error::Invalid(format!("`{text}` in `fields` is not NAME=PATTERN, such as `user.name=ann*`"))
+            })?;
+            Ok((name.to_owned(), wanted.to_owned()))
         };
         if contains.is_some_and(|text| text.trim().is_empty()) {
             return Err(Error::Invalid("`contains` is empty, which everything contains: leave it out".to_owned()));
@@ -131,7 +133,7 @@ mod tests {
         assert!(fits(&["user.name=a*", "path = /etc/*"], Some("read")));
         assert!(!fits(&["user.name=a*", "path=/*"], None) && !fits(&["path=/etc/*"], Some("wrote")));
         assert!(!fits(&["absent=**"], None), "a field that is not there fits nothing");
-        for bad in ["", "name", "=x"] {
+        for bad in ["", "name", "=x", "name!=x", "name==x"] {
             assert!(matches!(Wanted::new(&[bad.to_owned()], None), Err(Error::Invalid(_))), "{bad}");
         }
         assert!(matches!(Wanted::new(&[], Some(" ")), Err(Error::Invalid(_))));

@@ -1,6 +1,6 @@
 //! The collectors of one run: armed before anything happens, asked at the end whether they missed anything.
 
-use super::prepare::Prepared;
+use super::prepared::Prepared;
 use crate::collector::audit::{self, OwnRules, RuleError, plan_own_rules};
 use crate::collector::{ArmOptions, Armed, Blindness, EventLog, Observed, ProcessTree, arm, observed};
 use crate::collector::{file, rules};

@@ -1,7 +1,7 @@
 //! One experiment: attempts until a miss is believed, then the benign twin.
 
 use super::experiment::{Control, Hold, Hop};
-use super::prepare::{Prepared, PreparedLink};
+use super::prepared::{Prepared, PreparedLink};
 use super::run::{Host, Live, begin};
 use super::verdict::{LinkVerdict, Verdict};
 use crate::report::RunReport;

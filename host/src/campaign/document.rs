@@ -15,6 +15,8 @@ pub enum Document {
     Experiment(Box<Experiment>),
     /// Several, together or in order.
     Campaign(Campaign),
+    /// An environment, such as `foil.yaml`: it is read beside the others, and runs nothing.
+    Environment,
 }
 
 /// Experiments that are run together, or in order as a multi-step attack.
@@ -33,7 +35,7 @@ pub struct Campaign {
 }
 
 /// One after the other, or all at once.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
     /// In order; a step may use what earlier ones found, as `{step.fact}`.
@@ -44,7 +46,7 @@ pub enum Order {
 }
 
 /// How long what a step did stays.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StepHold {
     /// Until the campaign is over; then undone newest first.
@@ -80,6 +82,8 @@ struct Head {
     campaign: Option<IgnoredAny>,
     #[serde(default)]
     experiment: Option<IgnoredAny>,
+    #[serde(default)]
+    environment: Option<IgnoredAny>,
 }
 
 /// A campaign's file, as it is written.
@@ -133,6 +137,7 @@ pub fn parse(text: &str) -> Result<Document, String> {
     let head: Head = crate::yaml::parse(text)?;
     match (head.campaign, head.experiment) {
         (Some(_), None) => campaign(crate::yaml::parse(text)?).map(Document::Campaign),
+        (None, None) if head.environment.is_some() => Ok(Document::Environment),
         (Some(_), Some(_)) => Err("1:1: a file is an `experiment` or a `campaign`, not both".into()),
         (None, _) => super::experiment::parse(text).map(|read| Document::Experiment(Box::new(read))),
     }

@@ -227,13 +227,17 @@ impl TryFrom<String> for Span {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        text.parse::<jiff::SignedDuration>()
-            .ok()
-            .and_then(|span| Duration::try_from(span).ok())
-            .filter(|span| (Duration::from_millis(1)..=Duration::from_secs(86_400)).contains(span))
-            .map(Self)
-            .ok_or_else(|| format!("`{text}` is no length of time between 1ms and 24h: write 500ms, 30s, 5m or 1h 30m"))
+        span(&text).map(Self)
     }
+}
+
+/// Reads a length of time.
+pub(super) fn span(text: &str) -> Result<Duration, String> {
+    text.parse::<jiff::SignedDuration>()
+        .ok()
+        .and_then(|span| Duration::try_from(span).ok())
+        .filter(|span| (Duration::from_millis(1)..=Duration::from_secs(86_400)).contains(span))
+        .ok_or_else(|| format!("`{text}` is no length of time between 1ms and 24h: write 500ms, 30s, 5m or 1h 30m"))
 }
 
 impl Link {

@@ -1,7 +1,7 @@
 //! What an imported test has beyond a technique: it is handed to its interpreter, its clean-up is run once its links are settled,
 //! and then Foil looks what that left.
 
-use super::prepare::Prepared;
+use super::prepared::Prepared;
 use super::run::Live;
 use crate::engine::bindings::types::{Context, Fact, Parameter, Value};
 use crate::engine::cut;

@@ -1,7 +1,7 @@
 //! One look of a check, as often as the watch asks for one.
 
 use super::arming::Arming;
-use super::prepare::PreparedLink;
+use super::prepared::PreparedLink;
 use super::run::Live;
 use super::watch::Sight;
 use crate::capability::{Asked, Guest, World};

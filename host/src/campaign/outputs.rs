@@ -1,4 +1,5 @@
-//! `{step.fact}`: what an earlier step of a campaign found, in the parameters of a later one.
+//! `{step.fact}`: what an earlier step of a campaign found, in the parameters of a later one. `{{step.fact}}` stands for the
+//! text `{step.fact}` itself.
 
 use super::experiment::Experiment;
 use serde_json::Value;
@@ -18,8 +19,34 @@ pub fn of(value: &Value) -> Vec<(String, String)> {
 
 /// The references in an experiment.
 pub fn of_experiment(experiment: &Experiment) -> Vec<(String, String)> {
-    let links = experiment.expect.iter().flat_map(|link| link.with.values());
-    experiment.with.values().chain(links).flat_map(of).collect()
+    placed(experiment).into_iter().map(|reference| (reference.step, reference.fact)).collect()
+}
+
+/// A reference, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// Keys and numbers, from the experiment down.
+    pub path: Vec<String>,
+    /// The step that is named.
+    pub step: String,
+    /// Its fact.
+    pub fact: String,
+}
+
+/// The references in an experiment, with their places.
+pub fn placed(experiment: &Experiment) -> Vec<Placed> {
+    let own = experiment.with.iter().map(|with| (Vec::new(), with));
+    let control = experiment.control.iter().flat_map(|control| &control.with);
+    let control = control.map(|with| (vec!["control".to_owned()], with));
+    let links = experiment.expect.iter().enumerate().flat_map(|(number, link)| {
+        link.with.iter().map(move |with| (vec!["expect".to_owned(), number.to_string()], with))
+    });
+    let all = own.chain(control).chain(links);
+    let references = all.flat_map(|(above, (name, value))| {
+        let path = [above, vec!["with".to_owned(), name.clone()]].concat();
+        of(value).into_iter().map(move |(step, fact)| Placed { path: path.clone(), step, fact })
+    });
+    references.collect()
 }
 
 /// Fills in what is known. References to steps that `facts` does not name stay as they stand.
@@ -30,7 +57,11 @@ pub fn fill(value: &Value, facts: &Facts) -> Result<Value, String> {
     match value {
         Value::String(text) => {
             let mut filled = String::with_capacity(text.len());
-            for Piece { text, reference } in pieces(text) {
+            for Piece { text, reference, literal } in pieces(text) {
+                if literal {
+                    filled.push_str(text.get(1..text.len().saturating_sub(1)).unwrap_or(text));
+                    continue;
+                }
                 match reference.and_then(|(step, fact)| facts.get(&step).map(|known| (step, fact, known))) {
                     None => filled.push_str(text),
                     Some((step, fact, known)) => {
@@ -57,16 +88,21 @@ pub fn fill_experiment(experiment: &Experiment, facts: &Facts) -> Result<Experim
     };
     let mut filled = experiment.clone();
     filled.with = all(&experiment.with)?;
+    if let Some(control) = &mut filled.control {
+        control.with = all(&control.with)?;
+    }
     for link in &mut filled.expect {
         link.with = all(&link.with)?;
     }
     Ok(filled)
 }
 
-/// A part of a text: `{step.fact}`, or what lies between such.
+/// A part of a text: `{step.fact}`, `{{step.fact}}`, or what lies between such.
 struct Piece<'a> {
     text: &'a str,
     reference: Option<(String, String)>,
+    /// It stands for itself, less the outer braces.
+    literal: bool,
 }
 
 fn pieces(text: &str) -> Vec<Piece<'_>> {
@@ -75,7 +111,8 @@ fn pieces(text: &str) -> Vec<Piece<'_>> {
     while let Some(open) = rest.find('{') {
         let (before, from) = rest.split_at(open);
         let Some(close) = from.find('}') else { break };
-        let (inside, after) = from.split_at(close.saturating_add(1));
+        let doubled = from.starts_with("{{") && from.get(close..).is_some_and(|end| end.starts_with("}}"));
+        let (inside, after) = from.split_at(close.saturating_add(if doubled { 2 } else { 1 }));
         let name = inside.trim_start_matches('{').trim_end_matches('}');
         let plain =
             |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
@@ -83,11 +120,12 @@ fn pieces(text: &str) -> Vec<Piece<'_>> {
             .split_once('.')
             .filter(|(step, fact)| plain(step) && plain(fact))
             .map(|(step, fact)| (step.to_owned(), fact.to_owned()));
-        pieces.push(Piece { text: before, reference: None });
-        pieces.push(Piece { text: inside, reference });
+        pieces.push(Piece { text: before, reference: None, literal: false });
+        let literal = doubled && reference.is_some();
+        pieces.push(Piece { text: inside, reference: reference.filter(|_| !doubled), literal });
         rest = after;
     }
-    pieces.push(Piece { text: rest, reference: None });
+    pieces.push(Piece { text: rest, reference: None, literal: false });
     pieces
 }
 
@@ -108,6 +146,8 @@ mod tests {
         for same in ["{", "}", "{}", "{.}", "{a.}", "{other.path}", "{plant.path", "{{plant.path"] {
             assert_eq!(fill(json!(same)), Ok(json!(same)), "{same}");
         }
+        assert_eq!(fill(json!("{{plant.path}} {{other.x}}")), Ok(json!("{plant.path} {other.x}")));
+        assert!(of(&json!("{{plant.path}} {{ plant.path }} {}")).is_empty());
         assert!(fill(json!("{plant.mode}")).is_err_and(|why| why.contains("it gave path")));
     }
 }

@@ -1,24 +1,21 @@
 //! Everything that can be settled without touching the target.
 
-use super::experiment::{Experiment, Hop, Link};
-use super::parameters::Wrong;
-use super::{imported, parameters, preflight};
+use super::experiment::{Experiment, Link};
+use super::mistakes::{Collected, PrepareError, PrepareErrors};
+use super::outputs::{self, Facts};
+use super::prepared::{Prepared, PreparedLink, control, scratch, variables};
+use super::references::{self, EarlierStep};
+use super::{imported, parameters, preflight, sensors};
 use crate::cluster::Cluster;
-use crate::collector::rules::RuleSet;
-use crate::collector::{Sensors, kubernetes};
-use crate::engine::bindings::types::{Parameter, Value};
-use crate::module::{Catalog, Module, NotFound, Source};
-use crate::policy::sources::Sources;
-use crate::policy::windows::Windows;
-use crate::policy::{Authorised, Case, Environment, GrantRefusal, Grants, Judged, Refusal, authorise};
-use crate::report::{RunReport, SCHEMA};
+use crate::collector::{audit, kubernetes};
+use crate::engine::bindings::types::Parameter;
+use crate::module::{Catalog, Module, Source};
+use crate::policy::{Authorised, Case, Environment, Grants, Judged, authorise};
 use crate::run_id::RunId;
 use crate::shield::Identity;
-use foil_manifest::kube::KubeCall;
 use foil_manifest::pattern::Variables;
-use foil_manifest::{Capability, CapabilityName, Kind, KubeVerb, Manifest, ShieldLevel};
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use foil_manifest::{CapabilityName, Kind, ShieldLevel};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What preparing needs to know.
@@ -39,167 +36,54 @@ pub struct Preparation<'a> {
     pub cluster: Option<Arc<Cluster>>,
 }
 
-/// Why an experiment cannot be prepared: a mistake in what was given, never the target's fault.
-#[derive(Debug, thiserror::Error)]
-pub enum PrepareError {
-    /// A module is not granted; on a terminal the user is asked.
-    #[error("{refusal}")]
-    NotGranted {
-        /// The module.
-        module: Box<Module>,
-        /// Why not.
-        refusal: GrantRefusal,
-    },
-    /// The policy refuses.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// No such module.
-    #[error(transparent)]
-    NotFound(#[from] NotFound),
-    /// A parameter is wrong, or a module of the wrong kind is named.
-    #[error("{0}")]
-    Wrong(String),
-    /// Any of these but the first, of a part of the experiment's file.
-    #[error("{error}")]
-    Placed {
-        /// Keys and numbers, from the experiment down.
-        path: Vec<String>,
-        /// What is wrong there.
-        error: Box<PrepareError>,
-    },
-}
-
-impl PrepareError {
-    /// The same, of what stands below these keys. What is not granted is settled elsewhere.
-    fn under<const N: usize>(self, keys: [&str; N]) -> Self {
-        let (below, error) = match self {
-            Self::NotGranted { .. } => return self,
-            Self::Placed { path, error } => (path, error),
-            other => (Vec::new(), Box::new(other)),
-        };
-        Self::Placed { path: keys.into_iter().map(str::to_owned).chain(below).collect(), error }
-    }
-
-    /// The same, with the link that it is about.
-    fn of_link(self, number: usize, link: &Link) -> Self {
-        let named = |error: Self| Self::Wrong(format!("the link `{}`: {error}", link.link));
-        let error = match self {
-            Self::NotGranted { .. } => self,
-            Self::Placed { path, error } => Self::Placed { path, error: Box::new(named(*error)) },
-            other => named(other),
-        };
-        error.under(["expect", &number.to_string()])
-    }
-}
-
-impl From<Wrong> for PrepareError {
-    fn from(wrong: Wrong) -> Self {
-        let error = Self::Wrong(wrong.why);
-        match wrong.given {
-            Some(name) => error.under(["with", &name]),
-            None => error,
-        }
-    }
-}
-
-/// A link, ready to be watched.
-#[derive(Debug, Clone)]
-pub struct PreparedLink {
-    /// What the experiment says.
-    pub link: Link,
-    /// The check.
-    pub check: Module,
-    /// What it may look at.
-    pub authorised: Authorised,
-    /// Its parameters.
-    pub parameters: Vec<Parameter>,
-    /// The collectors that it reads.
-    pub collectors: BTreeSet<String>,
-}
-
-/// An experiment, ready to run.
-#[derive(Debug, Clone)]
-pub struct Prepared {
-    /// The run's id.
-    pub run: RunId,
-    /// The run's scratch folder, not made yet.
-    pub scratch: PathBuf,
-    /// What the file says.
-    pub experiment: Experiment,
-    /// The technique.
-    pub technique: Module,
-    /// What it may do.
-    pub authorised: Authorised,
-    /// Its parameters.
-    pub parameters: Vec<Parameter>,
-    /// Its links.
-    pub links: Vec<PreparedLink>,
-    /// The environment's name.
-    pub environment: String,
-    /// The target's name.
-    pub target: String,
-    /// Who children run as; `None`: whoever runs Foil.
-    pub identity: Option<Identity>,
-    /// Why the technique cannot run on this target.
-    pub unmet: Option<String>,
-    /// The operator's sensors. They are opened once all is prepared: nothing listens before.
-    pub sensors: Arc<Sensors>,
-    /// The Sigma rules of its `rule` links.
-    pub rules: Option<Arc<RuleSet>>,
-    /// What they are opened from, and the folder that paths in it are relative to.
-    pub sources: (Sources, String),
-    /// When it may run.
-    pub windows: Windows,
-    /// The environment's cluster, where the technique or a check may reach it.
-    pub cluster: Option<Arc<Cluster>>,
-    /// The node that this run is about.
-    pub node: Option<String>,
-    /// The benign twin is asked for.
-    pub dry: bool,
-    /// The parameters of the benign twin.
-    pub control_parameters: Vec<Parameter>,
+/// The technique of an experiment, settled.
+struct Technique {
+    module: Module,
+    authorised: Authorised,
+    parameters: Vec<Parameter>,
+    control_parameters: Vec<Parameter>,
+    identity: Option<Identity>,
+    unmet: Option<String>,
 }
 
 impl Preparation<'_> {
-    /// Settles an experiment. `later`: it is a step whose `{step.fact}` are filled in when earlier ones have run.
-    pub fn prepare(&self, experiment: Experiment, later: bool) -> Result<Prepared, PrepareError> {
+    /// Settles an experiment. `earlier`: it is a step that runs after these, and its `{step.fact}` are filled in when they have run.
+    ///
+    /// # Errors
+    /// Every mistake that can be told from the others.
+    pub fn prepare(&self, experiment: Experiment, earlier: Option<&[EarlierStep]>) -> Result<Prepared, PrepareErrors> {
         // The target is verified first: nothing else matters on the wrong host.
-        self.environment.admits_host(self.machine_id.as_deref(), &self.host_name)?;
-        if experiment.audit.own_rules.is_some() && !self.environment.own_audit_rules {
-            return Err(PrepareError::Wrong(format!(
-                "the experiment {} asks for audit rules of Foil's own, which {} does not allow: set `own-audit-rules: true` in foil.yaml",
-                experiment.name,
-                self.environment.title()
-            )));
-        }
+        self.environment.admits_host(self.machine_id.as_deref(), &self.host_name).map_err(PrepareError::from)?;
+        let later = earlier.is_some();
+        let mut wrong = Collected::default();
+        wrong.add(self.own_rules(&experiment));
+        wrong.add(references::check(&experiment, earlier));
+        let experiment = if later {
+            experiment
+        } else {
+            // What is no step has nothing to be filled in but doubled braces.
+            outputs::fill_experiment(&experiment, &Facts::new()).map_err(PrepareError::Wrong)?
+        };
         let run = RunId::new();
         let scratch = scratch(&run).map_err(PrepareError::Wrong)?;
         let variables = variables(&run, &scratch, self.cluster.as_deref());
-        let of_technique = |error: PrepareError| error.under(["technique"]);
-        let technique = self.module(&experiment.technique, Kind::Technique).map_err(of_technique)?;
-        let authorised = self.authorise(&technique, experiment.shield, &variables).map_err(of_technique)?;
-        let parameters = parameters::resolve(&technique.manifest, &experiment.with, later)?;
-        let control_parameters = control(&technique.manifest, &experiment, later)?;
-        let root = rustix::process::geteuid().is_root();
-        let identity = match &self.environment.run_as {
-            Some(user) if root && !technique.manifest.root => Some(identity(user).map_err(PrepareError::Wrong)?),
-            _ => None,
-        };
-        let placed = |(number, link): (usize, &Link)| {
-            self.link(link, &variables, later).map_err(|error| error.of_link(number, link))
-        };
-        let links = experiment.expect.iter().enumerate().map(placed).collect::<Result<_, _>>()?;
-        let mut unmet = preflight::unmet(&technique.manifest, root);
-        if let Some(imported) = &technique.imported {
-            let beyond =
-                imported::unmet(imported, &parameters).map_err(|why| PrepareError::Wrong(why).under(["with"]))?;
-            unmet = unmet.or(beyond);
+        let technique = wrong.take(self.technique(&experiment, &variables, later));
+        let mut links = Vec::new();
+        for (number, link) in experiment.expect.iter().enumerate() {
+            let settled = self.link(&experiment, link, &variables, later);
+            links.extend(wrong.take(settled.map_err(|errors| errors.map(|error| error.of_link(number, link)))));
         }
+        wrong.all()?;
+        let Some(Technique { module: technique, authorised, parameters, control_parameters, identity, mut unmet }) =
+            technique
+        else {
+            // Its mistakes were returned above.
+            return Err(PrepareError::Wrong("the technique could not be settled".to_owned()).into());
+        };
         let asks = |module: &Module, authorised: &Authorised| {
             let linked = authorised.permission.linked();
             CapabilityName::KUBE.iter().any(|name| linked.contains(name) && module.manifest.request(*name).is_some())
         };
-        let links: Vec<PreparedLink> = links;
         let looks =
             |link: &PreparedLink| link.collectors.contains(kubernetes::NAME) || asks(&link.check, &link.authorised);
         let needed = asks(&technique, &authorised) || links.iter().any(looks);
@@ -229,14 +113,82 @@ impl Preparation<'_> {
         })
     }
 
-    fn link(&self, link: &Link, variables: &Variables, later: bool) -> Result<PreparedLink, PrepareError> {
-        let check = self.module(&link.check, Kind::Check)?;
-        let authorised = self.authorise(&check, None, variables)?;
-        let parameters = parameters::resolve(&check.manifest, &link.with, later)?;
-        let collectors = collectors(&check.manifest, &parameters);
-        if let Some(denial) = collectors.iter().find_map(|name| authorised.permission.collector(name).err()) {
-            return Err(PrepareError::Wrong(format!("{} may not read a collector: {denial}", check.id())));
+    /// What is wrong with the audit rules that the experiment asks for.
+    fn own_rules(&self, experiment: &Experiment) -> Vec<PrepareError> {
+        let Some(request) = &experiment.audit.own_rules else { return Vec::new() };
+        let mut wrong = audit::check_request(request);
+        if !self.environment.own_audit_rules {
+            let why = format!(
+                "the experiment {} asks for audit rules of Foil's own, which {} does not allow: set `own-audit-rules: true` in foil.yaml",
+                experiment.name,
+                self.environment.title()
+            );
+            wrong.push((Vec::new(), why));
         }
+        let placed =
+            |(path, why): (Vec<String>, String)| PrepareError::Wrong(why).below(path).under(["audit", "own-rules"]);
+        wrong.into_iter().map(placed).collect()
+    }
+
+    fn technique(
+        &self,
+        experiment: &Experiment,
+        variables: &Variables,
+        later: bool,
+    ) -> Result<Technique, PrepareErrors> {
+        let of_technique = |error: PrepareError| error.under(["technique"]);
+        let module = self.module(&experiment.technique, Kind::Technique).map_err(of_technique)?;
+        let manifest = &module.manifest;
+        let mut wrong = Collected::default();
+        let authorised = wrong
+            .take(self.authorise(&module, experiment.shield, variables).map_err(|error| of_technique(error).into()));
+        let parameters = wrong.take(parameters::resolve(manifest, &experiment.with, later).map_err(Into::into));
+        let control_parameters = wrong.take(control(manifest, experiment, later));
+        let root = rustix::process::geteuid().is_root();
+        let identity = match &self.environment.run_as {
+            Some(user) if root && !manifest.root => {
+                let of_file = |why| PrepareError::Environment { path: vec!["run-as".to_owned()], why };
+                wrong.take(identity(user).map(Some).map_err(|why| of_file(why).into())).flatten()
+            }
+            _ => None,
+        };
+        let mut unmet = preflight::unmet(manifest, root);
+        if let (Some(imported), Some(parameters)) = (&module.imported, &parameters) {
+            let beyond = imported::unmet(imported, parameters);
+            let beyond = wrong.take(beyond.map_err(|why| PrepareError::Wrong(why).under(["with"]).into()));
+            unmet = unmet.or(beyond.flatten());
+        }
+        wrong.all()?;
+        match (authorised, parameters, control_parameters) {
+            (Some(authorised), Some(parameters), Some(control_parameters)) => {
+                Ok(Technique { module, authorised, parameters, control_parameters, identity, unmet })
+            }
+            // Their mistakes were returned above.
+            _ => Err(PrepareError::Wrong(format!("{} could not be settled", module.id())).into()),
+        }
+    }
+
+    fn link(
+        &self,
+        experiment: &Experiment,
+        link: &Link,
+        variables: &Variables,
+        later: bool,
+    ) -> Result<PreparedLink, PrepareErrors> {
+        let of_check = |error: PrepareError| error.under(["check"]);
+        let check = self.module(&link.check, Kind::Check).map_err(of_check)?;
+        let mut wrong = Collected::default();
+        let authorised = wrong.take(self.authorise(&check, None, variables).map_err(|error| of_check(error).into()));
+        let parameters =
+            wrong.take(parameters::resolve(&check.manifest, &link.with, later).map_err(PrepareErrors::from));
+        let (Some(authorised), Some(parameters)) = (authorised, parameters) else {
+            wrong.all()?;
+            return Err(PrepareError::Wrong(format!("{} could not be settled", check.id())).into());
+        };
+        let collectors = sensors::collectors(&check.manifest, &parameters);
+        let allowed = |name: &str| authorised.permission.collector(name).map_err(|denial| denial.to_string());
+        wrong.add(sensors::check(self.environment, experiment, &check.manifest, &parameters, &collectors, &allowed));
+        wrong.all()?;
         Ok(PreparedLink { link: link.clone(), check, authorised, parameters, collectors })
     }
 
@@ -303,41 +255,6 @@ impl Preparation<'_> {
     }
 }
 
-/// The parameters of the benign twin, where there is one.
-fn control(manifest: &Manifest, experiment: &Experiment, later: bool) -> Result<Vec<Parameter>, PrepareError> {
-    let Some(control) = &experiment.control else { return Ok(Vec::new()) };
-    let wrong = |why: String| PrepareError::Wrong(why).under(["control"]);
-    if experiment.expect.iter().all(|link| link.link <= Hop::Telemetry) {
-        return Err(wrong(format!(
-            "the experiment {} has a `control`, and no link behind `telemetry` that must stay quiet: add one, or leave it out",
-            experiment.name
-        )));
-    }
-    let with = control.parameters(&experiment.with).map_err(wrong)?;
-    parameters::resolve(manifest, &with, later).map_err(|error| PrepareError::from(error).under(["control"]))
-}
-
-/// The collectors that a check reads: those that its parameters name, else all that its manifest names.
-fn collectors(manifest: &Manifest, parameters: &[Parameter]) -> BTreeSet<String> {
-    let is_collector = |name: &str| manifest.parameters.get(name).is_some_and(|declared| declared.collector);
-    let named: BTreeSet<String> = parameters
-        .iter()
-        .filter(|parameter| is_collector(&parameter.name))
-        .filter_map(|parameter| match &parameter.value {
-            Value::Text(name) => Some(name.clone()),
-            _ => None,
-        })
-        .collect();
-    if manifest.parameters.values().any(|declared| declared.collector) {
-        return named;
-    }
-    let scopes = manifest.capabilities.iter().filter_map(|capability| match capability {
-        Capability::EventsRead(scope) => Some(scope.allow.iter().cloned()),
-        _ => None,
-    });
-    scopes.flatten().filter(|name| !name.ends_with('*')).collect()
-}
-
 /// Why a cluster cannot be used, as far as the file says it.
 fn no_cluster(cluster: Option<&Cluster>) -> Option<String> {
     match cluster {
@@ -348,21 +265,6 @@ fn no_cluster(cluster: Option<&Cluster>) -> Option<String> {
         ),
         Some(_) => None,
     }
-}
-
-/// What patterns of rules stand for in a run.
-fn variables(run: &RunId, scratch: &Path, cluster: Option<&Cluster>) -> Variables {
-    Variables {
-        run: run.to_string(),
-        scratch: scratch.display().to_string(),
-        namespace: cluster.map(|cluster| cluster.rule.namespace_of(run.as_str())).unwrap_or_default(),
-        image: cluster.map(|cluster| cluster.rule.image.clone()).unwrap_or_default(),
-    }
-}
-
-/// The folder of a run.
-fn scratch(run: &RunId) -> Result<PathBuf, String> {
-    Ok(crate::temporary::folder()?.join(format!("foil-{run}")))
 }
 
 /// The user of that name, with its groups.
@@ -380,158 +282,4 @@ fn identity(user: &str) -> Result<Identity, String> {
         name: entry.name,
         home: entry.dir,
     })
-}
-
-impl Prepared {
-    /// The name of the user that children run as.
-    pub fn run_as(&self) -> String {
-        if let Some(identity) = &self.identity {
-            return identity.name.clone();
-        }
-        let me = nix::unistd::geteuid();
-        let name = nix::unistd::User::from_uid(me).ok().flatten().map(|u| u.name);
-        name.unwrap_or_else(|| me.to_string())
-    }
-
-    /// The same with the parameters of `experiment`, which differs in those alone.
-    pub(super) fn filled(&self, experiment: Experiment) -> Result<Self, PrepareError> {
-        let mut filled = self.clone();
-        filled.parameters = parameters::resolve(&self.technique.manifest, &experiment.with, false)?;
-        filled.control_parameters = control(&self.technique.manifest, &experiment, false)?;
-        for (prepared, link) in filled.links.iter_mut().zip(&experiment.expect) {
-            prepared.parameters = parameters::resolve(&prepared.check.manifest, &link.with, false)?;
-            prepared.link.clone_from(link);
-        }
-        filled.experiment = experiment;
-        Ok(filled)
-    }
-
-    /// The report of an experiment that did not come to run.
-    pub(super) fn not_run(&self, verdict: super::verdict::Verdict, reason: String) -> RunReport {
-        RunReport { run: String::new(), verdict, reason, ..self.report() }
-    }
-
-    /// What modules may know of the cluster.
-    pub(super) fn cluster_context(&self) -> Option<crate::engine::bindings::types::Cluster> {
-        self.cluster.as_ref().map(|cluster| crate::engine::bindings::types::Cluster {
-            namespace: cluster.rule.namespace_of(self.run.as_str()),
-            image: cluster.rule.image.clone(),
-            node: self.node.clone(),
-        })
-    }
-
-    /// The technique acts as somebody else than Foil.
-    pub(super) fn impersonates(&self) -> bool {
-        self.cluster.as_ref().is_some_and(|cluster| cluster.rule.impersonate.is_some())
-    }
-
-    /// The technique starts programs or changes something, so that it needs a shield and somebody who knows its processes.
-    pub fn acts(&self) -> bool {
-        let linked = self.authorised.permission.linked();
-        let acts = [CapabilityName::Exec, CapabilityName::FilesWrite, CapabilityName::LoopbackServe];
-        acts.iter().any(|name| linked.contains(name))
-    }
-
-    /// The same once more, as a run of its own.
-    pub fn renewed(&self) -> Self {
-        let mut again = self.clone();
-        again.run = RunId::new();
-        again.scratch.set_file_name(format!("foil-{}", again.run));
-        let variables = variables(&again.run, &again.scratch, again.cluster.as_deref());
-        again.authorised.permission.variables = variables.clone();
-        again.authorised.children = again.authorised.permission.children();
-        for link in &mut again.links {
-            link.authorised.permission.variables = variables.clone();
-            link.authorised.children = link.authorised.permission.children();
-        }
-        again
-    }
-
-    /// The same on a node of the cluster: its pods are made there, and its checks look for it.
-    ///
-    /// # Errors
-    /// A parameter that does not take the node's name.
-    pub fn on_node(&self, node: &str) -> Result<Self, PrepareError> {
-        let name = |manifest: &Manifest, with: &mut BTreeMap<String, serde_json::Value>| {
-            let about_node = manifest.parameters.iter().filter(|(_, parameter)| parameter.node);
-            with.extend(about_node.map(|(parameter, _)| (parameter.clone(), node.into())));
-        };
-        let mut experiment = self.experiment.clone();
-        name(&self.technique.manifest, &mut experiment.with);
-        for (link, prepared) in experiment.expect.iter_mut().zip(&self.links) {
-            name(&prepared.check.manifest, &mut link.with);
-        }
-        let mut there = self.filled(experiment)?.renewed();
-        there.node = Some(node.to_owned());
-        Ok(there)
-    }
-
-    /// Whether its technique makes pods, so that it can be on a node.
-    pub fn makes_pods(&self) -> bool {
-        let rules = self.technique.manifest.request(CapabilityName::KubeWrite).map(Capability::kube_rules);
-        rules.unwrap_or_default().iter().any(|rule| {
-            rule.verbs.contains(&KubeVerb::Create) && KubeCall::bears_pods(rule.group.as_str(), rule.resource.as_str())
-        })
-    }
-
-    /// Every collector that a link reads.
-    pub fn collectors(&self) -> BTreeSet<String> {
-        self.links.iter().flat_map(|l| l.collectors.iter().cloned()).collect()
-    }
-
-    /// The report before anything happened.
-    pub(super) fn report(&self) -> RunReport {
-        RunReport {
-            run: self.run.to_string(),
-            experiment: self.experiment.name.clone(),
-            hypothesis: self.experiment.hypothesis.clone(),
-            shield: self.authorised.shield.to_string(),
-            run_as: self.run_as(),
-            node: self.node.clone(),
-            ..RunReport::of(&self.technique, self.environment.clone(), self.target.clone())
-        }
-    }
-}
-
-impl RunReport {
-    /// The report of a technique that the policy refuses.
-    pub fn refused(technique: &Module, environment: String, target: String, reason: String) -> Self {
-        let verdict = super::verdict::Verdict::Inconclusive;
-        Self { verdict, reason, ..Self::of(technique, environment, target) }
-    }
-
-    /// Of a technique with which nothing happened yet.
-    fn of(technique: &Module, environment: String, target: String) -> Self {
-        Self {
-            schema: SCHEMA,
-            run: String::new(),
-            experiment: technique.id().to_owned(),
-            hypothesis: String::new(),
-            technique: technique.id().to_owned(),
-            attack: technique.manifest.attack.iter().map(ToString::to_string).collect(),
-            digest: technique.digest.to_string(),
-            environment,
-            target,
-            node: None,
-            shield: String::new(),
-            gaps: Vec::new(),
-            run_as: String::new(),
-            started: jiff::Timestamp::now().to_string(),
-            detonated: None,
-            duration_ms: 0,
-            verdict: super::verdict::Verdict::Error,
-            reason: String::new(),
-            summary: None,
-            facts: BTreeMap::new(),
-            links: Vec::new(),
-            observed: Vec::new(),
-            undo: crate::journal::UndoReport::default(),
-            residue: Vec::new(),
-            log: Vec::new(),
-            earlier: Vec::new(),
-            control: None,
-            campaign: None,
-            test: None,
-        }
-    }
 }

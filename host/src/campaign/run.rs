@@ -4,7 +4,7 @@ use super::arming::Arming;
 use super::experiment::Hold;
 use super::imported::{self, Aftermath, Stage};
 use super::look::Look;
-use super::prepare::{Prepared, PreparedLink};
+use super::prepared::{Prepared, PreparedLink};
 use super::undo_host::Machine;
 use super::verdict::{Detonation, Judged, contradicted, judge};
 use super::watch::{self, Zero};

@@ -3,7 +3,7 @@
 use super::attempts;
 use super::document::{Order, StepHold};
 use super::outputs::{self, Facts};
-use super::prepare::Prepared;
+use super::prepared::Prepared;
 use super::run::Host;
 use super::verdict::Verdict;
 use crate::report::{RunReport, StepOf};

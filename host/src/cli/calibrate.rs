@@ -54,7 +54,10 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         let at_level = Experiment { shield: Some(level), control: None, hold: Hold::No, ..experiment.clone() };
         match loader.prepare(&args.what, &read, &at_level) {
             Ok(prepared) => units.push(Unit::Experiment(Arc::new(prepared))),
-            Err(error) => refused.push(Row { level, result: Err(format!("{error:#}")) }),
+            Err(errors) => {
+                let errors = if read.is_empty() { loader.expected(errors)? } else { errors };
+                refused.push(Row { level, result: Err(errors.to_string()) });
+            }
         }
     }
     if units.is_empty() {

@@ -36,6 +36,7 @@ pub fn environment(global: &Global, experiment: Option<&Path>) -> anyhow::Result
     if let Some(path) = &found.path {
         let path = path.canonicalize().with_context(|| format!("cannot look at {}", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new("/"));
+        found.value.file = path.display().to_string();
         found.value.folder = folder.to_str().context("the folder of foil.yaml has a name that is no UTF-8")?.to_owned();
     }
     Ok(found)

@@ -32,6 +32,6 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         shield: args.shield,
         ..Experiment::default()
     };
-    let prepared = session.prepare(&experiment, false)?;
+    let prepared = session.prepare(&experiment, None)?;
     run_all(global, launcher, vec![Unit::Experiment(Arc::new(prepared))], 1, Vec::new())
 }

@@ -1,9 +1,11 @@
 //! Experiment files and folders of them, prepared.
 
+use super::mistakes::{Mistakes, elsewhere_already, placed};
 use super::rules::RuleFiles;
 use super::session::Session;
 use super::{Global, discover};
-use crate::campaign::document::{self, Campaign, Document, Order, StepSource};
+use crate::campaign::document::{self, Campaign, Document, Order, Step, StepSource};
+use crate::campaign::references::{EarlierStep, unpromised};
 use crate::campaign::sequence::PreparedCampaign;
 use crate::campaign::{Experiment, PrepareError, Prepared, experiment};
 use crate::collector::Sensors;
@@ -124,18 +126,43 @@ impl<'a> Loader<'a> {
         Self { global, sessions: BTreeMap::new(), rules: RuleFiles::default(), obtain: false }
     }
 
-    /// Reads and prepares one file.
-    pub fn load(&mut self, file: &'a Path) -> anyhow::Result<Unit> {
+    /// Reads and prepares files.
+    ///
+    /// # Errors
+    /// Every mistake in any of them.
+    pub fn load_all(&mut self, files: &'a [PathBuf]) -> Result<Vec<Unit>, Mistakes> {
+        let (mut units, mut wrong) = (Vec::new(), Vec::new());
+        for file in files {
+            match self.load(file) {
+                Ok(unit) => units.extend(unit),
+                Err(mistakes) => wrong.extend(mistakes.0),
+            }
+        }
+        if !wrong.is_empty() {
+            return Err(Mistakes(wrong));
+        }
+        match files.first().filter(|_| units.is_empty()) {
+            None => Ok(units),
+            Some(file) => {
+                let why = "is an environment, which runs nothing: name experiments, campaigns, or folders of them";
+                Err(anyhow!("{} {why}", file.display()).into())
+            }
+        }
+    }
+
+    /// Reads and prepares one file. `None`: it is an environment, such as `*.yaml` names beside experiments.
+    fn load(&mut self, file: &'a Path) -> Result<Option<Unit>, Mistakes> {
         let text = discover::read_trusted(file, experiment::MAX_EXPERIMENT)?;
         let at = |error: String| anyhow!("{}:{error}", file.display());
         match document::parse(&text).map_err(at)? {
             Document::Experiment(mut experiment) => {
                 from_here(&mut experiment, file);
                 let prepared =
-                    self.settle(file, &experiment, false).map_err(|error| placed(file, &text, &[], &error))?;
-                Ok(Unit::Experiment(Arc::new(prepared)))
+                    self.settle(file, &experiment, None).map_err(|errors| errors.placed(file, &text, &[]))?;
+                Ok(Some(Unit::Experiment(Arc::new(prepared))))
             }
-            Document::Campaign(campaign) => self.campaign(file, &text, campaign).map(Unit::Campaign),
+            Document::Campaign(campaign) => self.campaign(file, &text, campaign).map(Unit::Campaign).map(Some),
+            Document::Environment => Ok(None),
         }
     }
 
@@ -148,21 +175,28 @@ impl<'a> Loader<'a> {
     }
 
     /// Prepares an experiment of a file that has this text.
-    pub fn prepare(&mut self, file: &'a Path, text: &str, experiment: &Experiment) -> anyhow::Result<Prepared> {
-        self.settle(file, experiment, false).map_err(|error| placed(file, text, &[], &error))
+    pub fn prepare(&mut self, file: &'a Path, text: &str, experiment: &Experiment) -> Result<Prepared, Mistakes> {
+        self.settle(file, experiment, None).map_err(|errors| errors.placed(file, text, &[]))
     }
 
-    /// The same; where a mistake has a place, it is a [`PrepareError::Placed`].
-    fn settle(&mut self, file: &'a Path, experiment: &Experiment, later: bool) -> anyhow::Result<Prepared> {
+    /// The same; where a mistake has a place, it is a [`PrepareError::Placed`]. `earlier`: it is a step that runs after these.
+    fn settle(
+        &mut self,
+        file: &'a Path,
+        experiment: &Experiment,
+        earlier: Option<&[EarlierStep]>,
+    ) -> Result<Prepared, Mistakes> {
         let obtain = self.obtain;
         let session = self.session(file)?;
         let mut experiment = experiment.clone();
         if obtain && session.catalog.find(&experiment.technique).is_ok_and(|module| module.imported.is_some()) {
             experiment.with.entry(OBTAIN.to_owned()).or_insert(true.into());
         }
-        let mut prepared = session.prepare(&experiment, later)?;
-        self.rules.settle(&mut prepared)?;
-        Ok(prepared)
+        let mut prepared = session.prepare(&experiment, earlier)?;
+        match self.rules.settle(&mut prepared) {
+            Ok(()) => Ok(prepared),
+            Err(errors) => Err(Mistakes::of(errors, &self.session(file)?.environment)),
+        }
     }
 
     /// Every technique with one of these ATT&CK ids, each held to what the environment of this folder expects by itself; reports of
@@ -188,14 +222,23 @@ impl<'a> Loader<'a> {
         modules.dedup_by(|a, b| a.manifest.id == b.manifest.id);
         let (mut units, mut refused) = (Vec::new(), Vec::new());
         for module in modules {
-            match self.settle(here, &expected.of(module.id()), false) {
+            match self.settle(here, &expected.of(module.id()), None) {
                 Ok(prepared) => units.push(Unit::Experiment(Arc::new(prepared))),
                 // A technique that may not run is no reason not to run the others; a mistake in what is expected is.
-                Err(error) if of_the_module(&error) => refused.push(self.session(here)?.refused(&module, &error)),
-                Err(error) => return Err(error),
+                Err(errors) if errors.0.iter().all(of_the_module) => {
+                    refused.push(self.session(here)?.refused(&module, &errors.into()));
+                }
+                Err(errors) => return Err(self.expected(errors)?.into()),
             }
         }
         Ok((units, refused))
+    }
+
+    /// Mistakes in what `default` of foil.yaml expects, with their places there.
+    pub fn expected(&mut self, errors: Mistakes) -> anyhow::Result<Mistakes> {
+        let file = PathBuf::from(&self.session(Path::new(discover::ENVIRONMENT))?.environment.file);
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        Ok(errors.placed(&file, &text, &["default".to_owned()]))
     }
 
     /// How many runs may go on at once: the least that an environment in use says.
@@ -203,49 +246,77 @@ impl<'a> Loader<'a> {
         self.sessions.values().map(Session::parallel).min().unwrap_or(1)
     }
 
-    fn campaign(&mut self, file: &'a Path, text: &str, campaign: Campaign) -> anyhow::Result<PreparedCampaign> {
-        let later = campaign.order == Order::InOrder;
-        let mut steps = Vec::new();
+    fn campaign(&mut self, file: &'a Path, text: &str, campaign: Campaign) -> Result<PreparedCampaign, Mistakes> {
+        let in_order = campaign.order == Order::InOrder;
+        let (mut steps, mut earlier, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
         for (number, step) in campaign.steps.into_iter().enumerate() {
-            let step_of = |keys: &[&str]| -> Vec<String> {
-                let step = ["steps".to_owned(), number.to_string()].into_iter();
-                step.chain(keys.iter().map(|key| (*key).to_owned())).collect()
-            };
-            let mut elsewhere = None;
-            let of_step = |error: anyhow::Error| error.context(format!("step `{}`", step.name));
-            let mut experiment = match step.source {
-                StepSource::Inline(mut experiment) => {
-                    from_here(&mut experiment, file);
-                    *experiment
-                }
-                StepSource::File(name) => {
-                    let path = file.parent().unwrap_or(Path::new("")).join(name);
-                    let wrong = |error| placed(file, text, &step_of(&["file"]), &of_step(error));
-                    let (experiment, read) = self.experiment(&path).map_err(wrong)?;
-                    elsewhere = Some((path, read));
-                    experiment
-                }
-            };
-            experiment.with.extend(step.with.clone());
-            if experiment.hypothesis.is_empty() {
-                experiment.hypothesis.clone_from(&campaign.hypothesis);
+            let name = step.name.clone();
+            let earlier_steps = in_order.then_some(earlier.as_slice());
+            let settled = self.step(file, text, (number, step), &campaign.hypothesis, earlier_steps);
+            earlier.push(EarlierStep::new(&name, settled.as_ref().ok()));
+            match settled {
+                Ok(prepared) => steps.push((name, Arc::new(prepared))),
+                Err(mistakes) => wrong.extend(mistakes.0),
             }
-            let prepared = self.settle(file, &experiment, later).map_err(|error| {
+        }
+        if !wrong.is_empty() {
+            return Err(Mistakes(wrong));
+        }
+        Ok(PreparedCampaign { name: campaign.name, order: campaign.order, hold: campaign.hold, steps })
+    }
+
+    fn step(
+        &mut self,
+        file: &'a Path,
+        text: &str,
+        (number, step): (usize, Step),
+        hypothesis: &str,
+        earlier: Option<&[EarlierStep]>,
+    ) -> Result<Prepared, Mistakes> {
+        let step_of = |keys: &[&str]| -> Vec<String> {
+            let step = ["steps".to_owned(), number.to_string()].into_iter();
+            step.chain(keys.iter().map(|key| (*key).to_owned())).collect()
+        };
+        let mut elsewhere = None;
+        let of_step = |error: anyhow::Error| match elsewhere_already(&error) {
+            true => error,
+            false => error.context(format!("step `{}`", step.name)),
+        };
+        let mut experiment = match step.source {
+            StepSource::Inline(mut experiment) => {
+                from_here(&mut experiment, file);
+                *experiment
+            }
+            StepSource::File(name) => {
+                let path = file.parent().unwrap_or(Path::new("")).join(name);
+                let wrong = |error| placed(file, text, &step_of(&["file"]), of_step(error));
+                let (experiment, read) = self.experiment(&path).map_err(wrong)?;
+                elsewhere = Some((path, read));
+                experiment
+            }
+        };
+        experiment.with.extend(step.with.clone());
+        if experiment.hypothesis.is_empty() {
+            experiment.hypothesis = hypothesis.to_owned();
+        }
+        for line in unpromised(&experiment, earlier.unwrap_or_default()) {
+            anstream::eprintln!("foil: {}: step `{}`: {line}", file.display(), step.name);
+        }
+        self.settle(file, &experiment, earlier).map_err(|errors| {
+            errors.map(|error| {
                 // What the step replaces stands in the campaign's file, the rest where the experiment was read.
                 let replaced = matches!(error.downcast_ref(), Some(PrepareError::Placed { path, .. })
                     if matches!(path.as_slice(), [with, name, ..] if with == "with" && step.with.contains_key(name)));
-                match elsewhere {
-                    _ if replaced => placed(file, text, &step_of(&[]), &of_step(error)),
-                    None => placed(file, text, &step_of(&["experiment"]), &of_step(error)),
+                match &elsewhere {
+                    _ if replaced => placed(file, text, &step_of(&[]), of_step(error)),
+                    None => placed(file, text, &step_of(&["experiment"]), of_step(error)),
                     Some((path, read)) => {
-                        let there = placed(&path, &read, &[], &error);
-                        placed(file, text, &step_of(&["file"]), &of_step(there))
+                        let there = placed(path, read, &[], error);
+                        placed(file, text, &step_of(&["file"]), of_step(there))
                     }
                 }
-            })?;
-            steps.push((step.name, Arc::new(prepared)));
-        }
-        Ok(PreparedCampaign { name: campaign.name, order: campaign.order, hold: campaign.hold, steps })
+            })
+        })
     }
 
     fn session(&mut self, file: &'a Path) -> anyhow::Result<&mut Session<'a>> {
@@ -301,16 +372,4 @@ fn from_here(experiment: &mut Experiment, file: &Path) {
     for path in &mut experiment.rules {
         *path = folder.join(&*path);
     }
-}
-
-/// What is wrong with a file of this text, with the place where there is one. `above`: where in it the experiment stands.
-fn placed(file: &Path, text: &str, above: &[String], error: &anyhow::Error) -> anyhow::Error {
-    let below = match error.downcast_ref() {
-        Some(PrepareError::Placed { path, .. }) => path.as_slice(),
-        _ => &[],
-    };
-    let path = [above, below].concat();
-    let place = if path.is_empty() || text.is_empty() { None } else { crate::yaml::locate(text, &path) };
-    let place = place.map(|place| format!("{place}:")).unwrap_or_default();
-    anyhow!("{}:{place} {error:#}", file.display())
 }

@@ -21,6 +21,7 @@ mod journal;
 mod list;
 mod load;
 mod man;
+mod mistakes;
 mod new;
 mod nodes;
 mod plan;
@@ -186,7 +187,10 @@ pub fn main() -> ExitCode {
         Command::Man(args) => man::run(args),
     };
     let exit = result.unwrap_or_else(|error| {
-        anstream::eprintln!("foil: {error:#}");
+        match error.downcast_ref::<mistakes::Mistakes>() {
+            Some(mistakes) => mistakes.texts().iter().for_each(|text| anstream::eprintln!("foil: {text}")),
+            None => anstream::eprintln!("foil: {error:#}"),
+        }
         if error.is::<InternalError>() { Exit::Internal } else { Exit::Usage }
     });
     ExitCode::from(exit as u8)

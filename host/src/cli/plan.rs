@@ -1,6 +1,6 @@
 //! `foil plan`: what an experiment would do. Touches nothing.
 
-use super::load::{Loader, files};
+use super::load::{Loader, Unit, files};
 use super::{Exit, Format, Global};
 use crate::campaign::Prepared;
 use foil_manifest::{Capability, CapabilityName, Network, ShieldLevel};
@@ -15,12 +15,10 @@ pub struct Args {
 }
 
 pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
-    let mut plans = Vec::new();
     let files = files(&args.files)?;
     let mut loader = Loader::new(global);
-    for file in &files {
-        plans.extend(loader.load(file)?.experiments().cloned());
-    }
+    let units = loader.load_all(&files)?;
+    let plans: Vec<_> = units.iter().flat_map(Unit::experiments).cloned().collect();
     if global.format == Format::Json {
         let plans: Vec<_> = plans.iter().map(|plan| json(plan)).collect();
         anstream::println!("{}", serde_json::to_string_pretty(&plans)?);

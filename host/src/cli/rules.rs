@@ -1,10 +1,11 @@
 //! The Sigma rules that experiments name: read once, and held against what links ask for before anything runs.
 
-use crate::campaign::{PrepareError, Prepared, PreparedLink};
+use crate::campaign::{PrepareError, PrepareErrors, Prepared, PreparedLink};
 use crate::collector::rules::{self, RuleSet};
 use crate::engine::bindings::types::Value;
 use crate::policy::sources::Sources;
-use anyhow::Context as _;
+use crate::suggest::hint;
+use foil_manifest::ParameterType;
 use foil_manifest::pattern::glob;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,35 +19,82 @@ impl RuleFiles {
     /// Gives an experiment its rules: those of its environment, and its own. What they lack is said where they are first read.
     ///
     /// # Errors
-    /// A file or folder that cannot be read, and a link that no rule can ever make seen.
-    pub fn settle(&mut self, prepared: &mut Prepared) -> anyhow::Result<()> {
+    /// Files and folders that cannot be read, and links that no rule can ever make seen.
+    pub fn settle(&mut self, prepared: &mut Prepared) -> Result<(), PrepareErrors> {
         if !prepared.collectors().contains(rules::NAME) {
             return Ok(());
         }
         let (sources, folder) = &prepared.sources;
         let feeds = feeds(sources);
-        let mut paths = paths(sources, Path::new(folder));
-        paths.extend(prepared.experiment.rules.iter().cloned());
+        let named: Vec<Named> = paths(sources, Path::new(folder))
+            .into_iter()
+            .enumerate()
+            .map(|(number, path)| Named { path, number, own: false })
+            .chain(prepared.experiment.rules.iter().enumerate().map(|(number, path)| Named {
+                path: path.clone(),
+                number,
+                own: true,
+            }))
+            .collect();
+        let paths: Vec<PathBuf> = named.iter().map(|named| named.path.clone()).collect();
         if paths.is_empty() {
             return Ok(());
+        }
+        let missing: Vec<PrepareError> = named.iter().filter_map(Named::missing).collect();
+        if !missing.is_empty() {
+            return Err(PrepareErrors(missing));
         }
         let set = match self.0.get(&paths) {
             Some(set) => Arc::clone(set),
             None => {
-                let set = Arc::new(RuleSet::read(&paths).context("`rules`")?);
+                let read = RuleSet::read(&paths).map_err(|error| PrepareError::Wrong(format!("`rules`: {error:#}")))?;
+                let set = Arc::new(read);
                 lacking(&set, &feeds).iter().for_each(|line| anstream::eprintln!("foil: {line}"));
                 self.0.insert(paths, Arc::clone(&set));
                 set
             }
         };
+        let mut wrong: Vec<PrepareError> = named.iter().filter_map(|named| named.useless(&set)).collect();
         for (number, link) in prepared.links.iter().enumerate() {
-            named(link, &set, &feeds).map_err(|(parameter, why)| PrepareError::Placed {
+            wrong.extend(unmatched(link, &set, &feeds).map(|(parameter, why)| PrepareError::Placed {
                 path: ["expect", &number.to_string(), "with", parameter].map(str::to_owned).into(),
                 error: Box::new(PrepareError::Wrong(format!("the link `{}`: {why}", link.link.link))),
-            })?;
+            }));
         }
         prepared.rules = Some(set);
-        Ok(())
+        if wrong.is_empty() { Ok(()) } else { Err(PrepareErrors(wrong)) }
+    }
+}
+
+/// A file or folder of rules that somebody named.
+struct Named {
+    path: PathBuf,
+    /// Its place in the list.
+    number: usize,
+    /// The experiment names it, and not `foil.yaml`.
+    own: bool,
+}
+
+impl Named {
+    fn wrong(&self, why: String) -> PrepareError {
+        let path = ["rules".to_owned(), self.number.to_string()].into();
+        match self.own {
+            true => PrepareError::Placed { path, error: Box::new(PrepareError::Wrong(why)) },
+            false => PrepareError::Environment { path, why },
+        }
+    }
+
+    /// Why it cannot be read.
+    fn missing(&self) -> Option<PrepareError> {
+        let error = std::fs::metadata(&self.path).err()?;
+        Some(self.wrong(format!("`rules`: cannot look at {}: {error}", self.path.display())))
+    }
+
+    /// Why a file, which was named by itself, gives no rule.
+    fn useless(&self, set: &RuleSet) -> Option<PrepareError> {
+        let problem = set.problems().iter().find(|problem| problem.file == self.path)?;
+        let gives = set.rules().iter().any(|loaded| loaded.file == self.path);
+        (!gives).then(|| self.wrong(format!("`rules`: {problem}")))
     }
 }
 
@@ -73,30 +121,55 @@ pub(super) fn lacking(rules: &RuleSet, feeds: &[String]) -> Vec<String> {
     unread.chain(idle).collect()
 }
 
-/// Whether the rules that a link names are there, and fed. The parameter that names them, and why not.
-fn named<'a>(link: &'a PreparedLink, set: &RuleSet, feeds: &[String]) -> Result<(), (&'a str, String)> {
-    for parameter in &link.parameters {
-        let declared = link.check.manifest.parameters.get(&parameter.name);
-        let (Some(true), Value::Text(wanted)) = (declared.map(|declared| declared.rule), &parameter.value) else {
-            continue;
-        };
-        let fits = |rule: &rules::Rule| {
-            rule.id.as_ref().is_some_and(|id| id.eq_ignore_ascii_case(wanted)) || glob(wanted, &rule.title)
-        };
-        let mut fitting = set.rules().iter().filter(|loaded| fits(&loaded.rule)).peekable();
-        let Some(first) = fitting.peek() else {
-            let count = set.rules().len();
-            let why = format!("none of the {count} Sigma rule(s) that were read has the id or title `{wanted}`");
-            return Err((&parameter.name, why));
-        };
-        let (title, logsource) = (first.rule.title.clone(), first.rule.logsource.clone());
-        if fitting.all(|loaded| loaded.is_idle(feeds)) {
-            let why = format!(
-                "the rule `{title}` looks at {logsource}, which no collector here has, so that it can never match: name a log \
-                 with it under `files` in foil.yaml"
-            );
-            return Err((&parameter.name, why));
-        }
+/// What no rule can match of what a link names: the parameters that name it, and why not.
+fn unmatched<'a>(link: &'a PreparedLink, set: &RuleSet, feeds: &[String]) -> Option<(&'a str, String)> {
+    if !link.collectors.contains(rules::NAME) {
+        return None;
     }
-    Ok(())
+    link.parameters.iter().find_map(|parameter| {
+        let declared = link.check.manifest.parameters.get(&parameter.name)?;
+        let Value::Text(wanted) = &parameter.value else { return None };
+        let why = match declared.kind {
+            ParameterType::SigmaRule => unmatched_rule(wanted, set, feeds),
+            ParameterType::Tag => unmatched_tag(wanted, set),
+            _ => None,
+        };
+        why.map(|why| (parameter.name.as_str(), why))
+    })
+}
+
+/// Why no rule of that id or title can match.
+fn unmatched_rule(wanted: &str, set: &RuleSet, feeds: &[String]) -> Option<String> {
+    let fits = |rule: &rules::Rule| {
+        rule.id.as_ref().is_some_and(|id| id.eq_ignore_ascii_case(wanted)) || glob(wanted, &rule.title)
+    };
+    let mut fitting = set.rules().iter().filter(|loaded| fits(&loaded.rule)).peekable();
+    let Some(first) = fitting.peek() else {
+        let hint = hint(wanted, set.rules().iter().map(|loaded| loaded.rule.title.as_str()));
+        let count = set.rules().len();
+        return Some(format!("none of the {count} Sigma rule(s) that were read has the id or title `{wanted}`{hint}"));
+    };
+    let (title, logsource) = (first.rule.title.clone(), first.rule.logsource.clone());
+    fitting.all(|loaded| loaded.is_idle(feeds)).then(|| {
+        format!(
+            "the rule `{title}` looks at {logsource}, which no collector here has, so that it can never match: name a log \
+             with it under `files` in foil.yaml"
+        )
+    })
+}
+
+/// Why no rule has a tag that fits. One of the same ATT&CK technique is enough: how near it must be is the check's to judge.
+fn unmatched_tag(wanted: &str, set: &RuleSet) -> Option<String> {
+    let main = |tag: &str| {
+        let tag = tag.to_ascii_lowercase();
+        tag.trim_start_matches("attack.").split('.').next().unwrap_or_default().to_owned()
+    };
+    let fits =
+        |tag: &String| glob(&wanted.to_ascii_lowercase(), &tag.to_ascii_lowercase()) || main(tag) == main(wanted);
+    let tags = || set.rules().iter().flat_map(|loaded| &loaded.rule.tags);
+    if tags().any(fits) {
+        return None;
+    }
+    let (count, hint) = (set.rules().len(), hint(wanted, tags().map(String::as_str)));
+    Some(format!("none of the {count} Sigma rule(s) that were read has the tag `{wanted}`{hint}"))
 }

@@ -44,7 +44,7 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let (mut units, mut refused) = if files.is_empty() {
         loader.library(&args.attack)?
     } else {
-        let units = files.iter().map(|file| loader.load(file)).collect::<anyhow::Result<Vec<_>>>()?;
+        let units = loader.load_all(&files)?;
         if let Some(lacking) = args.attack.iter().find(|wanted| !units.iter().any(|unit| unit.is_about(wanted))) {
             bail!("`--attack {lacking}`: no experiment that was named has a technique of that id");
         }

@@ -1,7 +1,9 @@
 //! What `fire`, `run` and `plan` have in common: files found, modules listed, experiments prepared, runs run.
 
 use super::load::Unit;
+use super::mistakes::Mistakes;
 use super::{Exit, Global, InternalError, discover, grants_file};
+use crate::campaign::references::EarlierStep;
 use crate::campaign::{Experiment, Host, Preparation, PrepareError, Prepared, attempts, sequence};
 use crate::cluster::Cluster;
 use crate::engine::Engine;
@@ -27,7 +29,8 @@ pub(super) struct Session<'a> {
     /// The modules.
     pub catalog: Catalog,
     grants: Grants,
-    environment: Environment,
+    /// The environment.
+    pub environment: Environment,
     own: Vec<String>,
     cluster: Option<Arc<Cluster>>,
     /// What is not granted may be, on a terminal.
@@ -62,7 +65,10 @@ impl<'a> Session<'a> {
     }
 
     /// Prepares an experiment; on a terminal, offers to grant what is not granted.
-    pub fn prepare(&mut self, experiment: &Experiment, later: bool) -> anyhow::Result<Prepared> {
+    ///
+    /// # Errors
+    /// Every mistake. Nobody is asked for a grant while there are others to be mended first.
+    pub fn prepare(&mut self, experiment: &Experiment, earlier: Option<&[EarlierStep]>) -> Result<Prepared, Mistakes> {
         let (machine_id, host_name) = discover::this_host();
         loop {
             let preparation = Preparation {
@@ -74,14 +80,18 @@ impl<'a> Session<'a> {
                 host_name: host_name.clone(),
                 cluster: self.cluster.clone(),
             };
-            let (module, refusal) = match preparation.prepare(experiment.clone(), later) {
+            let mut errors = match preparation.prepare(experiment.clone(), earlier) {
                 Ok(prepared) => return Ok(prepared),
-                Err(PrepareError::NotGranted { module, refusal }) if self.offers => (module, refusal),
-                Err(error) => return Err(error.into()),
+                Err(errors) => errors,
+            };
+            let grants_alone = errors.0.iter().all(|error| matches!(error, PrepareError::NotGranted { .. }));
+            let first = if grants_alone && self.offers { errors.0.drain(..1).next() } else { None };
+            let Some(PrepareError::NotGranted { module, refusal }) = first else {
+                return Err(Mistakes::of(errors, &self.environment));
             };
             match super::offer(&module, &refusal, self.experiment, self.global)? {
                 Some(grants) => self.grants = grants,
-                None => return Err(refusal.into()),
+                None => return Err(anyhow::Error::from(refusal).into()),
             }
         }
     }

@@ -97,6 +97,12 @@ fn print(module: &Module) {
     for (name, parameter) in &manifest.parameters {
         print_parameter(name, parameter);
     }
+    if !manifest.one_of.is_empty() {
+        field("needed", &format!("at least one of {}", manifest.one_of.join(", ")));
+    }
+    for (name, about) in manifest.facts.iter().flatten() {
+        field("fact", &format!("{name}: {}", about.trim()));
+    }
     if !manifest.expected.is_empty() {
         anstream::println!("\n{BOLD}Should be noticed by{BOLD:#}");
         for sensor in &manifest.expected {
@@ -143,6 +149,13 @@ fn print_parameter(name: &str, parameter: &Parameter) {
     if !parameter.choices.is_empty() {
         let choices: Vec<_> = parameter.choices.iter().map(ToString::to_string).collect();
         text.push_str(&format!(", one of {}", choices.join(", ")));
+    }
+    let bound = |bound: &Option<serde_json::Number>| bound.as_ref().map(ToString::to_string).unwrap_or_default();
+    if parameter.min.is_some() || parameter.max.is_some() {
+        text.push_str(&format!(", {}..{}", bound(&parameter.min), bound(&parameter.max)));
+    }
+    if let Some(form) = &parameter.form {
+        text.push_str(&format!(", of the form `{form}`"));
     }
     anstream::println!("  {:<11} {text}\n  {:<11} {}", "parameter", "", parameter.about.trim());
 }

@@ -11,6 +11,9 @@ use std::sync::Arc;
 /// Its name.
 pub const NAME: &str = "foil.observed";
 
+/// The kind of all its events.
+pub const KIND: &str = "execve";
+
 /// The collector.
 #[derive(Debug)]
 pub struct Observed {
@@ -47,7 +50,7 @@ impl Observed {
 
     fn push(&self, at: u64, pid: u32, fields: BTreeMap<String, String>) {
         let process = Some(Process { pid, ppid: None, start: None });
-        self.log.push(Recorded { at, kind: "execve".into(), own_observation: true, process, likeness: None, fields });
+        self.log.push(Recorded { at, kind: KIND.into(), own_observation: true, process, likeness: None, fields });
     }
 }
 

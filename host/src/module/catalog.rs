@@ -152,8 +152,7 @@ impl Catalog {
 
     fn hint(&self, name: &str) -> String {
         let ids = listed().map(|b| b.id).chain(self.outside.iter().map(Module::id));
-        let near = ids.map(|id| (distance(id, name), id)).min().filter(|(distance, _)| *distance <= 4);
-        let near = near.map(|(_, id)| format!(" (do you mean `{id}`?)")).unwrap_or_default();
+        let near = crate::suggest::hint(name, ids);
         match self.problems.len() {
             0 => near,
             n => format!("{near} ({n} in the folders of modules could not be used)"),
@@ -215,31 +214,4 @@ fn module_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
         }
     }
     Ok(files)
-}
-
-/// Edit distance, for "do you mean". Names are short: ids have at most 80 bytes, and longer questions are cut.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(80).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut next = vec![i + 1];
-        for ((y, above), diagonal) in b.iter().zip(row.iter().skip(1)).zip(&row) {
-            let left = next.last().copied().unwrap_or_default();
-            next.push((diagonal + usize::from(x != *y)).min(above + 1).min(left + 1));
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn edit_distance_counts_edits() {
-        assert_eq!(distance("linux.cron", "linux.cron"), 0);
-        assert_eq!(distance("linux.cron", "linux.corn"), 2);
-        assert_eq!(distance("abc", ""), 3);
-    }
 }

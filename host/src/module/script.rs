@@ -18,6 +18,13 @@ const MAX_FILE: u64 = 8 << 20;
 /// Whether prerequisites that are not met are obtained.
 pub const OBTAIN: &str = "get-prereqs";
 
+/// The facts that a test may report, and what each is.
+const FACTS: [(&str, &str); 3] = [
+    ("exit", "The exit status of its command"),
+    ("stderr", "The end of what its command wrote to standard error, where it wrote any"),
+    ("stdout", "The end of what its command wrote to standard output, where it wrote any"),
+];
+
 /// A script and what was read off it.
 #[derive(Debug)]
 pub struct Imported {
@@ -88,6 +95,8 @@ fn manifest(script: &Script, judgement: &Judgement) -> Result<Manifest, String> 
         root: script.elevation,
         programs: Vec::new(),
         parameters,
+        one_of: Vec::new(),
+        facts: Some(FACTS.iter().map(|(name, about)| ((*name).to_owned(), (*about).to_owned())).collect()),
         capabilities,
         limits: Default::default(),
     };
@@ -109,16 +118,7 @@ fn parameter(argument: &Argument) -> Parameter {
 }
 
 fn declared(kind: ParameterType, about: String, default: Option<serde_json::Value>) -> Parameter {
-    Parameter {
-        kind,
-        about,
-        required: default.is_none(),
-        default,
-        choices: Vec::new(),
-        collector: false,
-        rule: false,
-        node: false,
-    }
+    Parameter { required: default.is_none(), default, ..Parameter::new(kind, about) }
 }
 
 /// One line of at most 120 bytes.

@@ -47,7 +47,9 @@ pub struct Environment {
     pub sources: Sources,
     /// The Kubernetes cluster that modules may reach; none where it is left out.
     pub cluster: Option<ClusterRule>,
-    /// The folder of the file; empty where there is none.
+    /// The file; empty where there is none.
+    pub file: String,
+    /// Its folder; empty where there is none.
     pub folder: String,
     /// When experiments may run.
     pub windows: Windows,
@@ -67,6 +69,7 @@ impl Default for Environment {
             capabilities: None,
             sources: Sources::default(),
             cluster: None,
+            file: String::new(),
             folder: String::new(),
             windows: Windows::default(),
         }
@@ -210,6 +213,7 @@ pub fn parse_with<D: DeserializeOwned>(text: &str) -> Result<(Environment, Optio
             rules: file.rules,
         },
         cluster: file.kubernetes.map(|cluster| checked(cluster, ClusterRule::check)).transpose()?,
+        file: String::new(),
         folder: String::new(),
         windows: Windows { hours: file.hours, blackout: file.blackout },
     };
@@ -226,11 +230,28 @@ fn file_source((name, source): (String, Spanned<FileSource>)) -> Result<(String,
             return Err(format!("`files: {name}`: `path` is empty"));
         }
         match (source.format, &source.pattern) {
-            (FileFormat::Regex, None) => Err(format!("`files: {name}`: the format `regex` needs a `pattern`")),
-            (FileFormat::Json | FileFormat::Text, Some(_)) => {
-                Err(format!("`files: {name}`: a `pattern` is for the format `regex` only"))
+            (FileFormat::Regex, None) => {
+                return Err(format!("`files: {name}`: the format `regex` needs a `pattern`"));
             }
-            _ => source.regex().map(drop).map_err(|why| format!("`files: {name}`: {why}")),
+            (FileFormat::Json | FileFormat::Text, Some(_)) => {
+                return Err(format!("`files: {name}`: a `pattern` is for the format `regex` only"));
+            }
+            _ => source.regex().map(drop).map_err(|why| format!("`files: {name}`: {why}"))?,
+        }
+        let fields = match source.format {
+            FileFormat::Json => return Ok(()),
+            FileFormat::Text => BTreeSet::new(),
+            FileFormat::Regex => source.groups(),
+        };
+        match source.time.as_ref().filter(|time| !fields.contains(*time)) {
+            Some(time) => {
+                let hint = crate::suggest::hint(time, fields.iter().map(String::as_str));
+                let all: Vec<&str> = fields.iter().map(String::as_str).collect();
+                let all = if all.is_empty() { "it has none".to_owned() } else { format!("it has {}", all.join(", ")) };
+                let time = quote(time);
+                Err(format!("`files: {name}`: `time` is {time}, which is no named group of `pattern`{hint}: {all}"))
+            }
+            None => Ok(()),
         }
     })?;
     Ok((name, source))

@@ -42,6 +42,14 @@ impl FileSource {
     }
 }
 
+impl FileSource {
+    /// The named groups of its pattern, which are the fields of its events.
+    pub fn groups(&self) -> std::collections::BTreeSet<String> {
+        let pattern = self.regex().ok().flatten();
+        pattern.iter().flat_map(Regex::capture_names).flatten().map(str::to_owned).collect()
+    }
+}
+
 /// How a line of a followed log becomes an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -104,6 +104,10 @@ impl Host {
         let parameters = self.parameters(parameters)?;
         let state = crate::technique::__warmup::<T>(self.context(), parameters.clone()).map_err(Error::from)?;
         let evidence = crate::technique::__detonate::<T>(self.context(), parameters, state).map_err(Error::from)?;
+        #[cfg(feature = "manifest")]
+        if let Some(manifest) = &self.0.borrow().manifest {
+            super::manifest::declared_facts(manifest, &evidence.facts)?;
+        }
         Ok(Evidence { summary: evidence.summary, facts: evidence.facts })
     }
 

@@ -4,7 +4,7 @@ use super::calls::Subject;
 use super::cluster::Asked;
 use super::host::Host;
 use crate::__bindings::host::types::{Denial, Error as WireError, Parameter};
-use crate::{Cluster, Context, Error, Result, Value};
+use crate::{Cluster, Context, Error, Fact, Result, Value};
 use foil_manifest::kube::{KubeCall, Mismatch};
 use foil_manifest::pattern::{Variables, names_collector};
 use foil_manifest::{Capability, Kind, KubeVerb, Manifest};
@@ -112,8 +112,8 @@ pub(super) fn complete(manifest: &Manifest, mut given: Vec<Parameter>) -> Result
             return invalid(format!("the manifest declares no parameter `{}`", parameter.name));
         };
         let value = json(&parameter.value);
-        if !declared.kind.admits(&value) {
-            return invalid(format!("parameter `{}`: {value} is not of the declared type", parameter.name));
+        if let Err(why) = declared.check(&value) {
+            return invalid(format!("parameter `{}`: {value}; {why}", parameter.name));
         }
         if !declared.choices.is_empty() && !declared.choices.contains(&value) {
             return invalid(format!("parameter `{}`: {value} is none of its choices", parameter.name));
@@ -130,6 +130,15 @@ pub(super) fn complete(manifest: &Manifest, mut given: Vec<Parameter>) -> Result
         }
     }
     Ok(given)
+}
+
+/// Checks that a technique reports no fact that its manifest does not declare, where it declares any.
+pub(super) fn declared_facts(manifest: &Manifest, facts: &[Fact]) -> Result<()> {
+    let Some(declared) = &manifest.facts else { return Ok(()) };
+    match facts.iter().find(|fact| !declared.contains_key(&fact.name)) {
+        Some(fact) => Err(Error::Invalid(format!("the manifest declares no fact `{}`", fact.name))),
+        None => Ok(()),
+    }
 }
 
 fn json(value: &Value) -> serde_json::Value {

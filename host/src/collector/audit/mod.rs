@@ -10,7 +10,9 @@ mod rule_data;
 mod rule_text;
 
 pub use control::{Control, ControlError, Status};
-pub use own_rules::{KEY_PREFIX, OwnRules, RuleError, install, on_for_nobody, plan_own_rules, present, remove};
+pub use own_rules::{
+    KEY_PREFIX, OwnRules, RuleError, check_request, install, on_for_nobody, plan_own_rules, present, remove,
+};
 pub use request::RuleRequest;
 pub use rule_data::RuleData;
 

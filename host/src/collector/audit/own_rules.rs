@@ -59,6 +59,29 @@ pub fn plan_own_rules(request: &RuleRequest, run: &RunId) -> Result<OwnRules, Ru
     build(request, &key, disable)
 }
 
+/// What is wrong with a request, whatever the kernel says: for each mistake the keys and numbers where it stands in the
+/// request, and a sentence.
+pub fn check_request(request: &RuleRequest) -> Vec<(Vec<String>, String)> {
+    let mut wrong = Vec::new();
+    let at = |key: &str, number: usize| vec![key.to_owned(), number.to_string()];
+    for (number, call) in request.syscalls.iter().enumerate() {
+        if let Err(why) = rule_text::known(call) {
+            wrong.push((at("syscalls", number), why));
+        }
+    }
+    for (number, line) in request.rules.iter().enumerate() {
+        if let Err(why) = rule_text::from_line(line, KEY_PREFIX) {
+            wrong.push((at("rules", number), why));
+        }
+    }
+    if wrong.is_empty()
+        && let Err(why) = build(request, KEY_PREFIX, false)
+    {
+        wrong.push((Vec::new(), why.to_string()));
+    }
+    wrong
+}
+
 fn build(request: &RuleRequest, key: &str, disable: bool) -> Result<OwnRules, RuleError> {
     let mut rules = Vec::new();
     if !request.syscalls.is_empty() {
@@ -228,6 +251,26 @@ mod tests {
     fn nothing_asked_for_is_an_error() {
         assert!(build(&RuleRequest::default(), "k", false).is_err());
         assert!(build(&RuleRequest { uid: Some(1), rules: asked().rules, ..Default::default() }, "k", false).is_err());
+    }
+
+    #[test]
+    fn every_mistake_of_a_request_is_found_and_has_its_place() {
+        let request = RuleRequest {
+            syscalls: vec!["execve".into(), "execv".into(), "unlink".into()],
+            uid: None,
+            rules: vec!["-a always,exit -S openat".into(), "-a always,exit -S opnat".into(), "-w /etc".into()],
+        };
+        let wrong = check_request(&request);
+        let places: Vec<String> = wrong.iter().map(|(place, _)| place.join("/")).collect();
+        assert_eq!(places, ["syscalls/1", "rules/1", "rules/2"]);
+        assert!(
+            wrong[0].1.contains("do you mean `execve`?") && wrong[1].1.contains("do you mean `openat`?"),
+            "{wrong:?}"
+        );
+        assert_eq!(check_request(&asked()), []);
+        assert_eq!(check_request(&RuleRequest::default()).len(), 1);
+        let narrowed = RuleRequest { uid: Some(1), rules: asked().rules, ..RuleRequest::default() };
+        assert!(check_request(&narrowed)[0].1.contains("`uid`"));
     }
 
     #[test]

@@ -70,8 +70,7 @@ fn build(names: &[String], filters: &[(u32, u32, u32)], key: &str) -> Result<Rul
         match syscalls::number(arch, name) {
             Some(number) => calls.push(number),
             // `unlink` on a machine that has only `unlinkat`: one experiment for both.
-            None if syscalls::known_elsewhere(name) => {}
-            None => return Err(format!("there is no system call `{name}`")),
+            None => known(name)?,
         }
     }
     if calls.is_empty() {
@@ -79,6 +78,14 @@ fn build(names: &[String], filters: &[(u32, u32, u32)], key: &str) -> Result<Rul
     }
     let fields: Vec<(u32, u32, u32)> = [(ARCH, EQUAL, arch)].into_iter().chain(filters.iter().copied()).collect();
     RuleData::exit(&fields, &calls, key).ok_or_else(|| "it has too many fields".to_owned())
+}
+
+/// Checks that some machine has a system call of that name.
+pub fn known(name: &str) -> Result<(), String> {
+    if syscalls::known_elsewhere(name) {
+        return Ok(());
+    }
+    Err(format!("there is no system call `{}`{}", name.escape_debug(), crate::suggest::hint(name, syscalls::names())))
 }
 
 /// One `-F`; `arch=b64` says nothing, since rules are for this machine's own system calls.

@@ -10,10 +10,33 @@ mod tail;
 use super::{Blindness, EventLog};
 use crate::policy::sources::FileSource;
 use reader::Reader;
+use std::path::Path;
 use std::sync::Arc;
 
 /// What its names begin with.
 pub const PREFIX: &str = "file.";
+
+/// Checks that a log can be followed: that it is a regular file that can be read, or that its folder is there and it can come.
+///
+/// # Errors
+/// A sentence.
+pub fn check(path: &Path) -> Result<(), String> {
+    let shown = path.display();
+    let text = path.to_str().ok_or_else(|| format!("{shown} is no UTF-8"))?;
+    let of_file = |why: String| format!("{shown} {why}");
+    if tail::look(text).map_err(of_file)?.is_some() {
+        return tail::Tail::open(text, false).map(drop).map_err(of_file);
+    }
+    // It may come yet, where there is a folder for it to come to. A link may lead elsewhere.
+    let target = std::fs::read_link(path).ok();
+    let target = target.and_then(|target| Some(path.parent()?.join(target))).unwrap_or_else(|| path.to_owned());
+    let folder = target.parent().unwrap_or(Path::new("/"));
+    match std::fs::metadata(folder) {
+        Ok(meta) if meta.is_dir() => Ok(()),
+        Ok(_) => Err(format!("{shown} cannot come to be there: {} is no folder", folder.display())),
+        Err(error) => Err(format!("{shown} cannot come to be there: its folder {}: {error}", folder.display())),
+    }
+}
 
 /// An armed follower. Dropping it stops it.
 #[derive(Debug)]

@@ -26,6 +26,15 @@ pub const NAME: &str = "inbox";
 /// All servers of this process.
 static SERVERS: Mutex<Vec<Weak<Inbox>>> = Mutex::new(Vec::new());
 
+/// Checks what can be told of an inbox before it listens: its `token-file`.
+///
+/// # Errors
+/// A sentence: the token file is missing, weak, or readable by everybody.
+pub fn check(source: &InboxSource, folder: &Path) -> anyhow::Result<()> {
+    let token_file = source.token_file.as_ref().map(|file| folder.join(file));
+    token_file.as_deref().map(Token::read).transpose().map(drop)
+}
+
 /// The server. It listens as long as it lives.
 #[derive(Debug)]
 pub struct Inbox {

@@ -5,7 +5,7 @@ use rustix::fs::Mode;
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 /// Shorter ones are guessed.
@@ -20,7 +20,9 @@ impl Token {
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
         let cannot = || format!("inbox: cannot read the `token-file` {shown}");
-        let file = std::fs::File::open(path).with_context(cannot)?;
+        // A pipe of that name must not hang us.
+        let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        let file = std::fs::File::options().read(true).custom_flags(flags).open(path).with_context(cannot)?;
         let meta = file.metadata().with_context(cannot)?;
         ensure!(meta.is_file(), "inbox: the `token-file` {shown} is no regular file");
         ensure!(

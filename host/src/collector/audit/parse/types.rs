@@ -56,6 +56,17 @@ pub fn number(name: &[u8]) -> Option<u16> {
     NAMES.iter().find(|(_, n)| n.as_bytes() == name).map(|(n, _)| *n)
 }
 
+/// Records that only describe the event of another record; the kind of no event is that of one of these.
+const PARTS: &[u16] = &[
+    SYSCALL, PATH, 1303, 1304, SOCKADDR, CWD, EXECVE, 1311, 1312, 1313, 1314, 1315, 1317, 1318, EOE, 1321, 1322, 1323,
+    PROCTITLE, 1337,
+];
+
+/// The types whose records make an event by themselves, as the audit tools print them.
+pub fn events() -> impl Iterator<Item = &'static str> {
+    NAMES.iter().filter(|(number, _)| !PARTS.contains(number)).map(|(_, name)| *name)
+}
+
 /// A record that is an event by itself: messages of user space come with a serial of their own and no end mark.
 pub fn stands_alone(number: u16) -> bool {
     (1100..1300).contains(&number) || (2100..3000).contains(&number)

@@ -40,6 +40,11 @@ pub fn number(arch: u32, name: &str) -> Option<u32> {
     table(arch)?.iter().find(|(_, n)| *n == name).map(|(number, _)| *number)
 }
 
+/// The names of all system calls of all machines that Foil knows; some are there twice.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    [x86_64::NAMES, aarch64::NAMES].into_iter().flatten().map(|(_, name)| *name)
+}
+
 /// Some machine has a system call of that name.
 pub fn known_elsewhere(name: &str) -> bool {
     [ARCH_X86_64, ARCH_AARCH64].into_iter().any(|arch| number(arch, name).is_some())

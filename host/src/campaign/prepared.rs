@@ -1,0 +1,269 @@
+//! An experiment that is settled: what `plan` prints and `run` runs.
+
+use super::experiment::{Experiment, Hop, Link};
+use super::mistakes::{PrepareError, PrepareErrors};
+use super::parameters;
+use crate::cluster::Cluster;
+use crate::collector::Sensors;
+use crate::collector::rules::RuleSet;
+use crate::engine::bindings::types::Parameter;
+use crate::module::Module;
+use crate::policy::Authorised;
+use crate::policy::sources::Sources;
+use crate::policy::windows::Windows;
+use crate::report::{RunReport, SCHEMA};
+use crate::run_id::RunId;
+use crate::shield::Identity;
+use foil_manifest::kube::KubeCall;
+use foil_manifest::pattern::Variables;
+use foil_manifest::{Capability, CapabilityName, KubeVerb, Manifest, ParameterType};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A link, ready to be watched.
+#[derive(Debug, Clone)]
+pub struct PreparedLink {
+    /// What the experiment says.
+    pub link: Link,
+    /// The check.
+    pub check: Module,
+    /// What it may look at.
+    pub authorised: Authorised,
+    /// Its parameters.
+    pub parameters: Vec<Parameter>,
+    /// The collectors that it reads.
+    pub collectors: BTreeSet<String>,
+}
+
+/// An experiment, ready to run.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// The run's id.
+    pub run: RunId,
+    /// The run's scratch folder, not made yet.
+    pub scratch: PathBuf,
+    /// What the file says.
+    pub experiment: Experiment,
+    /// The technique.
+    pub technique: Module,
+    /// What it may do.
+    pub authorised: Authorised,
+    /// Its parameters.
+    pub parameters: Vec<Parameter>,
+    /// Its links.
+    pub links: Vec<PreparedLink>,
+    /// The environment's name.
+    pub environment: String,
+    /// The target's name.
+    pub target: String,
+    /// Who children run as; `None`: whoever runs Foil.
+    pub identity: Option<Identity>,
+    /// Why the technique cannot run on this target.
+    pub unmet: Option<String>,
+    /// The operator's sensors. They are opened once all is prepared: nothing listens before.
+    pub sensors: Arc<Sensors>,
+    /// The Sigma rules of its `rule` links.
+    pub rules: Option<Arc<RuleSet>>,
+    /// What they are opened from, and the folder that paths in it are relative to.
+    pub sources: (Sources, String),
+    /// When it may run.
+    pub windows: Windows,
+    /// The environment's cluster, where the technique or a check may reach it.
+    pub cluster: Option<Arc<Cluster>>,
+    /// The node that this run is about.
+    pub node: Option<String>,
+    /// The benign twin is asked for.
+    pub dry: bool,
+    /// The parameters of the benign twin.
+    pub control_parameters: Vec<Parameter>,
+}
+
+impl Prepared {
+    /// The name of the user that children run as.
+    pub fn run_as(&self) -> String {
+        if let Some(identity) = &self.identity {
+            return identity.name.clone();
+        }
+        let me = nix::unistd::geteuid();
+        let name = nix::unistd::User::from_uid(me).ok().flatten().map(|u| u.name);
+        name.unwrap_or_else(|| me.to_string())
+    }
+
+    /// The same with the parameters of `experiment`, which differs in those alone.
+    pub(super) fn filled(&self, experiment: Experiment) -> Result<Self, PrepareErrors> {
+        let mut filled = self.clone();
+        filled.parameters = parameters::resolve(&self.technique.manifest, &experiment.with, false)?;
+        filled.control_parameters = control(&self.technique.manifest, &experiment, false)?;
+        for (prepared, link) in filled.links.iter_mut().zip(&experiment.expect) {
+            prepared.parameters = parameters::resolve(&prepared.check.manifest, &link.with, false)?;
+            prepared.link.clone_from(link);
+        }
+        filled.experiment = experiment;
+        Ok(filled)
+    }
+
+    /// The report of an experiment that did not come to run.
+    pub(super) fn not_run(&self, verdict: super::verdict::Verdict, reason: String) -> RunReport {
+        RunReport { run: String::new(), verdict, reason, ..self.report() }
+    }
+
+    /// What modules may know of the cluster.
+    pub(super) fn cluster_context(&self) -> Option<crate::engine::bindings::types::Cluster> {
+        self.cluster.as_ref().map(|cluster| crate::engine::bindings::types::Cluster {
+            namespace: cluster.rule.namespace_of(self.run.as_str()),
+            image: cluster.rule.image.clone(),
+            node: self.node.clone(),
+        })
+    }
+
+    /// The technique acts as somebody else than Foil.
+    pub(super) fn impersonates(&self) -> bool {
+        self.cluster.as_ref().is_some_and(|cluster| cluster.rule.impersonate.is_some())
+    }
+
+    /// The technique starts programs or changes something, so that it needs a shield and somebody who knows its processes.
+    pub fn acts(&self) -> bool {
+        let linked = self.authorised.permission.linked();
+        let acts = [CapabilityName::Exec, CapabilityName::FilesWrite, CapabilityName::LoopbackServe];
+        acts.iter().any(|name| linked.contains(name))
+    }
+
+    /// The same once more, as a run of its own.
+    pub fn renewed(&self) -> Self {
+        let mut again = self.clone();
+        again.run = RunId::new();
+        again.scratch.set_file_name(format!("foil-{}", again.run));
+        let variables = variables(&again.run, &again.scratch, again.cluster.as_deref());
+        again.authorised.permission.variables = variables.clone();
+        again.authorised.children = again.authorised.permission.children();
+        for link in &mut again.links {
+            link.authorised.permission.variables = variables.clone();
+            link.authorised.children = link.authorised.permission.children();
+        }
+        again
+    }
+
+    /// The same on a node of the cluster: its pods are made there, and its checks look for it.
+    ///
+    /// # Errors
+    /// A parameter that does not take the node's name.
+    pub fn on_node(&self, node: &str) -> Result<Self, PrepareErrors> {
+        let name = |manifest: &Manifest, with: &mut BTreeMap<String, serde_json::Value>| {
+            let about_node = manifest.parameters.iter().filter(|(_, parameter)| parameter.kind == ParameterType::Node);
+            with.extend(about_node.map(|(parameter, _)| (parameter.clone(), node.into())));
+        };
+        let mut experiment = self.experiment.clone();
+        name(&self.technique.manifest, &mut experiment.with);
+        for (link, prepared) in experiment.expect.iter_mut().zip(&self.links) {
+            name(&prepared.check.manifest, &mut link.with);
+        }
+        let mut there = self.filled(experiment)?.renewed();
+        there.node = Some(node.to_owned());
+        Ok(there)
+    }
+
+    /// Whether its technique makes pods, so that it can be on a node.
+    pub fn makes_pods(&self) -> bool {
+        let rules = self.technique.manifest.request(CapabilityName::KubeWrite).map(Capability::kube_rules);
+        rules.unwrap_or_default().iter().any(|rule| {
+            rule.verbs.contains(&KubeVerb::Create) && KubeCall::bears_pods(rule.group.as_str(), rule.resource.as_str())
+        })
+    }
+
+    /// Every collector that a link reads.
+    pub fn collectors(&self) -> BTreeSet<String> {
+        self.links.iter().flat_map(|l| l.collectors.iter().cloned()).collect()
+    }
+
+    /// The report before anything happened.
+    pub(super) fn report(&self) -> RunReport {
+        RunReport {
+            run: self.run.to_string(),
+            experiment: self.experiment.name.clone(),
+            hypothesis: self.experiment.hypothesis.clone(),
+            shield: self.authorised.shield.to_string(),
+            run_as: self.run_as(),
+            node: self.node.clone(),
+            ..RunReport::of(&self.technique, self.environment.clone(), self.target.clone())
+        }
+    }
+}
+
+/// The parameters of the benign twin, where there is one.
+pub(super) fn control(
+    manifest: &Manifest,
+    experiment: &Experiment,
+    later: bool,
+) -> Result<Vec<Parameter>, PrepareErrors> {
+    let Some(control) = &experiment.control else { return Ok(Vec::new()) };
+    let wrong = |why: String| PrepareError::Wrong(why).under(["control"]);
+    if experiment.expect.iter().all(|link| link.link <= Hop::Telemetry) {
+        let why = format!(
+            "the experiment {} has a `control`, and no link behind `telemetry` that must stay quiet: add one, or leave it out",
+            experiment.name
+        );
+        return Err(wrong(why).into());
+    }
+    let with = control.parameters(&experiment.with).map_err(wrong)?;
+    let resolved = parameters::resolve(manifest, &with, later).map_err(PrepareErrors::from);
+    resolved.map_err(|errors| errors.map(|error| error.under(["control"])))
+}
+
+/// What patterns of rules stand for in a run.
+pub(super) fn variables(run: &RunId, scratch: &Path, cluster: Option<&Cluster>) -> Variables {
+    Variables {
+        run: run.to_string(),
+        scratch: scratch.display().to_string(),
+        namespace: cluster.map(|cluster| cluster.rule.namespace_of(run.as_str())).unwrap_or_default(),
+        image: cluster.map(|cluster| cluster.rule.image.clone()).unwrap_or_default(),
+    }
+}
+
+/// The folder of a run.
+pub(super) fn scratch(run: &RunId) -> Result<PathBuf, String> {
+    Ok(crate::temporary::folder()?.join(format!("foil-{run}")))
+}
+
+impl RunReport {
+    /// The report of a technique that the policy refuses.
+    pub fn refused(technique: &Module, environment: String, target: String, reason: String) -> Self {
+        let verdict = super::verdict::Verdict::Inconclusive;
+        Self { verdict, reason, ..Self::of(technique, environment, target) }
+    }
+
+    /// Of a technique with which nothing happened yet.
+    fn of(technique: &Module, environment: String, target: String) -> Self {
+        Self {
+            schema: SCHEMA,
+            run: String::new(),
+            experiment: technique.id().to_owned(),
+            hypothesis: String::new(),
+            technique: technique.id().to_owned(),
+            attack: technique.manifest.attack.iter().map(ToString::to_string).collect(),
+            digest: technique.digest.to_string(),
+            environment,
+            target,
+            node: None,
+            shield: String::new(),
+            gaps: Vec::new(),
+            run_as: String::new(),
+            started: jiff::Timestamp::now().to_string(),
+            detonated: None,
+            duration_ms: 0,
+            verdict: super::verdict::Verdict::Error,
+            reason: String::new(),
+            summary: None,
+            facts: BTreeMap::new(),
+            links: Vec::new(),
+            observed: Vec::new(),
+            undo: crate::journal::UndoReport::default(),
+            residue: Vec::new(),
+            log: Vec::new(),
+            earlier: Vec::new(),
+            control: None,
+            campaign: None,
+            test: None,
+        }
+    }
+}

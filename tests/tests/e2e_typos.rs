@@ -1,0 +1,222 @@
+//! A name that names nothing fires nothing: it is exit code 2, with file, line and column, whatever the command.
+
+use foil_tests::e2e::Bench;
+use std::os::unix::fs::PermissionsExt as _;
+
+/// An experiment with one link; `with` is that link's, on line 6.
+fn experiment(check: &str, with: &str) -> String {
+    format!(
+        "experiment: e\ntechnique: linux.system-info\nexpect:\n  - link: telemetry\n    check: {check}\n    with: {with}\n    within: 1s\n"
+    )
+}
+
+fn audit(with: &str) -> String {
+    experiment("linux.audit-event", with)
+}
+
+/// Both commands refuse it with these words, and nothing has run.
+#[track_caller]
+fn refused(bench: &Bench, file: &str, words: &[&str]) {
+    for command in ["plan", "run"] {
+        let done = bench.foil(&[command, file]);
+        done.says(2, words);
+        assert!(!bench.path("state").exists(), "{command} began a run: {done:#?}");
+    }
+}
+
+fn bench() -> Bench {
+    let bench = Bench::new();
+    bench.write("falco.json", "");
+    bench.write("plain.log", "");
+    let files = "{ falco: { path: falco.json }, auth: { path: plain.log, format: regex, pattern: '(?P<user>\\w+) (?P<cmd>.*)' } }";
+    bench.write("foil.yaml", &format!("environment: e2e\nown-audit-rules: true\nfiles: {files}\n"));
+    bench
+}
+
+#[test]
+fn every_name_of_a_link_names_something() {
+    let bench = bench();
+    for (text, words) in [
+        (audit("{ event: execev }"), &["e.yaml:6:20:", "`execev`", "do you mean `execve`?"][..]),
+        (audit("{ event: 'unlink, unlnkat' }"), &["e.yaml:6:20:", "do you mean `unlinkat`?"]),
+        (audit("{ event: EXECVE }"), &["e.yaml:6:20:", "do you mean `execve`?"]),
+        (audit("{ event: user_cmnd }"), &["e.yaml:6:20:", "do you mean `user_cmd`?"]),
+        (audit("{ event: unlinkat, collector: foil.observed }"), &["e.yaml:6:20:", "records `execve` only"]),
+        (audit("{ event: execve, collector: linux.audt }"), &["e.yaml:6:39:", "do you mean `linux.audit`?"]),
+        (audit("{ evnt: execve }"), &["e.yaml:6:19:", "do you mean `event`?"]),
+        (audit("{ exe: uname }"), &["e.yaml:6:18:", "absolute path", "`**/`"]),
+        (audit("{ argv: '' }"), &["e.yaml:6:19:", "must not be empty"]),
+        (audit("{ success: true }"), &["e.yaml:6:11:", "at least one of `event`"]),
+        (experiment("falco.alert", "{ rule: x, collector: inbx }"), &["e.yaml:6:33:", "do you mean `inbox`?"]),
+        (experiment("falco.alert", "{ rule: x }"), &["e.yaml:6:11:", "no collector `inbox`", "foil.yaml"]),
+        (experiment("falco.alert", "{ rule: x, collector: file.falko }"), &["e.yaml:6:33:", "do you mean `falco`?"]),
+        (experiment("falco.alert", "{ rule: x, collector: linux.audit }"), &["e.yaml:6:33:", "may not read"]),
+        (experiment("falco.alert", "{ fields: [fd.name], collector: file.falco }"), &["e.yaml:6:21:", "NAME=PATTERN"]),
+        (
+            experiment("falco.alert", "{ fields: fd.name=x, collector: file.falco }"),
+            &["e.yaml:6:21:", "list of strings"],
+        ),
+        (
+            experiment("falco.alert", "{ fields: ['a==b'], collector: file.falco }"),
+            &["e.yaml:6:21:", "another operator"],
+        ),
+        (
+            experiment("falco.alert", "{ fields: [], collector: file.falco }"),
+            &["e.yaml:6:11:", "at least one of `rule`"],
+        ),
+        (
+            experiment("falco.alert", "{ rule: x, priority: warnig, collector: file.falco }"),
+            &["do you mean `warning`?"],
+        ),
+        (experiment("falco.alert", "{ tag: T1070.044, collector: file.falco }"), &["e.yaml:6:18:", "T1070.044"]),
+        (
+            experiment("file.line", "{ fields: [usr=x], collector: file.auth }"),
+            &["e.yaml:6:21:", "do you mean `user`?"],
+        ),
+        (experiment("sigma.match", "{ rule: x }"), &["e.yaml:6:11:", "there is no Sigma rule"]),
+        (experiment("linux.audit-evnt", "{ event: execve }"), &["e.yaml:5:12:", "do you mean `linux.audit-event`?"]),
+    ] {
+        bench.write("e.yaml", &text);
+        refused(&bench, "e.yaml", words);
+    }
+}
+
+#[test]
+fn a_good_one_is_settled() {
+    let bench = bench();
+    for text in [
+        audit("{ event: 'unlink,unlinkat', exe: '**/rm' }"),
+        audit("{ event: user_cmd }"),
+        audit("{ event: syscall-999 }"),
+        experiment("falco.alert", "{ fields: ['fd.name = /etc/*'], tag: attack.t1070, collector: file.falco }"),
+        experiment("file.line", "{ fields: ['user=root', 'line=*'], collector: file.auth }"),
+        format!("{}audit: {{ own-rules: {{ syscalls: [unlink, unlinkat, execve] }} }}\n", audit("{ event: unlinkat }")),
+        experiment("linux.audit-event", "{ argv: '{{not.a-step}}' }"),
+    ] {
+        bench.write("e.yaml", &text);
+        bench.foil(&["plan", "e.yaml"]).says(0, &["linux.system-info"]);
+    }
+}
+
+#[test]
+fn own_rules_name_system_calls() {
+    let bench = bench();
+    let rules = |rules: &str| format!("{}audit: {{ own-rules: {{ {rules} }} }}\n", audit("{ event: execve }"));
+    for (rules, words) in [
+        (rules("syscalls: [execve, execv]"), &["e.yaml:8:42:", "`execv`", "do you mean `execve`?"][..]),
+        (rules("rules: ['-a always,exit -S opnat']"), &["e.yaml:8:31:", "do you mean `openat`?"]),
+        (rules("rules: ['-w /etc/shadow -p r']"), &["e.yaml:8:31:", "watches"]),
+        (rules("uid: 3"), &["e.yaml:8:21:", "`uid`"]),
+    ] {
+        bench.write("e.yaml", &rules);
+        refused(&bench, "e.yaml", words);
+    }
+}
+
+#[test]
+fn a_log_that_cannot_be_followed_is_told_where_it_is_named() {
+    let bench = Bench::new();
+    std::fs::create_dir(bench.path("folder")).expect("made");
+    nix::unistd::mkfifo(&bench.path("pipe"), nix::sys::stat::Mode::S_IRWXU).expect("made");
+    bench.write("link", "");
+    std::fs::remove_file(bench.path("link")).expect("ours");
+    std::os::unix::fs::symlink("gone/falco.json", bench.path("link")).expect("made");
+    bench.write("e.yaml", &experiment("falco.alert", "{ rule: x, collector: file.falco }"));
+    for path in ["missing/falco.json", "folder", "pipe", "link", "e.yaml/x", "/dev/null"] {
+        bench.write("foil.yaml", &format!("environment: e2e\nfiles:\n  falco:\n    path: {path}\n"));
+        refused(&bench, "e.yaml", &["foil.yaml:4:11:", "`files: falco`"]);
+    }
+    bench.write("foil.yaml", "environment: e2e\nfiles:\n  falco:\n    path: later.json\n");
+    bench.foil(&["plan", "e.yaml"]).says(0, &["falco.alert"]);
+    // Nobody but root reads everything.
+    let nobody = Bench::of_nobody();
+    nobody.write("e.yaml", &experiment("falco.alert", "{ rule: x, collector: file.falco }"));
+    nobody.write("secret", "");
+    std::fs::set_permissions(nobody.path("secret"), std::fs::Permissions::from_mode(0o600)).expect("ours");
+    nobody.write("foil.yaml", "environment: e2e\nfiles: { falco: { path: secret } }\n");
+    nobody.foil(&["plan", "e.yaml"]).says(2, &["foil.yaml:2:25:", "cannot be read"]);
+}
+
+#[test]
+fn a_time_field_is_one_of_the_groups() {
+    let bench = Bench::new();
+    bench.write("e.yaml", &audit("{ event: execve }"));
+    for source in
+        ["{ path: x, format: regex, pattern: '(?P<when>.*)', time: whn }", "{ path: x, format: text, time: when }"]
+    {
+        bench.write("foil.yaml", &format!("environment: e2e\nfiles: {{ auth: {source} }}\n"));
+        refused(&bench, "e.yaml", &["foil.yaml:2:16:", "no named group"]);
+    }
+}
+
+#[test]
+fn rules_that_cannot_be_read_or_never_match() {
+    let bench = Bench::new();
+    let rule = "title: Whoami\nid: 0d2f1c43-8a06-4a26-9e92-3d3b0d6c2f4c\nlevel: low\ntags: [attack.t1033]\n\
+                logsource: { product: linux, category: process_creation }\ndetection: { a: { Image: /usr/bin/whoami }, condition: a }\n";
+    bench.write("whoami.yml", rule);
+    bench.write("broken.yml", "title: Broken\ndetection: {}\n");
+    let with = |with: &str, rules: &str| format!("{}rules: {rules}\n", experiment("sigma.match", with));
+    for (text, words) in [
+        (with("{ rule: Whoami }", "[whoami.yml, gone.yml]"), &["e.yaml:8:21:", "gone.yml"][..]),
+        (with("{ rule: Whoami }", "[whoami.yml, broken.yml]"), &["e.yaml:8:21:", "broken.yml"]),
+        (with("{ rule: Whoamy }", "[whoami.yml]"), &["e.yaml:6:19:", "do you mean `Whoami`?"]),
+        (with("{ tag: attack.t1059 }", "[whoami.yml]"), &["e.yaml:6:18:", "attack.t1059"]),
+    ] {
+        bench.write("e.yaml", &text);
+        refused(&bench, "e.yaml", words);
+    }
+    bench.write("e.yaml", &with("{ rule: Who*, tag: attack.t1033 }", "[whoami.yml]"));
+    bench.foil(&["plan", "e.yaml"]).says(0, &["sigma.match"]);
+}
+
+#[test]
+fn a_reference_names_an_earlier_step_and_a_fact_of_it() {
+    let bench = Bench::new();
+    let campaign = |value: &str| {
+        format!(
+            "campaign: c\nsteps:\n  - step: wipe\n    experiment: {{ technique: linux.cron-persistence }}\n  - step: look\n    \
+             experiment:\n      technique: linux.system-info\n      expect:\n        - link: telemetry\n          check: \
+             linux.audit-event\n          with: {{ path: '{value}' }}\n          within: 1s\n"
+        )
+    };
+    for (value, words) in [
+        ("{wip.file}", &["c.yaml:11:25:", "step `look`", "do you mean `wipe`?", "{{wip.file}}"][..]),
+        ("{wipe.log}", &["c.yaml:11:25:", "linux.cron-persistence", "it reports file"]),
+        ("{look.kernel}", &["c.yaml:5:", "not earlier"]),
+    ] {
+        bench.write("c.yaml", &campaign(value));
+        refused(&bench, "c.yaml", words);
+    }
+    bench.write("c.yaml", &campaign("{wipe.file}"));
+    bench.foil(&["plan", "c.yaml"]).says(0, &["look"]);
+    // By itself the same experiment has no step before it, on the command line neither.
+    bench.write("e.yaml", &audit("{ path: '{wipe.file}' }"));
+    refused(&bench, "e.yaml", &["e.yaml:6:19:", "no step runs before"]);
+    bench.foil(&["fire", "linux.clear-logs", "--with", "log=/var/log/{a.b}"]).says(2, &["no step runs before"]);
+    // As a step's file it is well.
+    let steps =
+        "  - step: wipe\n    experiment: { technique: linux.cron-persistence }\n  - { step: look, file: e.yaml }\n";
+    bench.write("c.yaml", &format!("campaign: c\nsteps:\n{steps}"));
+    bench.foil(&["plan", "c.yaml"]).says(0, &["look"]);
+}
+
+#[test]
+fn every_mistake_of_every_file_is_told() {
+    let bench = Bench::new();
+    bench.write("good.yaml", &audit("{ event: execve }"));
+    bench.write("one.yaml", &format!("{}with: {{ x: 1 }}\n", audit("{ event: execev, exe: uname }")));
+    bench.write("two.yaml", &experiment("falco.alert", "{ rule: x, collector: file.falco, pririty: x }"));
+    for command in ["plan", "run"] {
+        let done = bench.foil(&[command, "good.yaml", "one.yaml", "two.yaml"]);
+        done.says(2, &["one.yaml:6:20:", "one.yaml:6:33:", "one.yaml:8:12:", "two.yaml:6:"]);
+        assert!(done.err.lines().all(|line| line.starts_with("foil: ")), "{done:#?}");
+    }
+    assert!(!bench.path("state").exists());
+    let values = ["home=root", "home=/root/../etc", "home=/var"];
+    for value in values {
+        bench.foil(&["fire", "linux.authorized-key", "--with", value]).says(2, &["`home`"]);
+    }
+    bench.foil(&["fire", "linux.authorized-key", "--with", "hme=/root"]).says(2, &["do you mean `home`?"]);
+    assert!(!bench.path("state").exists());
+}
