@@ -56,6 +56,9 @@ fn a_plan_says_target_permissions_and_undo() {
             "/bin/rm -f",
             "undo",
             "expects",
+            "method = \"rm\"\n",
+            "event = \"execve\"\n",
+            "collector = \"foil.observed\"\n",
         ],
     );
     let plans = bench.foil(&["plan", "e.yaml", "--format", "json"]).says(0, &[]).json();
@@ -71,6 +74,54 @@ fn a_plan_says_target_permissions_and_undo() {
     }
     assert!(plan["undo"].as_array().is_some_and(|u| !u.is_empty()) && plan["unmet"].is_null(), "{plan:#}");
     assert_eq!(plan["links"][0]["within-ms"], 1000, "{plan:#}");
+    assert_eq!(plan["parameters"], serde_json::json!({ "method": "rm" }));
+    assert_eq!(
+        plan["links"][0]["parameters"],
+        serde_json::json!({ "event": "execve", "collector": "foil.observed" }),
+        "{plan:#}"
+    );
+    bench.write("e.yaml", &EXPERIMENT.replace("with: { method: rm }\n", ""));
+    bench.foil(&["plan", "e.yaml"]).says(0, &["method = \"both\" (default)"]);
+}
+
+#[test]
+fn a_plan_of_a_campaign_says_its_name_order_and_steps() {
+    let bench = Bench::new();
+    bench.write("e.yaml", EXPERIMENT);
+    let campaign = "campaign: raid\nhypothesis: Both are noticed.\nsteps:\n  - { step: plant, experiment: { technique: \
+                    linux.cron-persistence } }\n  - { step: wipe, file: e.yaml, with: { method: shred } }\n";
+    bench.write("c.yaml", campaign);
+    let words = [
+        "campaign raid: 2 steps",
+        "one after the other",
+        "step 1",
+        "plant: linux.cron-persistence",
+        "step 2 of raid, wipe",
+        "method = \"shred\"",
+    ];
+    bench.foil(&["plan", "c.yaml"]).says(0, &words);
+    let plans = bench.foil(&["plan", "c.yaml", "--format", "json"]).json();
+    let of = &plans[1]["campaign"];
+    assert_eq!((&of["name"], &of["order"], &of["step"]), (&"raid".into(), &"in-order".into(), &"wipe".into()), "{of}");
+    assert_eq!((&of["steps"], &of["number"]), (&serde_json::json!(["plant", "wipe"]), &2.into()), "{of}");
+    bench.write("c.yaml", &campaign.replace("steps:", "order: at-once\nhold: step\nsteps:"));
+    bench.foil(&["plan", "c.yaml"]).says(0, &["all at once"]);
+}
+
+#[test]
+fn a_pattern_and_a_folder_agree_about_the_environment() {
+    let bench = Bench::new();
+    std::fs::create_dir(bench.path("all")).expect("made");
+    bench.write("all/e.yaml", EXPERIMENT);
+    bench.write("all/foil.yaml", "environment: staging\n");
+    bench.write("all/prod.yaml", "environment: prod\n");
+    let folder = bench.foil(&["plan", "all"]);
+    let files = bench.foil(&["plan", "all/e.yaml", "all/foil.yaml", "all/prod.yaml"]);
+    folder.says(0, &["Somebody notices.", "staging"]);
+    // Each plan is of a run of its own.
+    let same = |out: &str| out.lines().filter(|line| !line.contains("/foil-")).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!((same(&folder.out), files.code), (same(&files.out), Some(0)), "{files:#?}");
+    bench.foil(&["plan", "all/foil.yaml"]).says(2, &["all/foil.yaml", "is an environment"]);
 }
 
 #[test]

@@ -54,6 +54,25 @@ fn what_was_taken_back_is_not_offered_again() {
 }
 
 #[test]
+fn a_plan_fits_the_terminal() {
+    let bench = Bench::new();
+    let hypothesis =
+        "Somebody notices what is done here, and says so in more words than one line has room for. ".repeat(3);
+    let text = format!(
+        "experiment: e\nhypothesis: {hypothesis}\ntechnique: linux.ingress-transfer\nexpect:\n  - link: telemetry\n    \
+         check: linux.audit-event\n    with: {{ event: execve, argv: {} }}\n    within: 1s\n",
+        "x".repeat(200)
+    );
+    bench.write("e.yaml", &text);
+    let (code, screen) = at_a_terminal(&bench, &["plan", "e.yaml"], "");
+    assert_eq!(code, Some(0), "{screen}");
+    let longest = screen.lines().map(|line| line.trim_end().chars().count()).max();
+    assert!(longest <= Some(80) && screen.contains("linux.ingress-transfer"), "{screen}");
+    // Where nobody looks, a statement is a line.
+    bench.foil(&["plan", "e.yaml"]).says(0, &[&"x".repeat(200)]);
+}
+
+#[test]
 fn a_list_fits_the_terminal() {
     let (code, screen) = at_a_terminal(&Bench::bare(None), &["list"], "");
     assert_eq!(code, Some(0));

@@ -1,9 +1,14 @@
 //! `foil plan`: what an experiment would do. Touches nothing.
 
+mod text;
+
 use super::load::{Loader, Unit, files};
 use super::{Exit, Format, Global};
 use crate::campaign::Prepared;
-use foil_manifest::{Capability, CapabilityName, Network, ShieldLevel};
+use crate::campaign::sequence::PreparedCampaign;
+use foil_manifest::{CapabilityName, Manifest, ShieldLevel};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Its arguments.
@@ -18,27 +23,51 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let files = files(&args.files)?;
     let mut loader = Loader::new(global);
     let units = loader.load_all(&files)?;
-    let plans: Vec<_> = units.iter().flat_map(Unit::experiments).cloned().collect();
-    if global.format == Format::Json {
-        let plans: Vec<_> = plans.iter().map(|plan| json(plan)).collect();
-        anstream::println!("{}", serde_json::to_string_pretty(&plans)?);
-    } else {
-        plans.iter().for_each(|plan| text(plan));
+    match global.format {
+        Format::Json => {
+            let plans: Vec<Value> = units.iter().flat_map(of_unit).collect();
+            anstream::println!("{}", serde_json::to_string_pretty(&plans)?);
+        }
+        Format::Text => text::print(&units),
     }
     Ok(Exit::Success)
 }
 
-fn json(plan: &Prepared) -> serde_json::Value {
-    let links: Vec<_> = plan
-        .links
-        .iter()
-        .map(|l| {
-            serde_json::json!({ "link": l.link.link, "check": l.check.id(), "digest": l.check.digest,
-                "within-ms": l.link.within().as_millis() as u64, "collectors": l.collectors })
-        })
-        .collect();
-    serde_json::json!({
+/// A plan an experiment, in order.
+fn of_unit(unit: &Unit) -> Vec<Value> {
+    match unit {
+        Unit::Experiment(prepared) => vec![of_experiment(prepared)],
+        Unit::Campaign(campaign) => {
+            let of_step = |(number, (_, prepared)): (usize, &(String, std::sync::Arc<Prepared>))| {
+                let mut plan = of_experiment(prepared);
+                if let Some(plan) = plan.as_object_mut() {
+                    plan.insert("campaign".to_owned(), of_campaign(campaign, number));
+                }
+                plan
+            };
+            campaign.steps.iter().enumerate().map(of_step).collect()
+        }
+    }
+}
+
+fn of_campaign(campaign: &PreparedCampaign, number: usize) -> Value {
+    let steps: Vec<&str> = campaign.steps.iter().map(|(name, _)| name.as_str()).collect();
+    json!({
+        "name": campaign.name, "order": campaign.order, "hold": campaign.hold, "steps": steps,
+        "step": steps.get(number), "number": number.saturating_add(1),
+    })
+}
+
+fn of_experiment(plan: &Prepared) -> Value {
+    let link = |l: &crate::campaign::PreparedLink| {
+        json!({ "link": l.link.link, "check": l.check.id(), "digest": l.check.digest,
+            "parameters": parameters(&l.check.manifest, &l.link.with),
+            "within-ms": l.link.within().as_millis() as u64, "collectors": l.collectors })
+    };
+    let links: Vec<Value> = plan.links.iter().map(link).collect();
+    json!({
         "experiment": plan.experiment.name, "technique": plan.technique.id(), "digest": plan.technique.digest,
+        "parameters": parameters(&plan.technique.manifest, &plan.experiment.with),
         "target": plan.target, "cluster": cluster(plan), "environment": plan.environment, "run-as": plan.run_as(),
         "shield": plan.authorised.shield, "impact": plan.technique.manifest.impact,
         "requests": plan.authorised.permission.request, "grant": plan.authorised.permission.grant,
@@ -46,65 +75,13 @@ fn json(plan: &Prepared) -> serde_json::Value {
     })
 }
 
-fn text(plan: &Prepared) {
-    let manifest = &plan.technique.manifest;
-    anstream::println!("{}: {}", plan.experiment.name, plan.experiment.hypothesis);
-    let attack: Vec<String> = manifest.attack.iter().map(ToString::to_string).collect();
-    anstream::println!("  technique  {} ({}), {}", plan.technique.id(), attack.join(", "), plan.technique.digest);
-    let environment = if plan.environment.is_empty() { "no foil.yaml" } else { &plan.environment };
-    anstream::println!("  target     {} ({environment}), as {}", plan.target, plan.run_as());
-    if let Some(cluster) = cluster(plan) {
-        anstream::println!("  cluster    {cluster}");
-    }
-    anstream::println!("  shield     {}, impact {}", plan.authorised.shield, manifest.impact);
-    if let Some(unmet) = &plan.unmet {
-        anstream::println!("  cannot run {unmet}");
-    }
-    for capability in &plan.authorised.permission.grant {
-        anstream::println!("  may        {}", scope(capability));
-    }
-    if plan.authorised.permission.guardrail.is_some() {
-        anstream::println!("  within     the environment's own list of capabilities");
-    }
-    for line in undo(plan) {
-        anstream::println!("  undo       {line}");
-    }
-    for link in &plan.links {
-        let within = link.link.within();
-        anstream::println!("  expects    {} by {} within {within:?}", link.link.link, link.check.id());
-    }
-    if let Some(rules) = &plan.experiment.audit.own_rules {
-        anstream::println!(
-            "  audit      adds rules of its own where no audit daemon runs: {}",
-            rules.syscalls.join(", ")
-        );
-    }
-}
-
-fn scope(capability: &Capability) -> String {
-    let list = |items: Vec<String>| items.join("; ");
-    match capability {
-        Capability::Exec(s) => {
-            let mut text = format!("exec: {}", list(s.allow.iter().map(ToString::to_string).collect()));
-            for (name, paths) in [("reads", &s.reads), ("writes", &s.writes)] {
-                if !paths.is_empty() {
-                    text.push_str(&format!("; {name} {}", paths.join(", ")));
-                }
-            }
-            if s.network == Network::Host {
-                text.push_str("; the target's own network");
-            }
-            text
-        }
-        Capability::FilesRead(s) | Capability::FilesWrite(s) => {
-            format!("{}: {}", capability.name(), list(s.allow.iter().map(ToString::to_string).collect()))
-        }
-        Capability::EventsRead(s) => format!("events-read: {}", s.allow.join(", ")),
-        other => {
-            let rules: Vec<String> = other.kube_rules().iter().map(ToString::to_string).collect();
-            if rules.is_empty() { other.name().to_string() } else { format!("{}: {}", other.name(), list(rules)) }
-        }
-    }
+/// The parameters that a module gets: those that are given, and defaults.
+fn parameters(manifest: &Manifest, with: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    let value = |(name, declared): (&String, &foil_manifest::Parameter)| {
+        let value = with.get(name).or(declared.default.as_ref())?;
+        Some((name.clone(), value.clone()))
+    };
+    manifest.parameters.iter().filter_map(value).collect()
 }
 
 /// The cluster, where the run reaches one.
