@@ -23,6 +23,15 @@ fn sleeps(bench: &Bench) -> usize {
     bench.processes().iter().filter(is_sleep).count()
 }
 
+/// Stops a process that is no `foil` of the command line: children, and what holds them.
+fn stop(process: &str) {
+    let (pid, line) = process.split_once(' ').expect("a pid and a command line");
+    if !line.contains("fire") {
+        let pid = nix::unistd::Pid::from_raw(pid.parse().expect("a pid"));
+        nix::sys::signal::kill(pid, Signal::SIGSTOP).expect("it is there");
+    }
+}
+
 /// A run whose tree of processes is up.
 fn start(bench: &Bench, level: &str) -> Live {
     let script = format!("script={TREE}");
@@ -79,14 +88,22 @@ fn ctrl_c_and_sigterm_stop_clean_up_and_report() {
 #[test]
 fn ctrl_c_twice_stops_waiting_and_cleanup_finishes() {
     let bench = bench();
-    // Removing so many files takes long enough for a second signal.
-    let script = "script=i=0; while [ $i -lt 60000 ]; do : > f$i; i=$((i+1)); done; exec sleep 3131";
-    let mut live = bench.spawn(&["fire", "linux.e2e-shell", "--modules", ".", "--with", script]);
-    until(Duration::from_secs(60), "the files are made", || sleeps(&bench) > 0);
+    let mut live = start(&bench, "confined");
+    // What is stopped keeps the clean-up waiting.
+    bench.processes().iter().for_each(|process| stop(process));
     live.signal(Signal::SIGINT);
     until(STOPS, "foil heard it", || live.said().contains("stopping and cleaning up"));
+    // The terminal's and a wrapper's are one.
+    live.signal(Signal::SIGINT);
+    live.signal(Signal::SIGTERM);
+    std::thread::sleep(Duration::from_millis(1_100));
+    assert!(live.is_alive() && !live.said().contains("no longer waiting"), "{}", live.said());
     live.signal(Signal::SIGINT);
     live.ends_within(Duration::from_secs(2)).says(4, &["no longer waiting", "foil cleanup"]);
+    assert_eq!(live.said().matches("stopping and cleaning up").count(), 1);
+    let left = bench.foil(&["journal", "residue"]);
+    left.says(4, &["scratch folder", "its run is dead and was not cleaned up"]);
+    assert!(!left.out.contains("No residue"), "{left:#?}");
     bench.no_processes_within(Duration::from_secs(2));
     bench.foil(&["cleanup"]).says(0, &["undone"]);
     bench.is_clean();

@@ -33,6 +33,7 @@ mod run;
 mod schema;
 mod session;
 mod show;
+mod signals;
 mod table;
 
 pub use grant::offer;

@@ -15,7 +15,6 @@ use crate::shield::Launcher;
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -149,7 +148,7 @@ pub(super) fn run_units(
     let progress = Progress::new();
     let host = Arc::new(Host { engine, journal, launcher, cancel: CancellationToken::new(), parallel, progress });
     let reports = runtime.block_on(async {
-        watch_signals(&host.cancel)?;
+        super::signals::watch(&host.cancel, &host.progress)?;
         let turns = Arc::new(Semaphore::new(parallel));
         let mut running = tokio::task::JoinSet::new();
         let mut reports = Vec::new();
@@ -213,25 +212,4 @@ fn warn_of_dead_runs(journal: &Journal) {
         Ok(_) => {}
         Err(error) => anstream::eprintln!("foil: {error}"),
     }
-}
-
-/// Ctrl-C or SIGTERM once: stop, clean up, report. Twice: stop waiting; the journal knows what is left.
-fn watch_signals(cancel: &CancellationToken) -> anyhow::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let cancel = cancel.clone();
-    tokio::spawn(async move {
-        let mut stopping = false;
-        loop {
-            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-            if stopping {
-                anstream::eprintln!("foil: no longer waiting; `foil cleanup` undoes what is left");
-                std::process::exit(Exit::Residue as i32);
-            }
-            stopping = true;
-            anstream::eprintln!("foil: stopping and cleaning up; once more to stop waiting");
-            cancel.cancel();
-        }
-    });
-    Ok(())
 }

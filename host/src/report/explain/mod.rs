@@ -57,7 +57,12 @@ fn links(report: &RunReport) -> Vec<String> {
                  apart.",
                 link.link, link.check
             )),
-            LinkVerdict::Unknown => said.push(unknown(link)),
+            LinkVerdict::Unknown => {
+                let same = |other: &&&LinkReport| other.verdict == link.verdict && other.reason == link.reason;
+                let alike: Vec<&LinkReport> = chain.iter().filter(same).copied().collect();
+                // At the first of them.
+                said.extend(alike.first().filter(|first| std::ptr::eq(**first, *link)).and_then(|_| unknown(&alike)));
+            }
         }
     }
     if !behind.is_empty() {
@@ -103,12 +108,15 @@ fn weak(link: &LinkReport) -> String {
     )
 }
 
-fn unknown(link: &LinkReport) -> String {
-    let why = link.reason.as_deref().map_or("no reason was given.".to_owned(), sentence_end);
-    format!(
-        "`{}` is unknown, since {} could not look: {why} Whether it was there is not known; the sensor is not to blame for that.",
-        link.link, link.check
-    )
+/// Links that could not be looked at for one reason, which is told once.
+fn unknown(links: &[&LinkReport]) -> Option<String> {
+    let why = links.first()?.reason.as_deref().map_or("no reason was given.".to_owned(), sentence_end);
+    let names: Vec<String> = links.iter().map(|link| format!("`{}` ({})", link.link, link.check)).collect();
+    let (is, it_was) = if links.len() == 1 { ("is", "it was") } else { ("are", "they were") };
+    Some(format!(
+        "{} {is} unknown: {why} Whether {it_was} there is not known; the sensor is not to blame for that.",
+        names.join(", ")
+    ))
 }
 
 fn flaky(report: &RunReport) -> Option<String> {

@@ -78,9 +78,9 @@ fn the_broken_hop_is_named_and_nothing_else_is_blamed() {
         ("telemetry=missed! rule=seen detection=missed", "is the rule deployed and enabled?"),
         (
             "telemetry=unknown",
-            "`telemetry` is unknown, since linux.audit-event could not look: events were lost. Whether it was there is not known; the sensor is not to blame",
+            "`telemetry` (linux.audit-event) is unknown: events were lost. Whether it was there is not known; the sensor is not to blame",
         ),
-        ("telemetry=unknown rule=unknown", "`rule` is unknown, since"),
+        ("telemetry=unknown rule=unknown", "`rule` (test.rule) are unknown: events were lost. Whether they were there"),
     ] {
         let said = of(chain);
         assert!(if words.is_empty() { said.is_empty() } else { said.contains(words) }, "{chain}: {said}");
