@@ -179,3 +179,34 @@ fn people_read_it_at_80_columns() {
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     assert!(text.contains("missing: Foil can"), "{text}");
 }
+
+#[test]
+fn a_state_folder_that_cannot_be_is_missing() {
+    let place = Place::new();
+    std::fs::write(place.path("file"), "").expect("writable");
+    std::os::unix::fs::symlink("nowhere", place.path("dangling")).expect("made");
+    let long = "x".repeat(300);
+    for state in [
+        "/proc/foil",
+        "/proc",
+        "/sys",
+        "/sys/kernel/foil/state",
+        "file",
+        "file/below",
+        "dangling",
+        "dangling/below",
+        long.as_str(),
+    ] {
+        let output = place.doctor(None, &["--state", state, "--format", "json"]);
+        let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let missing = |finding: &&&Value| finding["area"] == "state" && finding["state"] == "missing";
+        assert!(finding(&json, "folder").iter().any(|found| missing(&found)), "{state}: {json:#}");
+        assert_eq!((json["sound"].as_bool(), output.status.code()), (Some(false), Some(3)), "{state}: {json:#}");
+    }
+    let before: Vec<_> = std::fs::read_dir(place.0.path()).expect("a folder").flatten().map(|e| e.path()).collect();
+    let output = place.doctor(None, &["--state", "a/b/c", "--format", "json"]);
+    let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(finding(&json, "folder")[0]["state"], "ok", "{json:#}");
+    let after: Vec<_> = std::fs::read_dir(place.0.path()).expect("a folder").flatten().map(|e| e.path()).collect();
+    assert_eq!(before, after, "nothing is left of the trial");
+}

@@ -3,10 +3,11 @@
 use super::cleanup::{open, plain};
 use super::table;
 use super::{Exit, Format, Global};
-use crate::journal::{EffectEntry, Journal, RunEntry};
+use crate::journal::{EffectEntry, EffectState, Journal, RunEntry};
 use crate::run_id::RunId;
 use anyhow::bail;
 use comfy_table::Table;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Its arguments.
@@ -25,7 +26,7 @@ enum What {
         /// The run's id
         run: String,
     },
-    /// What could not be put back
+    /// What is still there: what could not be put back, and what dead runs left
     Residue,
     /// The audit log: every decision
     Audit {
@@ -56,8 +57,16 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
             show(format, &journal.effects(&run)?, "It changed nothing.", effects_table)?;
         }
         What::Residue => {
-            let residue = journal.residue()?;
-            show(format, &residue, "No residue.", residue_table)?;
+            // What a dead run left is still there too, until somebody cleans up.
+            let mut residue = journal.residue()?;
+            let known: BTreeSet<i64> = residue.iter().map(|effect| effect.id).collect();
+            residue.extend(journal.to_recover()?.into_iter().filter(|effect| !known.contains(&effect.id)));
+            let dead = journal.runs()?.iter().filter(|run| !run.live && run.outcome.is_none()).count();
+            let none = match dead {
+                0 => "No residue.".to_owned(),
+                dead => format!("No residue. {dead} dead run(s) were not cleaned up, which `foil cleanup` does."),
+            };
+            show(format, &residue, &none, residue_table)?;
             if !residue.is_empty() {
                 return Ok(Exit::Residue);
             }
@@ -168,7 +177,11 @@ fn effects_table(effects: &[EffectEntry]) -> Table {
 fn residue_table(effects: &[EffectEntry]) -> Table {
     let mut table = table(["run", "what", "why it is still there"]);
     for effect in effects {
-        table.add_row([effect.run.clone(), plain(&effect.what), plain(effect.reason.as_deref().unwrap_or_default())]);
+        let why = match (effect.state, &effect.reason) {
+            (EffectState::Residue, reason) => reason.clone().unwrap_or_default(),
+            _ => "its run is dead and was not cleaned up: `foil cleanup` undoes it".to_owned(),
+        };
+        table.add_row([effect.run.clone(), plain(&effect.what), plain(&why)]);
     }
     table
 }

@@ -45,6 +45,13 @@ fn state(area: &mut Area, folder: &Path) {
             format!("make it a folder that only uid {me} can write, or choose another with --state"),
         );
     }
+    if let Err(error) = try_file(folder) {
+        return area.missing(
+            "folder",
+            format!("no file can be made in {shown}: {error}"),
+            "mend that, or choose another with --state or FOIL_STATE",
+        );
+    }
     area.ok("folder", format!("{shown}, ours alone"));
     space(area, folder);
     if folder.join("journal.db").exists() {
@@ -54,9 +61,31 @@ fn state(area: &mut Area, folder: &Path) {
     }
 }
 
+/// Makes a file and removes it: what a mode promises, a read-only or an artificial file system need not keep.
+fn try_file(folder: &Path) -> std::io::Result<()> {
+    let file = folder.join(format!(".doctor-{}", std::process::id()));
+    std::fs::File::options().write(true).create_new(true).open(&file)?;
+    std::fs::remove_file(&file)
+}
+
+/// Makes the first of the folders that are not there yet, and removes it.
+fn try_folder(folder: &Path, above: &Path) -> std::io::Result<()> {
+    let first = folder.strip_prefix(above).ok().and_then(|below| below.components().next());
+    let first = first.map_or_else(|| folder.to_owned(), |first| above.join(first));
+    std::fs::create_dir(&first)?;
+    // The names below it may be too long, or odd in another way.
+    let made = std::fs::create_dir_all(folder).and_then(|()| try_file(folder));
+    let removed =
+        folder.ancestors().take_while(|made| *made != above).try_for_each(|made| match std::fs::remove_dir(made) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        });
+    made.and(removed)
+}
+
 fn not_yet(area: &mut Area, folder: &Path) {
     let above = folder.ancestors().skip(1).find(|above| above.is_dir()).unwrap_or(Path::new("/"));
-    match rustix::fs::access(above, rustix::fs::Access::WRITE_OK) {
+    match try_folder(folder, above) {
         Ok(()) => {
             area.ok("folder", format!("{} will be made by the first run", folder.display()));
             space(area, above);
