@@ -85,7 +85,7 @@ fn manifest(script: &Script, judgement: &Judgement) -> Result<Manifest, String> 
         kind: Kind::Technique,
         id,
         aliases: script.guid.iter().cloned().collect(),
-        title: line(&script.name),
+        title: title(&script.technique_name, &script.name),
         about: plain(&script.description),
         attack: vec![AttackId::try_from(script.technique.clone()).map_err(|error| error.to_string())?],
         impact: if judgement.destructive.is_some() { Impact::Destructive } else { Impact::Reversible },
@@ -119,6 +119,17 @@ fn parameter(argument: &Argument) -> Parameter {
 
 fn declared(kind: ParameterType, about: String, default: Option<serde_json::Value>) -> Parameter {
     Parameter { required: default.is_none(), default, ..Parameter::new(kind, about) }
+}
+
+/// The technique's name, as the test's file says it, and the test's own, which is kept whole as far as one line has room.
+fn title(technique: &str, test: &str) -> String {
+    let (technique, test) = (line(technique), line(test));
+    let room = 120_usize.saturating_sub(test.len()).saturating_sub(": ".len());
+    match technique.get(..technique.floor_char_boundary(room.saturating_sub('…'.len_utf8()))) {
+        _ if technique.len() <= room => format!("{technique}: {test}"),
+        Some(cut) if !cut.trim().is_empty() => format!("{}…: {test}", cut.trim()),
+        _ => test,
+    }
 }
 
 /// One line of at most 120 bytes.

@@ -20,7 +20,14 @@ pub fn title(report: &RunReport) -> String {
 
 /// ATT&CK ids with their names.
 pub fn attack(report: &RunReport) -> Vec<String> {
-    let name = |id: &String| format!("{} {}", cut(id, 20), foil_manifest::attack::name(id).unwrap_or_default());
+    // A test's file says what ATT&CK called its technique when the test was written.
+    let of_file =
+        |id: &String| report.test.as_ref().filter(|test| test.technique == *id).map(|test| &test.technique_name);
+    let own = |id: &String| foil_manifest::attack::name(id).unwrap_or_default().to_owned();
+    let name = |id: &String| {
+        let name = of_file(id).map(|name| cut(name, 120)).filter(|name| !name.is_empty()).unwrap_or_else(|| own(id));
+        format!("{} {name}", cut(id, 20))
+    };
     report.attack.iter().map(|id| name(id).trim_end().to_owned()).collect()
 }
 
@@ -88,6 +95,20 @@ pub fn chain(report: &RunReport) -> Vec<&LinkReport> {
     links
 }
 
+/// A text of at most about `limit` bytes, made fit to be printed. Of a longer one the beginning and, three times as long, the end:
+/// that is where programs say what came of it.
+pub fn ends(text: &str, limit: usize) -> String {
+    let head = text.floor_char_boundary(limit / 4);
+    let tail = text.ceil_char_boundary(text.len().saturating_sub(limit.saturating_sub(limit / 4)));
+    match (text.get(..head), text.get(tail..)) {
+        (Some(first), Some(last)) if text.len() > limit && head < tail => {
+            let dropped = tail.saturating_sub(head);
+            format!("{} … {dropped} bytes left out … {}", cut(first, limit), cut(last, limit))
+        }
+        _ => cut(text, limit),
+    }
+}
+
 /// Lines of at most `width` characters; a word that is longer is broken, so that nothing leaves the page.
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(10);
@@ -132,6 +153,18 @@ mod tests {
             (f64::NAN, "0 ms"),
         ] {
             assert_eq!(span(ms), words);
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_long_text_is_shown_escaped_and_whole_characters_only() {
+        assert_eq!(ends("short\n", 100), "short\\n");
+        let long = format!("first {} é\u{1b}[31mLAST", "é".repeat(1000));
+        let shown = ends(&long, 100);
+        assert!(shown.starts_with("first é") && shown.ends_with("é\\u{1b}[31mLAST"), "{shown}");
+        assert!(shown.contains("bytes left out") && shown.len() < 160, "{shown}");
+        for limit in 0..40 {
+            ends(&long, limit);
         }
     }
 

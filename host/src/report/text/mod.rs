@@ -8,7 +8,7 @@ pub use links::{broken, counts};
 
 use super::explain::explain;
 use super::outcome::cleanup;
-use super::words::{attack, span_ms, tied, title};
+use super::words::{attack, ends, span_ms, tied, title};
 use super::{LinkReport, RunReport, TestReport};
 use crate::campaign::verdict::Verdict;
 use crate::engine::cut;
@@ -16,6 +16,8 @@ use crate::journal::UndoOutcome;
 use paint::{DIM, GREEN, Page, RED, YELLOW, style};
 use std::io::{Result, Write};
 
+/// How much of a fact is shown, in bytes; a test's output is one.
+const FACT: usize = 600;
 /// Evidence shown a link, lines shown of what may be many; the JSON form has them all.
 const MAX_EVIDENCE: usize = 3;
 const MAX_LINES: usize = 6;
@@ -78,7 +80,7 @@ fn did(page: &mut Page<'_>, report: &RunReport) -> Result<()> {
     if let Some(summary) = &report.summary {
         page.field("did", &cut(summary, 600), anstyle::Style::new())?;
     }
-    let facts: Vec<String> = report.facts.iter().map(|(k, v)| format!("{} {}", cut(k, 60), cut(v, 200))).collect();
+    let facts: Vec<String> = report.facts.iter().map(|(k, v)| format!("{} {}", cut(k, 60), ends(v, FACT))).collect();
     more(page, "", &facts, DIM, String::clone)
 }
 
