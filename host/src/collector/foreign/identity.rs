@@ -35,16 +35,21 @@ const PLAIN_PROGRAM: [&str; 4] = ["cmdline", "command_line", "exe", "comm"];
 /// The process, where its id is said, and all else by which it may be told.
 pub fn identify(fields: &Fields, received: u64) -> (Option<Process>, Likeness) {
     let plain = fields.contains_key("pid") && PLAIN_PROGRAM.iter().any(|name| fields.contains_key(*name));
-    let of = |names: &[&str], bare: &[&str]| {
+    let every = |names: &[&'static str], bare: &[&'static str]| {
         let bare = bare.iter().filter(|_| plain);
-        names.iter().chain(bare).find_map(|name| said(fields, name))
+        names.iter().chain(bare).copied().collect::<Vec<_>>()
     };
-    let number = |text: &str| text.parse::<u32>().ok();
-    let pid = of(&PID, &["pid"]).and_then(number).filter(|pid| *pid > 0);
+    let of = |names: &[&'static str], bare: &[&'static str]| {
+        every(names, bare).into_iter().find_map(|name| said(fields, name))
+    };
+    let id = |names: &[&'static str], bare: &[&'static str]| {
+        every(names, bare).into_iter().find_map(|name| said(fields, name)?.parse::<u32>().ok())
+    };
+    let pid = id(&PID, &["pid"]).filter(|pid| *pid > 0);
     let process = pid.map(|pid| Process {
         pid,
-        ppid: of(&PPID, &["ppid"]).and_then(number).filter(|pid| *pid > 0),
-        start: of(&START, &[]).and_then(|text| moment(text, received)),
+        ppid: id(&PPID, &["ppid"]).filter(|pid| *pid > 0),
+        start: START.iter().find_map(|name| moment(said(fields, name)?, received)),
     });
     let owned = |text: &str| text.to_owned();
     let ancestor = |n: usize| said(fields, &format!("output_fields.proc.aname[{n}]")).map(owned);
@@ -55,16 +60,22 @@ pub fn identify(fields: &Fields, received: u64) -> (Option<Process>, Likeness) {
         exe: of(&EXE, &["exe"]).map(owned),
         name: of(&NAME, &["comm"]).map(owned),
         parents,
-        uid: of(&UID, &["uid"]).and_then(number),
+        uid: id(&UID, &["uid"]),
         run: RUN.iter().find_map(|name| said(fields, name)).map(str::to_ascii_lowercase),
         ..Likeness::default()
     };
     (process, likeness)
 }
 
-/// What a field says, if anything: Falco writes `<NA>` for what it does not know.
+/// Words for what a sensor does not know, in small letters: Falco's `<NA>`, audit's `(null)`, `?` and `unset`, others' `null`, `n/a`. The
+/// kernel has -1 for an id that is not set, which sensors print as the largest number of 32 or 64 bits as well.
+const NOT_SAID: [&str; 11] =
+    ["", "<na>", "-", "null", "(null)", "n/a", "?", "unset", "-1", "4294967295", "18446744073709551615"];
+
+/// What a field says, if anything: what is not known neither ties an event to a run nor speaks against it.
 fn said<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
-    fields.get(name).map(String::as_str).filter(|text| !matches!(*text, "" | "<NA>" | "-" | "null"))
+    let text = fields.get(name)?.trim();
+    (!NOT_SAID.iter().any(|word| word.eq_ignore_ascii_case(text))).then_some(text)
 }
 
 #[cfg(test)]
@@ -105,5 +116,33 @@ mod tests {
         assert!(process.is_none() && likeness.is_silent() && likeness.uid.is_none());
         assert_eq!(identified(r#"{"pid":812,"exe":"/bin/su"}"#).0.map(|p| p.pid), Some(812));
         assert_eq!(identified(r#"{"process":{"pid":-1}}"#).0, None);
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_said() {
+        for unset in
+            ["4294967295", "-1", "null", "\"<NA>\"", "\"<na>\"", "\"\"", "\" \"", "\"(null)\"", "\"N/A\"", "\"-1\""]
+        {
+            let falco = format!(
+                r#"{{"output_fields":{{"proc.pid":{unset},"proc.ppid":{unset},"proc.pid.ts":{unset},"user.uid":{unset}}}}}"#
+            );
+            let (process, likeness) = identified(&falco);
+            assert!(process.is_none() && likeness.is_silent() && likeness.uid.is_none(), "{unset}: {likeness:?}");
+            let known = format!(
+                r#"{{"output_fields":{{"proc.pid":77,"proc.ppid":{unset},"proc.pid.ts":{unset},"user.uid":{unset}}},"user":{{"id":"7"}}}}"#
+            );
+            let (process, likeness) = identified(&known);
+            assert_eq!(process, Some(Process { pid: 77, ppid: None, start: None }), "{unset}");
+            assert_eq!(likeness.uid, Some(7), "another field may say it: {unset}");
+        }
+        for unset in ["null", "\"<NA>\"", "\"\"", "\"-\"", "\"(null)\""] {
+            let falco = format!(
+                r#"{{"output_fields":{{"proc.cmdline":{unset},"proc.exepath":{unset},"proc.name":{unset},"proc.pname":{unset},
+                "proc.aname[2]":{unset},"proc.env[FOIL_RUN_ID]":{unset}}}}}"#
+            );
+            let (_, likeness) = identified(&falco);
+            assert!(likeness.is_silent() && likeness.run.is_none(), "{unset}: {likeness:?}");
+            assert!(likeness.parents.iter().all(Option::is_none), "{unset}: {likeness:?}");
+        }
     }
 }
