@@ -18,6 +18,7 @@ pub mod parameter;
 pub mod pattern;
 pub mod refusal;
 pub mod section;
+pub mod tie;
 
 pub use capability::{Capability, CapabilityName, ExecScope, Network, PathScope};
 pub use digest::Digest;
@@ -29,3 +30,4 @@ pub use manifest::{Impact, Kind, Limits, Manifest, ShieldLevel, deceives};
 pub use parameter::{Parameter, ParameterType, Shape};
 pub use pattern::{CommandPattern, NamePattern, PathPattern};
 pub use refusal::Refusal;
+pub use tie::TiedBy;

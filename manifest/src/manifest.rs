@@ -4,6 +4,7 @@ use crate::capability::{Capability, CapabilityName};
 use crate::digest::Digest;
 use crate::ids::{AttackId, ModuleId};
 use crate::parameter::Parameter;
+use crate::tie::TiedBy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -180,6 +181,10 @@ pub struct Manifest {
     /// What it asks for.
     #[serde(default, rename = "capability", skip_serializing_if = "Vec::is_empty")]
     pub capabilities: Vec<Capability>,
+    /// Of a check: the weakest tie between an event and the run with which the event is handed to it. An experiment and `foil.yaml`
+    /// can only ask for more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tied_by: Option<TiedBy>,
     /// Limits that it wants; the host's defaults bound them.
     #[serde(default, skip_serializing_if = "is_default")]
     pub limits: Limits,
@@ -276,6 +281,9 @@ impl Manifest {
         match self.kind {
             Kind::Technique if self.attack.is_empty() => {
                 return fail("`attack` must name at least one ATT&CK id".into());
+            }
+            Kind::Technique if self.tied_by.is_some() => {
+                return fail("`tied-by` is for checks: a technique is handed no events".into());
             }
             Kind::Check if self.impact != Impact::ReadOnly => {
                 return fail("a check looks and cannot act: `impact` must be \"read-only\"".into());

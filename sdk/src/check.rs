@@ -2,7 +2,7 @@
 
 use crate::__bindings::check::exports::foil::host::probing;
 use crate::__bindings::host::types;
-use crate::events::{Attribution, Event};
+use crate::events::Event;
 use crate::{Context, Fact, Result};
 use serde::de::DeserializeOwned;
 
@@ -23,7 +23,7 @@ use serde::de::DeserializeOwned;
 ///     fn probe(_: &Context, _: &NoParameters, cursor: u64) -> Result<Observation> {
 ///         let (events, next) = events::read_all("linux.audit", cursor, 1_000)?;
 ///         let mut observation = Observation::up_to(next, events.len());
-///         for event in events.iter().filter(|e| e.is_ours() && e.kind == "execve") {
+///         for event in events.iter().filter(|e| e.kind == "execve") {
 ///             observation.push(Sighting::of(event, "a program was started"));
 ///         }
 ///         Ok(observation)
@@ -72,31 +72,73 @@ impl Observation {
 /// Something that the check was asked to find.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sighting {
-    /// When it happened, nanoseconds since 1970-01-01T00:00:00Z.
-    pub at: u64,
+    /// What it rests on.
+    pub basis: Basis,
     /// One line of evidence.
     pub summary: String,
-    /// How it was tied to the run.
-    pub attribution: Attribution,
-    /// Seen only by Foil itself, so no proof that a sensor works.
-    pub own_observation: bool,
     /// In the source's own word, where it has one.
     pub severity: Option<String>,
-    /// More, by name.
+    /// More, by name. The fields of the events that it rests on are in the report already.
     pub facts: Vec<Fact>,
 }
 
+/// What a sighting rests on.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Basis {
+    /// Events that this look read, 1 to 16. The host knows the rest: when they happened, and how they are tied to the run. Of several
+    /// the weakest tie and the latest moment count.
+    Events(Vec<EventReference>),
+    /// Something else, such as objects of a cluster, and the moment at which it was so, nanoseconds since 1970-01-01T00:00:00Z. It is
+    /// tied to the run by time only.
+    Elsewhere(u64),
+}
+
 impl Sighting {
-    /// The sighting of a collector's event: its time, attribution and fields.
+    /// The sighting of a collector's event.
     pub fn of(event: &Event, summary: impl Into<String>) -> Self {
-        Self {
-            at: event.at,
-            summary: summary.into(),
-            attribution: event.attribution,
-            own_observation: event.own_observation,
-            severity: None,
-            facts: event.fields.clone(),
-        }
+        Self::of_all([event], summary)
+    }
+
+    /// What several events show together.
+    pub fn of_all<'a>(events: impl IntoIterator<Item = &'a Event>, summary: impl Into<String>) -> Self {
+        Self::on(Basis::Events(events.into_iter().map(Event::reference).collect()), summary.into())
+    }
+
+    /// What no collector recorded, as it was at the moment `at`, nanoseconds since 1970-01-01T00:00:00Z.
+    pub fn elsewhere(at: u64, summary: impl Into<String>) -> Self {
+        Self::on(Basis::Elsewhere(at), summary.into())
+    }
+
+    fn on(basis: Basis, summary: String) -> Self {
+        Self { basis, summary, severity: None, facts: Vec::new() }
+    }
+
+    /// The same with the severity that the source gives it, where it gives one.
+    #[must_use]
+    pub fn severity(self, word: Option<&str>) -> Self {
+        Self { severity: word.map(ToOwned::to_owned), ..self }
+    }
+}
+
+/// An event that a look read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventReference {
+    /// The collector that recorded it.
+    pub collector: String,
+    /// Its place in the collector's log.
+    pub sequence: u64,
+}
+
+impl From<EventReference> for probing::EventReference {
+    fn from(reference: EventReference) -> Self {
+        Self { collector: reference.collector, sequence: reference.sequence }
+    }
+}
+
+impl Event {
+    /// What a sighting refers to it by.
+    pub fn reference(&self) -> EventReference {
+        EventReference { collector: self.collector.clone(), sequence: self.sequence }
     }
 }
 
@@ -109,10 +151,11 @@ pub fn __probe<C: Check>(
     let parameters = crate::decode(parameters)?;
     let observation = C::probe(&context, &parameters, cursor)?;
     let sightings = observation.sightings.into_iter().map(|s| probing::Sighting {
-        at: s.at,
+        basis: match s.basis {
+            Basis::Events(events) => probing::Basis::Events(events.into_iter().map(Into::into).collect()),
+            Basis::Elsewhere(at) => probing::Basis::Elsewhere(at),
+        },
         summary: s.summary,
-        attribution: s.attribution,
-        own_observation: s.own_observation,
         severity: s.severity,
         facts: s.facts,
     });

@@ -1,8 +1,9 @@
-//! What a collector recorded since before the detonation (capability `events-read`, checks only).
+//! What a collector recorded of this run (capability `events-read`, checks only). Whose an event is, the host judges: a check is handed
+//! only what may count, and refers to what it found.
 
 use crate::{Result, context, seam};
 
-pub use crate::__bindings::host::events_read::{Attribution, Event, Page};
+pub use crate::__bindings::host::events_read::{Event, Page};
 
 /// Reads at most `limit` (1 to 1,000) events from `cursor` on; 0 is the moment the collector was armed.
 ///
@@ -37,10 +38,5 @@ impl Event {
     /// The sensor's field of this name.
     pub fn field(&self, name: &str) -> Option<&str> {
         context::value(&self.fields, name)
-    }
-
-    /// Whether it is surely this run's: by its process tree or by its mark. Time and target alone do not count.
-    pub fn is_ours(&self) -> bool {
-        matches!(self.attribution, Attribution::Tree | Attribution::Marker)
     }
 }

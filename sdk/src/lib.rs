@@ -94,7 +94,7 @@ pub mod search;
 mod technique;
 
 pub use __bindings::host::types::{Cluster, Context, Denial, Fact, Failure, Value};
-pub use check::{Check, Observation, Sighting};
+pub use check::{Basis, Check, EventReference, Observation, Sighting};
 pub use error::{Error, Result};
 pub use parameters::{NoParameters, decode};
 pub use technique::{Evidence, State, Technique};

@@ -1,7 +1,7 @@
 //! What checks over a collector's events share: looking page by page, patterns over fields, and evidence of a bounded size.
 
-use crate::events::{Attribution, Event, read};
-use crate::{Error, Fact, Observation, Result, Sighting, pattern};
+use crate::events::{Event, read};
+use crate::{Error, Observation, Result, Sighting, pattern};
 
 /// Events asked for at once.
 const PAGE: u32 = 200;
@@ -9,27 +9,30 @@ const PAGE: u32 = 200;
 const ENOUGH: usize = 20;
 /// The longest line of evidence, in bytes.
 const LINE: usize = 300;
-/// The longest value of a fact, in bytes.
-const VALUE: usize = 512;
-/// Most facts of a sighting.
-const FACTS: usize = 48;
 
-/// One look at a collector's log from `cursor` on: a sighting of each event for which `line` finds words, with the event's fields as
-/// facts. Ends after 20 of them; nothing is skipped, since the cursor stands behind the last event that was looked at.
-///
-/// Every event of the run is asked for, however it is tied to the run: how strong a tie must be is the host's to judge.
+/// One look at a collector's log from `cursor` on: a sighting of each event for which `line` finds words. Ends after 20 of them;
+/// nothing is skipped, since the cursor stands behind the last event that was looked at.
 ///
 /// # Errors
 /// Those of [`read`].
 pub fn search(collector: &str, cursor: u64, line: impl Fn(&Event) -> Option<String>) -> Result<Observation> {
+    search_with(collector, cursor, |event| line(event).map(|line| Sighting::of(event, line)))
+}
+
+/// The same, where `sighting` says more of an event than a line.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn search_with(collector: &str, cursor: u64, sighting: impl Fn(&Event) -> Option<Sighting>) -> Result<Observation> {
     let mut observation = Observation::up_to(cursor, 0);
     loop {
         let page = read(collector, observation.cursor, PAGE)?;
-        for event in page.events.iter().filter(|event| event.attribution != Attribution::Stranger) {
+        for event in &page.events {
             observation.looked_at = observation.looked_at.saturating_add(1);
             observation.cursor = event.sequence;
-            if let Some(line) = line(event) {
-                observation.push(sighting(event, line));
+            if let Some(mut sighting) = sighting(event) {
+                cut(&mut sighting.summary, LINE);
+                observation.push(sighting);
             }
             if observation.sightings.len() >= ENOUGH {
                 return Ok(observation);
@@ -39,30 +42,6 @@ pub fn search(collector: &str, cursor: u64, line: impl Fn(&Event) -> Option<Stri
         if page.drained || page.events.is_empty() {
             return Ok(observation);
         }
-    }
-}
-
-fn sighting(event: &Event, mut line: String) -> Sighting {
-    cut(&mut line, LINE);
-    let mut sighting = Sighting::of(event, line);
-    sighting.facts.insert(0, Fact::new("tied", tie(event.attribution)));
-    sighting.facts.truncate(FACTS);
-    for fact in &mut sighting.facts {
-        cut(&mut fact.value, VALUE);
-    }
-    sighting
-}
-
-/// How an event was tied to the run, in words that stand behind "tied".
-pub fn tie(attribution: Attribution) -> &'static str {
-    match attribution {
-        Attribution::Tree => "by its process, which is of this run's tree",
-        Attribution::Marker => "by this run's id, which is in it",
-        Attribution::Likeness => {
-            "by likeness: its program, parents, user and time are those of one that this run started"
-        }
-        Attribution::Window => "by its time only",
-        Attribution::Stranger => "to somebody else",
     }
 }
 
@@ -143,20 +122,24 @@ mod tests {
     fn a_look_ends_when_it_has_enough_and_the_next_goes_on_there() {
         let host = fake::Host::new();
         for n in 0..50 {
-            let mut event = fake::event("line").with("n", n).with("long", "é".repeat(1_000));
-            event.attribution = [Attribution::Window, Attribution::Likeness, Attribution::Stranger][n % 3];
-            host.event("file.x", event);
+            host.event("file.x", fake::event("line").with("n", n));
         }
-        let look = |cursor| search("file.x", cursor, |event| event.field("n").map(|n| n.repeat(1_000))).unwrap();
-        let (first, mut seen) = (look(0), Vec::new());
-        assert_eq!((first.sightings.len(), first.looked_at), (20, 20));
-        let second = look(first.cursor);
-        assert_eq!((second.sightings.len(), second.cursor), (14, 50));
-        for sighting in first.sightings.iter().chain(&second.sightings) {
-            assert!(sighting.summary.len() <= LINE && sighting.facts.iter().all(|fact| fact.value.len() <= VALUE));
-            seen.push(sighting.facts.iter().find(|fact| fact.name == "n").unwrap().value.parse::<usize>().unwrap());
+        let look = |cursor| {
+            let line = |event: &Event| event.field("n").filter(|n| !n.ends_with('3')).map(|n| n.repeat(1_000));
+            search("file.x", cursor, line).unwrap()
+        };
+        let first = look(0);
+        assert_eq!((first.sightings.len(), first.looked_at), (20, 22));
+        let (second, third) = (look(first.cursor), look(look(first.cursor).cursor));
+        assert_eq!((second.sightings.len(), third.sightings.len(), third.cursor), (20, 5, 50));
+        let seen = first.sightings.iter().chain(&second.sightings).chain(&third.sightings);
+        let mut numbers = Vec::new();
+        for sighting in seen {
+            assert!(sighting.summary.len() <= LINE);
+            let crate::Basis::Events(events) = &sighting.basis else { panic!("it rests on an event") };
+            assert_eq!((events.len(), events[0].collector.as_str()), (1, "file.x"));
+            numbers.push(events[0].sequence - 1);
         }
-        assert_eq!(seen, (0..50).filter(|n| n % 3 != 2).collect::<Vec<_>>());
-        assert_eq!(first.sightings[0].facts[0].value, "by its time only");
+        assert_eq!(numbers, (0..50).filter(|n| n % 10 != 3).collect::<Vec<_>>());
     }
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use wit_component::ComponentEncoder;
 
 /// The most that a module of ours may weigh, in bytes. A reviewer's patience and the start of a run both pay for more.
-const MOST: usize = 100 * 1024;
+const MOST: usize = 112 * 1024;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

@@ -2,7 +2,7 @@
 
 use super::severity::Severity;
 use crate::collector::audit::RuleRequest;
-use foil_manifest::ShieldLevel;
+use foil_manifest::{ShieldLevel, TiedBy};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -52,6 +52,9 @@ pub struct Experiment {
     /// What is to happen to the technique.
     #[serde(default)]
     pub outcome: Outcome,
+    /// The weakest tie between an event and the run that counts, for every link.
+    #[serde(default)]
+    pub tied_by: Option<TiedBy>,
 }
 
 /// What a technique is expected to raise where no experiment says it: `default` in `foil.yaml`.
@@ -178,6 +181,9 @@ pub struct Link {
     /// The least severity that somebody reads: a sighting below it is `weak`. Words of Sigma, Falco, syslog and most SIEMs.
     #[serde(default)]
     pub min_severity: Option<Severity>,
+    /// The weakest tie between an event and the run that counts.
+    #[serde(default)]
+    pub tied_by: Option<TiedBy>,
     /// How much longer it is waited for, to tell `late` from `missed`: a fifth of `within`, at least a second, where not given.
     #[serde(default)]
     pub grace: Option<Span>,

@@ -1,18 +1,22 @@
 //! One look of a check, as often as the watch asks for one.
 
 use super::arming::Arming;
+use super::attest::{self, Cited, Seen};
 use super::prepared::PreparedLink;
 use super::run::Live;
-use super::watch::Sight;
-use crate::capability::{Asked, Guest, World};
-use crate::collector::{Blindness, ClockGrain, EventLog};
-use crate::engine::bindings::check::Observation;
+use super::watch::{Passed, Sight};
+use crate::capability::{Guest, Reading, View, World, unix_nanos};
+use crate::collector::{Blindness, Counting, EventLog, foreign};
+use crate::engine::bindings::check::{Basis, Observation};
 use crate::engine::bindings::types::Context;
 use crate::engine::{Budget, Phase, PhaseError};
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::component::InstancePre;
+
+/// Most looks at what does not count: each ends after a number of sightings of the check's choosing.
+const MAX_REST: usize = 20;
 
 /// One link's check, its module and its sources.
 pub(super) struct Look<'a> {
@@ -22,13 +26,14 @@ pub(super) struct Look<'a> {
     arming: &'a Arming,
     context: &'a Context,
     module: Result<InstancePre<Guest>, String>,
+    counting: Counting,
     /// The check's logs, and how far each had come before the last look.
     logs: Vec<(Arc<EventLog>, u64)>,
-    asked: Asked,
+    asked: BTreeSet<String>,
 }
 
 impl<'a> Look<'a> {
-    /// A look that nobody has taken yet.
+    /// A look that nobody has taken yet. `detonated`: the moment of detonation, nanoseconds since 1970.
     pub(super) fn new(
         live: &'a Live<'a>,
         link: &'a PreparedLink,
@@ -36,32 +41,74 @@ impl<'a> Look<'a> {
         arming: &'a Arming,
         context: &'a Context,
         module: Result<InstancePre<Guest>, String>,
+        detonated: u64,
     ) -> Self {
         let log = |name: &String| arming.log(name).map(|log| (Arc::clone(log), 0));
         let logs = link.collectors.iter().filter_map(log).collect();
-        Self { live, link, world, arming, context, module, logs, asked: Asked::default() }
+        let counting = Counting { detonated, tied_by: link.tied_by };
+        Self { live, link, world, arming, context, module, counting, logs, asked: BTreeSet::new() }
     }
 
     /// The collectors that the check read; all that it may read as long as it has read none.
     pub(super) fn read(&self) -> BTreeSet<String> {
-        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if asked.is_empty() { self.link.collectors.clone() } else { asked.clone() }
+        if self.asked.is_empty() { self.link.collectors.clone() } else { self.asked.clone() }
+    }
+
+    async fn probe(&self, guest: Guest, cursor: u64) -> Result<Observation, PhaseError> {
+        let module = self.module.as_ref().map_err(|e| PhaseError::Host(e.clone()))?;
+        let phase = Phase { engine: &self.live.host.engine, module, guest };
+        crate::engine::probe(phase, self.context, &self.link.parameters, cursor).await
+    }
+
+    fn guest(&self, world: &Arc<World>, reading: &Arc<Reading>) -> Guest {
+        let permission = Arc::new(self.link.authorised.permission.clone());
+        let budget = Budget::new(self.link.authorised.limits);
+        Guest::new(Arc::clone(world), permission, budget, Arc::clone(&self.live.lines)).reading(reading)
+    }
+
+    /// What the sightings of a look at the rest refer to, and why that does not count.
+    fn passed(&self, observation: &Observation, reading: &Reading) -> Vec<Passed> {
+        let now = unix_nanos();
+        let passed = |cited: &Cited| {
+            let why = self.counting.why_not(&cited.judged, self.arming.log(&cited.collector)?, now)?;
+            Some(Passed { why, falco: foreign::is_falco_alert(&cited.judged.event.fields) })
+        };
+        let of = |basis: &Basis| {
+            let Basis::Events(references) = basis else { return None };
+            attest::cited(references, reading, &self.link.collectors).ok()?.iter().find_map(passed)
+        };
+        observation.sightings.iter().filter_map(|sighting| of(&sighting.basis)).collect()
     }
 }
 
 impl Sight for Look<'_> {
-    async fn look(&mut self, cursor: u64) -> Result<Observation, PhaseError> {
-        let module = self.module.as_ref().map_err(|e| PhaseError::Host(e.clone()))?;
+    async fn look(&mut self, cursor: u64) -> Result<Seen, PhaseError> {
         self.live.feed(self.arming);
         for (log, seen) in &mut self.logs {
             *seen = log.newest();
         }
-        let permission = Arc::new(self.link.authorised.permission.clone());
-        let budget = Budget::new(self.link.authorised.limits);
-        let guest =
-            Guest::new(Arc::clone(self.world), permission, budget, Arc::clone(&self.live.lines)).noting(&self.asked);
-        let phase = Phase { engine: &self.live.host.engine, module, guest };
-        crate::engine::probe(phase, self.context, &self.link.parameters, cursor).await
+        let reading = Arc::new(Reading::new(View::Counting(self.counting)));
+        let observation = self.probe(self.guest(self.world, &reading), cursor).await;
+        self.asked.extend(reading.asked());
+        attest::attest(observation?, &reading, &self.link.collectors)
+    }
+
+    /// What others did on the machine is none of a module's business: of these looks nothing is kept but how many events it
+    /// referred to. It can log nothing, and reach no cluster.
+    async fn look_at_the_rest(&mut self) -> Vec<Passed> {
+        let world = Arc::new(self.live.world(self.arming.sources(), None, None, None));
+        let (mut cursor, mut all) = (0, Vec::new());
+        for _ in 0..MAX_REST {
+            let reading = Arc::new(Reading::new(View::Rest(self.counting)));
+            let guest = Guest { lines: Arc::default(), ..self.guest(&world, &reading) };
+            let Ok(observation) = self.probe(guest, cursor).await else { break };
+            all.extend(self.passed(&observation, &reading));
+            if observation.sightings.is_empty() || observation.cursor <= cursor {
+                break;
+            }
+            cursor = observation.cursor;
+        }
+        all
     }
 
     async fn news(&self) {
@@ -76,10 +123,6 @@ impl Sight for Look<'_> {
 
     fn blind(&self) -> Option<Blindness> {
         self.arming.blind(&self.read())
-    }
-
-    fn grain(&self, at: u64) -> ClockGrain {
-        self.logs.iter().map(|(log, _)| log.grain_at(at)).max().unwrap_or_default()
     }
 }
 

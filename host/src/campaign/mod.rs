@@ -5,6 +5,7 @@
 
 mod arming;
 pub mod attempts;
+pub mod attest;
 mod cluster;
 pub mod document;
 pub mod experiment;

@@ -189,7 +189,9 @@ impl Preparation<'_> {
         let allowed = |name: &str| authorised.permission.collector(name).map_err(|denial| denial.to_string());
         wrong.add(sensors::check(self.environment, experiment, &check.manifest, &parameters, &collectors, &allowed));
         wrong.all()?;
-        Ok(PreparedLink { link: link.clone(), check, authorised, parameters, collectors })
+        let demands = [check.manifest.tied_by, link.tied_by, experiment.tied_by, self.environment.tied_by];
+        let tied_by = demands.into_iter().flatten().min().unwrap_or_default();
+        Ok(PreparedLink { link: link.clone(), check, authorised, parameters, collectors, tied_by })
     }
 
     fn module(&self, name: &str, kind: Kind) -> Result<Module, PrepareError> {
@@ -238,7 +240,7 @@ impl Preparation<'_> {
         let linked = authorised.permission.linked();
         let imported = |name: &CapabilityName| {
             let prefix = format!("foil:host/{}@", name.interface());
-            // Types alone grant nothing: every check imports those of `events-read`.
+            // Types alone grant nothing.
             let calls =
                 |(name, functions): (&String, &BTreeSet<String>)| name.starts_with(&prefix) && !functions.is_empty();
             module.imports.interfaces.iter().any(calls)

@@ -16,7 +16,7 @@ use crate::run_id::RunId;
 use crate::shield::Identity;
 use foil_manifest::kube::KubeCall;
 use foil_manifest::pattern::Variables;
-use foil_manifest::{Capability, CapabilityName, KubeVerb, Manifest, ParameterType};
+use foil_manifest::{Capability, CapabilityName, KubeVerb, Manifest, ParameterType, TiedBy};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,6 +34,8 @@ pub struct PreparedLink {
     pub parameters: Vec<Parameter>,
     /// The collectors that it reads.
     pub collectors: BTreeSet<String>,
+    /// The weakest tie between an event and the run that counts: the strictest of check, link, experiment and environment.
+    pub tied_by: TiedBy,
 }
 
 /// An experiment, ready to run.

@@ -65,11 +65,7 @@ pub async fn begin(host: &Host, prepared: Arc<Prepared>, hold: Hold) -> (RunRepo
     for (link, contradicted) in report.links.iter_mut().zip(contradicted(&verdicts)) {
         link.contradicted = contradicted;
     }
-    let links: Vec<_> = report
-        .links
-        .iter()
-        .map(|link| Judged { link: &link.link, verdict: link.verdict, reason: link.reason.as_deref() })
-        .collect();
+    let links: Vec<_> = report.links.iter().map(Judged::of).collect();
     (report.verdict, report.reason) = judge(&detonation, prepared.experiment.outcome, &links);
     report.duration_ms = millis(started.elapsed());
     (report, live)
@@ -386,8 +382,8 @@ impl<'a> Live<'a> {
         let linked = link.authorised.permission.linked();
         let module = self.host.engine.prepare(link.check.bytes.clone(), link.check.code, &linked).await;
         let module = module.map_err(|e| format!("{e:#}"));
-        let mut look = Look::new(self, link, world, arming, context, module);
-        let mut report = watch::watch(&link.link, zero, &mut look).await;
+        let mut look = Look::new(self, link, world, arming, context, module, zero.unix_ns);
+        let mut report = watch::watch(&link.link, zero, link.tied_by, &mut look).await;
         report.own_rules = arming.own_rules(&look.read());
         report
     }

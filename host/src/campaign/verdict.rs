@@ -1,6 +1,7 @@
 //! Verdicts of links and of experiments. Pure.
 
 use super::experiment::Outcome;
+use crate::report::{Caution, LinkReport};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::fmt;
@@ -89,6 +90,15 @@ pub struct Judged<'a> {
     pub verdict: LinkVerdict,
     /// Why.
     pub reason: Option<&'a str>,
+    /// It is tied to the run with a caution.
+    pub caution: Option<&'a Caution>,
+}
+
+impl<'a> Judged<'a> {
+    /// What is known of a link that was watched.
+    pub fn of(link: &'a LinkReport) -> Self {
+        Self { link: &link.link, verdict: link.verdict, reason: link.reason.as_deref(), caution: link.caution.as_ref() }
+    }
 }
 
 impl LinkVerdict {
@@ -128,7 +138,8 @@ pub fn judge(detonation: &Detonation, outcome: Outcome, links: &[Judged<'_>]) ->
     if links.is_empty() {
         return (Verdict::Pass, "the technique ran; nothing was expected to notice".to_owned());
     }
-    (Verdict::Pass, "every link was seen in time".to_owned())
+    let cautions = links.iter().filter_map(|link| Some(format!("; {}: {}", link.link, link.caution?.text)));
+    (Verdict::Pass, format!("every link was seen in time{}", cautions.collect::<String>()))
 }
 
 /// Which links were missed although one behind them was there: it cannot be, so that the check, or what it reads, is wrong.
@@ -144,7 +155,12 @@ mod tests {
 
     fn of(detonation: &Detonation, outcome: Outcome, verdicts: &[LinkVerdict]) -> (Verdict, String) {
         const NAMES: [&str; 3] = ["telemetry", "rule", "detection"];
-        let link = |(link, verdict): (&'static str, &LinkVerdict)| Judged { link, verdict: *verdict, reason: None };
+        let link = |(link, verdict): (&'static str, &LinkVerdict)| Judged {
+            link,
+            verdict: *verdict,
+            reason: None,
+            caution: None,
+        };
         judge(detonation, outcome, &NAMES.into_iter().zip(verdicts).map(link).collect::<Vec<_>>())
     }
 

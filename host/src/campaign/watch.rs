@@ -1,13 +1,13 @@
 //! Watches one link from the moment of detonation until it is settled. The host owns time; the check only looks.
 
+use super::attest::{Attested, Seen};
 use super::experiment::Link;
 use super::severity::Severity;
 use super::verdict::LinkVerdict;
-use crate::collector::{Attribution, Blindness, ClockGrain};
-use crate::engine::PhaseError;
-use crate::engine::bindings::check::Observation;
-use crate::engine::bindings::imports::events_read;
-use crate::report::{Evidence, LinkReport};
+use crate::collector::{Blindness, NotCounted};
+use crate::engine::{PhaseError, cut};
+use crate::report::{Caution, Evidence, EvidenceEvent, LinkReport, Uncounted, falco_hint};
+use foil_manifest::TiedBy;
 use std::future::Future;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -15,9 +15,6 @@ use tokio::time::Instant;
 /// The first wait between two looks at a source that does not wake us, and the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(25);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
-
-/// How far a sensor's clock may be ahead of ours.
-const AHEAD: Duration = Duration::from_secs(60);
 
 /// Evidence kept a link.
 const MAX_EVIDENCE: usize = 10;
@@ -33,18 +30,27 @@ pub struct Zero {
 
 /// What a watch needs of the world.
 pub trait Sight {
-    /// One look from `cursor` on.
-    fn look(&mut self, cursor: u64) -> impl Future<Output = Result<Observation, PhaseError>> + Send;
+    /// One look from `cursor` on, at what counts.
+    fn look(&mut self, cursor: u64) -> impl Future<Output = Result<Seen, PhaseError>> + Send;
+    /// Looks at all that arrived and does not count: what the check would have taken of it.
+    fn look_at_the_rest(&mut self) -> impl Future<Output = Vec<Passed>> + Send;
     /// Returns once there may be something new since the last look; never, where the source does not wake us.
     fn news(&self) -> impl Future<Output = ()> + Send;
     /// Why absence would prove nothing.
     fn blind(&self) -> Option<Blindness>;
-    /// How exact the time is that a source gave to what happened at `at`: only a coarse one may lie before what caused it.
-    fn grain(&self, at: u64) -> ClockGrain;
 }
 
-/// Watches until the link is seen or its time and grace are over.
-pub async fn watch(link: &Link, zero: Zero, sight: &mut impl Sight) -> LinkReport {
+/// An event that the check would have taken, and that does not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passed {
+    /// Why not.
+    pub why: NotCounted,
+    /// It is an alert of Falco's.
+    pub falco: bool,
+}
+
+/// Watches until the link is seen or its time and grace are over. `demanded`: the weakest tie that counts.
+pub async fn watch(link: &Link, zero: Zero, demanded: TiedBy, sight: &mut impl Sight) -> LinkReport {
     let mut report = LinkReport {
         link: link.link.to_string(),
         check: link.check.clone(),
@@ -59,6 +65,9 @@ pub async fn watch(link: &Link, zero: Zero, sight: &mut impl Sight) -> LinkRepor
         severity: None,
         contradicted: false,
         remark: None,
+        tied_by: None,
+        caution: None,
+        uncounted: Vec::new(),
     };
     let deadline = zero.instant + link.within() + link.grace();
     let (mut cursor, mut wait) = (0, FIRST_WAIT);
@@ -67,16 +76,16 @@ pub async fn watch(link: &Link, zero: Zero, sight: &mut impl Sight) -> LinkRepor
         // Asked before the look, so that the last look is one that began after the deadline.
         let last = Instant::now() >= deadline;
         let failed = match sight.look(cursor).await {
-            Ok(observation) => {
-                cursor = observation.cursor;
-                report.looked_at = report.looked_at.saturating_add(u64::from(observation.looked_at));
-                remark.clone_from(&observation.remark);
-                let grain = |at| sight.grain(at);
-                if take(&mut report, observation, link, zero, grain) {
+            Ok(seen) => {
+                cursor = seen.cursor;
+                report.looked_at = report.looked_at.saturating_add(u64::from(seen.looked_at));
+                remark.clone_from(&seen.remark);
+                if take(&mut report, seen, link, zero, demanded) {
                     return report;
                 }
                 None
             }
+            Err(error @ PhaseError::Unfounded(_)) => return unknown(report, error.to_string()),
             Err(
                 error
                 @ (PhaseError::Limit(_) | PhaseError::Trap(_) | PhaseError::Denied { .. } | PhaseError::Cancelled),
@@ -102,8 +111,15 @@ pub async fn watch(link: &Link, zero: Zero, sight: &mut impl Sight) -> LinkRepor
     if report.verdict == LinkVerdict::Weak {
         return report;
     }
+    let blind = sight.blind();
+    // Once more from the beginning: what was read before the host knew whose it is may be known by now to be this run's.
+    if let Ok(seen) = sight.look(0).await
+        && take(&mut report, seen, link, zero, demanded)
+    {
+        return report;
+    }
     // Before the check's own failure: a collector that was never armed is why it could not look.
-    if let Some(blind) = sight.blind() {
+    if let Some(blind) = blind {
         return unknown(report, blind.to_string());
     }
     if let Some(error) = failed {
@@ -112,13 +128,11 @@ pub async fn watch(link: &Link, zero: Zero, sight: &mut impl Sight) -> LinkRepor
     if report.evidence.iter().any(|e| e.own_observation) {
         return unknown(report, "only Foil itself observed it, which says nothing of a sensor".to_owned());
     }
-    let span = Duration::from_millis(report.within_ms) + link.grace();
-    report.remark = remark.map(|remark| crate::engine::cut(&remark, 1024));
-    report.reason = Some(match &report.remark {
-        Some(remark) => format!("not within {span:?}: {remark}"),
-        None => format!("nothing of this run was recorded within {span:?} ({} events looked at)", report.looked_at),
-    });
-    report
+    if report.verdict == LinkVerdict::Weak {
+        return report;
+    }
+    report.remark = remark.map(|remark| cut(&remark, 1024));
+    missed(report, link, sight.look_at_the_rest().await)
 }
 
 fn unknown(mut report: LinkReport, reason: String) -> LinkReport {
@@ -127,65 +141,86 @@ fn unknown(mut report: LinkReport, reason: String) -> LinkReport {
     report
 }
 
+/// Nothing that counts was there to the end. `rest`: what arrived and does not count.
+fn missed(mut report: LinkReport, link: &Link, rest: Vec<Passed>) -> LinkReport {
+    let loose = |passed: &Passed| matches!(passed.why, NotCounted::Untold | NotCounted::WeakTie { .. });
+    let hint = if rest.iter().any(|passed| passed.falco && loose(passed)) { falco_hint() } else { String::new() };
+    report.uncounted.extend(Uncounted::group(rest.iter().map(|passed| passed.why)));
+    let arrived = crate::report::uncounted(&report).map(|arrived| arrived + &hint);
+    // It may have been this run's: to say that it was missed would be a guess.
+    if let Some(arrived) = arrived.clone().filter(|_| report.uncounted.iter().any(|u| u.why == NotCounted::Untold)) {
+        return unknown(report, arrived);
+    }
+    let span = Duration::from_millis(report.within_ms) + link.grace();
+    let absence = match &report.remark {
+        Some(remark) => format!("not within {span:?}: {remark}"),
+        None => format!("nothing of this run was recorded within {span:?} ({} events looked at)", report.looked_at),
+    };
+    report.reason = Some(arrived.map_or(absence.clone(), |arrived| format!("{absence}; {arrived}")));
+    report
+}
+
+/// A sighting that counts, as far as a link's verdict needs it, better ones first: in time, well tied, early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    late: bool,
+    tied_by: TiedBy,
+    at: u64,
+}
+
 /// Adds what was seen; `true` once the link is settled.
-fn take(
-    report: &mut LinkReport,
-    observation: Observation,
-    link: &Link,
-    zero: Zero,
-    grain: impl Fn(u64) -> ClockGrain,
-) -> bool {
+fn take(report: &mut LinkReport, seen: Seen, link: &Link, zero: Zero, demanded: TiedBy) -> bool {
     let now = crate::capability::unix_nanos();
-    let mut first: Option<u64> = None;
-    let mut weak: Option<u64> = None;
-    for sighting in observation.sightings {
-        let attribution = match sighting.attribution {
-            events_read::Attribution::Tree => Attribution::Tree,
-            events_read::Attribution::Marker => Attribution::Marker,
-            events_read::Attribution::Likeness => Attribution::Likeness,
-            events_read::Attribution::Window => Attribution::Window,
-            // A check that counts a stranger's event is wrong; it is not believed.
-            events_read::Attribution::Stranger => continue,
-        };
-        // What happened before the detonation, as in the warm-up, is not the technique; what is yet to happen is a lie.
-        let before = sighting.at < zero.unix_ns && grain(sighting.at).latest(sighting.at) < zero.unix_ns;
-        if before || sighting.at > now.saturating_add(nanos(AHEAD)) {
-            continue;
+    let (mut best, mut weak): (Option<(Rank, Attested)>, Option<Attested>) = (None, None);
+    for sighting in seen.sightings {
+        // No log has judged what a check saw elsewhere: it lies between the detonation and now, and is tied by time.
+        if sighting.events.is_empty() {
+            if !(zero.unix_ns..=now).contains(&sighting.at) {
+                continue;
+            }
+            if demanded < TiedBy::Time {
+                report.uncounted = Uncounted::group([NotCounted::WeakTie { tied_by: TiedBy::Time, demanded }]);
+                continue;
+            }
         }
-        if report.evidence.len() < MAX_EVIDENCE {
-            report.evidence.push(Evidence {
-                summary: crate::engine::cut(&sighting.summary, 1024),
-                attribution,
-                own_observation: sighting.own_observation,
-                facts: sighting.facts.into_iter().map(|f| (f.name, crate::engine::cut(&f.value, 1024))).collect(),
-            });
-        }
+        let Some(tied_by) = sighting.attribution.tied_by() else { continue };
+        keep(report, &sighting);
         if sighting.own_observation {
             continue;
         }
         let severity = sighting.severity.as_deref().and_then(Severity::of);
         if severity > report.severity.as_deref().and_then(Severity::of) || report.severity.is_none() {
-            report.severity = sighting.severity.as_deref().map(|word| crate::engine::cut(word, 64));
+            report.severity = sighting.severity.as_deref().map(|word| cut(word, 64));
         }
-        let enough = link.min_severity.is_none_or(|least| severity.is_some_and(|severity| severity >= least));
-        let earliest = if enough { &mut first } else { &mut weak };
-        *earliest = Some(earliest.map_or(sighting.at, |at| at.min(sighting.at)));
+        if link.min_severity.is_some_and(|least| severity.is_none_or(|severity| severity < least)) {
+            if weak.as_ref().is_none_or(|other| sighting.at < other.at) {
+                weak = Some(sighting);
+            }
+            continue;
+        }
+        let late = sighting.at.saturating_sub(zero.unix_ns) > nanos(link.within());
+        let rank = Rank { late, tied_by, at: sighting.at };
+        if best.as_ref().is_none_or(|(other, _)| rank < *other) {
+            best = Some((rank, sighting));
+        }
     }
-    let Some(at) = first else {
-        // Not settled: one that is heavy enough may yet come.
-        if let Some(at) = weak {
-            report.after_ms = Some(millis(at.saturating_sub(zero.unix_ns)));
-            report.verdict = LinkVerdict::Weak;
-            report.reason = link.min_severity.map(|least| {
-                let seen = report.severity.as_deref().unwrap_or("none");
-                format!("it was seen with the severity {seen}, and at least {} was asked for", least.word())
-            });
-        }
-        return false;
-    };
-    let after = at.saturating_sub(zero.unix_ns);
+    let settled = best.is_some();
+    let Some(sighting) = best.map(|(_, sighting)| sighting).or(weak) else { return false };
+    let after = sighting.at.saturating_sub(zero.unix_ns);
     report.after_ms = Some(millis(after));
-    report.noticed_ms = Some(millis(now.saturating_sub(at)));
+    report.tied_by = sighting.attribution.tied_by();
+    report.caution = report.tied_by.and_then(|tied_by| Caution::of(tied_by, &sighting.events));
+    report.uncounted.clear();
+    if !settled {
+        // One that is heavy enough may yet come.
+        report.verdict = LinkVerdict::Weak;
+        report.reason = link.min_severity.map(|least| {
+            let seen = report.severity.as_deref().unwrap_or("none");
+            format!("it was seen with the severity {seen}, and at least {} was asked for", least.word())
+        });
+        return false;
+    }
+    report.noticed_ms = Some(millis(now.saturating_sub(sighting.at)));
     if after <= nanos(link.within()) {
         report.verdict = LinkVerdict::Seen;
         report.reason = None;
@@ -195,6 +230,26 @@ fn take(
             Some(format!("it came {:.1} ms after the detonation; {} ms were allowed", millis(after), report.within_ms));
     }
     true
+}
+
+/// Keeps a sighting as evidence, once: the last look sees again what earlier ones saw.
+fn keep(report: &mut LinkReport, sighting: &Attested) {
+    let evidence = Evidence {
+        summary: sighting.summary.clone(),
+        attribution: sighting.attribution,
+        own_observation: sighting.own_observation,
+        events: sighting.events.iter().map(EvidenceEvent::of).collect(),
+        facts: sighting.facts.clone(),
+    };
+    let same = |kept: &Evidence| {
+        let places = |events: &[EvidenceEvent]| {
+            events.iter().map(|event| (event.collector.clone(), event.sequence)).collect::<Vec<_>>()
+        };
+        kept.summary == evidence.summary && places(&kept.events) == places(&evidence.events)
+    };
+    if report.evidence.len() < MAX_EVIDENCE && !report.evidence.iter().any(same) {
+        report.evidence.push(evidence);
+    }
 }
 
 #[allow(clippy::cast_precision_loss, reason = "milliseconds for people")]
@@ -207,101 +262,4 @@ fn nanos(span: Duration) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::bindings::check::Sighting;
-
-    struct Script {
-        looks: Vec<Result<Observation, PhaseError>>,
-        blind: Option<Blindness>,
-        grain: ClockGrain,
-    }
-
-    impl Sight for Script {
-        async fn look(&mut self, cursor: u64) -> Result<Observation, PhaseError> {
-            if self.looks.is_empty() {
-                return Ok(Observation { sightings: vec![], cursor, looked_at: 0, remark: None });
-            }
-            self.looks.remove(0)
-        }
-        async fn news(&self) {
-            std::future::pending().await
-        }
-        fn blind(&self) -> Option<Blindness> {
-            self.blind.clone()
-        }
-        fn grain(&self, _: u64) -> ClockGrain {
-            self.grain
-        }
-    }
-
-    const ZERO_NS: u64 = 1_000_000_000_000;
-
-    fn seen(
-        after_ms: i64,
-        attribution: events_read::Attribution,
-        own_observation: bool,
-    ) -> Result<Observation, PhaseError> {
-        let at = ZERO_NS.saturating_add_signed(after_ms * 1_000_000);
-        let summary = "execve".to_owned();
-        let sighting = Sighting { at, summary, attribution, own_observation, severity: None, facts: vec![] };
-        Ok(Observation { sightings: vec![sighting], cursor: 1, looked_at: 1, remark: None })
-    }
-
-    async fn verdict(looks: Vec<Result<Observation, PhaseError>>, blind: Option<Blindness>) -> LinkReport {
-        by_clock(ClockGrain::EXACT, looks, blind).await
-    }
-
-    async fn by_clock(
-        grain: ClockGrain,
-        looks: Vec<Result<Observation, PhaseError>>,
-        blind: Option<Blindness>,
-    ) -> LinkReport {
-        let text =
-            "experiment: x\ntechnique: a.b\nexpect: [{ link: telemetry, check: c.d, within: 100ms, grace: 100ms }]";
-        let experiment = super::super::experiment::parse(text).expect("valid");
-        let zero = Zero { instant: Instant::now(), unix_ns: ZERO_NS };
-        watch(&experiment.expect[0], zero, &mut Script { looks, blind, grain }).await
-    }
-
-    #[tokio::test]
-    async fn only_a_coarse_clock_may_date_an_event_before_the_detonation() {
-        use events_read::Attribution::Tree;
-        let early = |ms: i64| vec![seen(-ms, Tree, false)];
-        // Falco stamps nanoseconds: what comes before the detonation is set-up.
-        for ms in [1, 5, 10] {
-            assert_eq!(verdict(early(ms), None).await.verdict, LinkVerdict::Missed, "{ms} ms");
-        }
-        let coarse = async |ms| by_clock(ClockGrain::COARSE, early(ms), None).await.verdict;
-        assert_eq!(coarse(10).await, LinkVerdict::Seen);
-        assert_eq!(coarse(12).await, LinkVerdict::Missed);
-        assert_eq!(by_clock(ClockGrain::of_digits(3), early(1), None).await.verdict, LinkVerdict::Seen);
-        assert_eq!(by_clock(ClockGrain::of_digits(3), early(2), None).await.verdict, LinkVerdict::Missed);
-    }
-
-    #[tokio::test]
-    async fn verdicts() {
-        use events_read::Attribution::{Stranger, Tree};
-        assert_eq!(verdict(vec![seen(5, Tree, false)], None).await.verdict, LinkVerdict::Seen);
-        assert_eq!(verdict(vec![seen(150, Tree, false)], None).await.verdict, LinkVerdict::Late);
-        assert_eq!(verdict(vec![], None).await.verdict, LinkVerdict::Missed);
-        assert_eq!(verdict(vec![seen(5, Stranger, false)], None).await.verdict, LinkVerdict::Missed);
-        // Before the detonation, as in a warm-up.
-        assert_eq!(verdict(vec![seen(-50, Tree, false)], None).await.verdict, LinkVerdict::Missed);
-    }
-
-    #[tokio::test]
-    async fn what_could_not_be_looked_at_is_unknown_and_never_missed() {
-        use events_read::Attribution::Tree;
-        let lost = Blindness::Lost("3 by the kernel".into());
-        assert_eq!(verdict(vec![], Some(lost.clone())).await.verdict, LinkVerdict::Unknown);
-        // Lost events make an absence worthless, not a sighting.
-        assert_eq!(verdict(vec![seen(5, Tree, false)], Some(lost)).await.verdict, LinkVerdict::Seen);
-        assert_eq!(
-            verdict(vec![Err(PhaseError::Trap("unreachable".into()))], None).await.verdict,
-            LinkVerdict::Unknown
-        );
-        let own = verdict(vec![seen(5, Tree, true)], None).await;
-        assert_eq!((own.verdict, own.evidence.len()), (LinkVerdict::Unknown, 1));
-    }
-}
+mod tests;

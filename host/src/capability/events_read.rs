@@ -2,8 +2,8 @@
 
 use super::Guest;
 use super::guest::failure;
-use crate::collector;
-use crate::engine::bindings::imports::events_read::{Attribution, Event, Host, Page};
+use crate::collector::Judged;
+use crate::engine::bindings::imports::events_read::{Event, Host, Page};
 use crate::engine::bindings::types::{Error, Fact};
 
 const MAX_EVENTS: u32 = 1000;
@@ -18,33 +18,24 @@ impl Host for Guest {
         if !(1..=MAX_EVENTS).contains(&limit) {
             return Ok(Err(Error::Invalid(format!("`limit` is {limit}; it must be 1 to {MAX_EVENTS}"))));
         }
-        if let Ok(mut asked) = self.asked.lock() {
-            asked.insert(collector.clone());
-        }
+        self.reading.note(&collector);
         let Some(source) = self.world.sources.get(&collector) else {
             let text = format!("the collector `{collector}` is not armed in this run");
             return Ok(Err(failure("dead-collector", text)));
         };
         // Lost events do not blind a look: what is there is there. They matter where nothing was found (`campaign`).
-        // Only what is tied to the run: what others did on the machine is none of a module's business.
-        let page = source.read_own(cursor, limit as usize);
-        Ok(Ok(Page { events: page.events.into_iter().map(event).collect(), next: page.next, drained: page.drained }))
+        let (events, next, drained) = self.reading.read(&collector, source, cursor, limit as usize);
+        Ok(Ok(Page { events: events.iter().map(|judged| event(&collector, judged)).collect(), next, drained }))
     }
 }
 
-fn event(event: collector::Event) -> Event {
+fn event(collector: &str, Judged { sequence, event, .. }: &Judged) -> Event {
+    let fact = |(name, value): (&String, &String)| Fact { name: name.clone(), value: value.clone() };
     Event {
-        sequence: event.sequence,
+        collector: collector.to_owned(),
+        sequence: *sequence,
         at: event.at,
-        kind: event.kind,
-        attribution: match event.attribution {
-            collector::Attribution::Tree => Attribution::Tree,
-            collector::Attribution::Marker => Attribution::Marker,
-            collector::Attribution::Likeness => Attribution::Likeness,
-            collector::Attribution::Window => Attribution::Window,
-            collector::Attribution::Stranger => Attribution::Stranger,
-        },
-        own_observation: event.own_observation,
-        fields: event.fields.into_iter().map(|(name, value)| Fact { name, value }).collect(),
+        kind: event.kind.clone(),
+        fields: event.fields.iter().map(fact).collect(),
     }
 }

@@ -1,5 +1,6 @@
 //! The host's side of one guest: what it may do, what it has used, and through what it acts.
 
+use super::Reading;
 use crate::cluster::Session;
 use crate::collector::tree::Containers;
 use crate::collector::{EventLog, Observed};
@@ -10,7 +11,7 @@ use crate::policy::{self, Permission};
 use crate::run_id::RunId;
 use crate::shield::{ShieldError, ShieldedRun};
 use foil_manifest::ShieldLevel;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -57,11 +58,8 @@ pub struct Guest {
     pub(crate) started: Instant,
     pub(crate) inert: Option<Box<crate::engine::Inert>>,
     pub(crate) lines: Arc<std::sync::Mutex<Vec<LogLine>>>,
-    pub(crate) asked: Asked,
+    pub(crate) reading: Arc<Reading>,
 }
-
-/// The collectors that a check asked for events.
-pub type Asked = Arc<std::sync::Mutex<BTreeSet<String>>>;
 
 impl Guest {
     /// A guest at the start of a phase. Its log lines go to `lines`.
@@ -71,13 +69,12 @@ impl Guest {
         budget: Budget,
         lines: Arc<std::sync::Mutex<Vec<LogLine>>>,
     ) -> Self {
-        Self { world, permission, budget, started: Instant::now(), inert: None, lines, asked: Asked::default() }
+        Self { world, permission, budget, started: Instant::now(), inert: None, lines, reading: Arc::default() }
     }
 
-    /// Notes in `asked` which collectors the guest reads: only their blindness is its own.
-    pub fn noting(mut self, asked: &Asked) -> Self {
-        self.asked = Arc::clone(asked);
-        self
+    /// The same, which reads events by this look.
+    pub fn reading(self, reading: &Arc<Reading>) -> Self {
+        Self { reading: Arc::clone(reading), ..self }
     }
 
     pub(crate) fn cancelled(&self) -> CancellationToken {

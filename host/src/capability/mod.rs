@@ -13,10 +13,12 @@ mod guest;
 mod kube;
 mod log;
 mod loopback_serve;
+mod reading;
 pub mod safe_path;
 
 pub use clock::unix_nanos;
-pub use guest::{Asked, Guest, LogLine, World};
+pub use guest::{Guest, LogLine, World};
+pub use reading::{Reading, View};
 
 use crate::engine::bindings::imports;
 use foil_manifest::CapabilityName;

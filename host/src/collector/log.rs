@@ -1,5 +1,9 @@
 //! A collector's log: written by one thread, read by cursor by anybody.
 
+mod judged;
+
+pub use judged::{Judged, JudgedPage};
+
 use super::foreign::Likeness;
 use super::tree::{ProcessTree, Whose};
 use super::{Attribution, Blindness, ClockGrain, Event, clock, lock};
@@ -61,6 +65,12 @@ impl Recorded {
             None if self.own_observation => ClockGrain::EXACT,
             None => ClockGrain::COARSE,
         }
+    }
+
+    /// It says which process it is about, or what that was like, so that whose it is can be told or should be.
+    pub fn names_a_process(&self) -> bool {
+        // The kernel and Foil always know the process.
+        self.process.is_some() || self.likeness.as_ref().is_none_or(|likeness| !likeness.is_silent())
     }
 }
 
@@ -220,13 +230,6 @@ impl EventLog {
         inner.entries.get(at).map(|entry| Arc::clone(&entry.event))
     }
 
-    /// How exact the time of the events is that bear this one; exact where there is none.
-    pub fn grain_at(&self, at: u64) -> ClockGrain {
-        let inner = lock(&self.inner);
-        let same = inner.entries.iter().filter(|entry| entry.event.at == at);
-        same.map(|entry| entry.event.grain()).max().unwrap_or_default()
-    }
-
     /// The number of the newest event; 0 where there is none yet.
     pub fn newest(&self) -> u64 {
         lock(&self.inner).newest
@@ -306,11 +309,14 @@ impl EventLog {
             (Some(tree), _) if !likeness.is_silent() => tree.resembles(likeness, event.at),
             _ => Attribution::Window,
         };
+        if self.is_marked(event, likeness) { by_process.min(Attribution::Marker) } else { by_process }
+    }
+
+    /// The run's id is in it, or the id of a container of a pod of the run.
+    fn is_marked(&self, event: &Recorded, likeness: &Likeness) -> bool {
         let container = ["output_fields.container.id", "container.id"].iter().find_map(|name| event.fields.get(*name));
         let in_pod = |tree: &Arc<ProcessTree>| container.is_some_and(|id| tree.containers.has(id));
-        let marked =
-            likeness.mentions.iter().any(|id| id == self.run.as_str()) || self.tree.as_ref().is_some_and(in_pod);
-        if marked { by_process.min(Attribution::Marker) } else { by_process }
+        likeness.mentions.iter().any(|id| id == self.run.as_str()) || self.tree.as_ref().is_some_and(in_pod)
     }
 
     /// The run's id is in a field other than the rule's key, which has it from us.

@@ -6,6 +6,7 @@
 
 pub mod audit;
 mod clock;
+pub mod counting;
 pub mod file;
 pub mod foreign;
 mod grain;
@@ -19,13 +20,15 @@ pub mod rules;
 mod sensors;
 pub mod tree;
 
+pub use counting::{Counting, NotCounted};
 pub use grain::ClockGrain;
-pub use log::{EventLog, LogLimits, Page, Process, Recorded};
+pub use log::{EventLog, Judged, LogLimits, Page, Process, Recorded};
 pub use observed::Observed;
 pub use registry::{ArmOptions, Armed, arm};
 pub use sensors::Sensors;
 pub use tree::ProcessTree;
 
+use foil_manifest::TiedBy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -44,6 +47,19 @@ pub enum Attribution {
     Window,
     /// Not tied to this run.
     Stranger,
+}
+
+impl Attribution {
+    /// What ties an event to the run; `None` for a stranger's.
+    pub fn tied_by(self) -> Option<TiedBy> {
+        match self {
+            Self::Tree => Some(TiedBy::Process),
+            Self::Marker => Some(TiedBy::Marker),
+            Self::Likeness => Some(TiedBy::Likeness),
+            Self::Window => Some(TiedBy::Time),
+            Self::Stranger => None,
+        }
+    }
 }
 
 /// One recorded event.

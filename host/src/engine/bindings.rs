@@ -52,7 +52,7 @@ pub mod check {
         exports: { default: async },
         with: { "foil:host": super::imports::foil::host },
     });
-    pub use exports::foil::host::probing::{Observation, Sighting};
+    pub use exports::foil::host::probing::{Basis, EventReference, Observation, Sighting};
 }
 
 pub use imports::types;

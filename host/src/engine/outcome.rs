@@ -28,6 +28,9 @@ pub enum PhaseError {
         /// A sentence.
         message: String,
     },
+    /// A check referred to an event that it may not refer to.
+    #[error("the check is not believed: it referred to {0}")]
+    Unfounded(String),
     /// The run was stopped.
     #[error("the run was stopped")]
     Cancelled,

@@ -98,6 +98,7 @@ fn manifest(script: &Script, judgement: &Judgement) -> Result<Manifest, String> 
         one_of: Vec::new(),
         facts: Some(FACTS.iter().map(|(name, about)| ((*name).to_owned(), (*about).to_owned())).collect()),
         capabilities,
+        tied_by: None,
         limits: Default::default(),
     };
     manifest.checked().map_err(|error| error.to_string())

@@ -9,7 +9,7 @@ use super::sources::{FileFormat, FileSource, InboxSource, Sources};
 use super::text::quote;
 use super::windows::{Blackout, Hours, Windows};
 use foil_manifest::pattern::Variables;
-use foil_manifest::{Capability, Impact, Limits, PathPattern, ShieldLevel};
+use foil_manifest::{Capability, Impact, Limits, PathPattern, ShieldLevel, TiedBy};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -53,6 +53,8 @@ pub struct Environment {
     pub folder: String,
     /// When experiments may run.
     pub windows: Windows,
+    /// The weakest tie between an event and a run that counts, whatever an experiment says.
+    pub tied_by: Option<TiedBy>,
 }
 
 impl Default for Environment {
@@ -72,6 +74,7 @@ impl Default for Environment {
             file: String::new(),
             folder: String::new(),
             windows: Windows::default(),
+            tied_by: None,
         }
     }
 }
@@ -138,6 +141,9 @@ pub(crate) struct File<D> {
     #[serde(default)]
     #[schemars(with = "Option<ClusterRule>")]
     kubernetes: Option<Spanned<ClusterRule>>,
+    /// The weakest tie between an event and a run that counts. An experiment or a link can only ask for more.
+    #[serde(default)]
+    tied_by: Option<TiedBy>,
     #[serde(default)]
     hours: Vec<Hours>,
     #[serde(default)]
@@ -216,6 +222,7 @@ pub fn parse_with<D: DeserializeOwned>(text: &str) -> Result<(Environment, Optio
         file: String::new(),
         folder: String::new(),
         windows: Windows { hours: file.hours, blackout: file.blackout },
+        tied_by: file.tied_by,
     };
     Ok((environment, file.default))
 }

@@ -1,11 +1,12 @@
 //! Reports for tests.
 
 use super::here::Here;
-use super::{Evidence, LinkReport, RunReport, TestReport};
+use super::{Evidence, EvidenceEvent, LinkReport, RunReport, TestReport};
 use crate::campaign::experiment::Outcome;
 use crate::campaign::verdict::{Detonation, Judged, LinkVerdict, judge};
 use crate::collector::Attribution;
 use crate::journal::{UndoOutcome, UndoReport};
+use foil_manifest::TiedBy;
 use std::collections::BTreeMap;
 
 /// A run with this chain, such as `telemetry=seen rule=missed`; `!` after a verdict: contradicted; `+`: it looked at events.
@@ -18,8 +19,7 @@ pub fn report(chain: &str) -> RunReport {
         report
     });
     let links: Vec<LinkReport> = links.collect();
-    let judged: Vec<_> =
-        links.iter().map(|l| Judged { link: &l.link, verdict: l.verdict, reason: l.reason.as_deref() }).collect();
+    let judged: Vec<_> = links.iter().map(Judged::of).collect();
     let (verdict, reason) = judge(&Detonation::Done, Outcome::Either, &judged);
     RunReport {
         schema: super::SCHEMA,
@@ -108,7 +108,15 @@ pub fn link(name: &str, verdict: LinkVerdict) -> LinkReport {
         summary: "unlinkat /tmp/foil-01k/a by /usr/bin/rm".into(),
         attribution: Attribution::Tree,
         own_observation: false,
-        facts: BTreeMap::from([("pid".to_owned(), "4711".to_owned())]),
+        events: vec![EvidenceEvent {
+            collector: "linux.audit".into(),
+            sequence: 7,
+            kind: "unlinkat".into(),
+            at: 1_800_000_001_002_000_000,
+            attribution: Attribution::Tree,
+            fields: BTreeMap::from([("pid".to_owned(), "4711".to_owned())]),
+        }],
+        facts: BTreeMap::new(),
     };
     LinkReport {
         link: name.into(),
@@ -128,6 +136,9 @@ pub fn link(name: &str, verdict: LinkVerdict) -> LinkReport {
         severity: (verdict == LinkVerdict::Weak).then(|| "informational".to_owned()),
         contradicted: false,
         remark: None,
+        tied_by: seen.then_some(TiedBy::Process),
+        caution: None,
+        uncounted: Vec::new(),
     }
 }
 

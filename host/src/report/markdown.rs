@@ -6,7 +6,7 @@
 use super::explain::explain;
 use super::outcome::{cleanup, forgot};
 use super::text::{broken, counts};
-use super::words::{attack, chain, span, span_ms, tied, title};
+use super::words::{attack, chain, rests_on, span, span_ms, tied, title};
 use super::{LinkReport, RunReport, TestReport};
 use crate::campaign::verdict::Verdict;
 use crate::engine::cut;
@@ -45,9 +45,9 @@ pub fn write(out: &mut dyn Write, reports: &[RunReport]) -> Result<()> {
     if rows.len() > 0 {
         writeln!(out, "| | and {} more | | | |", rows.len())?;
     }
-    let noteworthy = reports
-        .iter()
-        .filter(|r| r.verdict != Verdict::Pass || r.left_behind() > 0 || r.test.as_ref().is_some_and(forgot));
+    let noteworthy = reports.iter().filter(|r| {
+        r.verdict != Verdict::Pass || r.left_behind() > 0 || r.test.as_ref().is_some_and(forgot) || is_weak(r)
+    });
     let mut left_out = 0_usize;
     for report in noteworthy {
         let section = section(report);
@@ -62,6 +62,11 @@ pub fn write(out: &mut dyn Write, reports: &[RunReport]) -> Result<()> {
         writeln!(out, "\n{left_out} more had no room here; `--format json` has all.")?;
     }
     Ok(())
+}
+
+/// A link of it is tied to the run with a caution.
+fn is_weak(report: &RunReport) -> bool {
+    report.links.iter().any(|link| link.caution.is_some())
 }
 
 /// A sign and the word: colour alone says nothing.
@@ -90,6 +95,10 @@ fn section(report: &RunReport) -> String {
         said.push(report.reason.clone());
     }
     said.iter().for_each(|sentence| line(format!("- {}", safe(&cut(sentence, 2000)))));
+    for link in chain(report) {
+        let caution = link.caution.iter().map(|caution| cut(&caution.text, 1000));
+        caution.for_each(|text| line(format!("- **caution:** {}: {}", safe(&cut(&link.link, 20)), safe(&text))));
+    }
     residue(report).iter().for_each(|what| line(format!("- **left behind:** {}", safe(what))));
     report.test.iter().flat_map(aftermath).for_each(&mut line);
     line("\n<details><summary>Links and evidence</summary>\n".to_owned());
@@ -101,7 +110,8 @@ fn section(report: &RunReport) -> String {
     for link in chain(report) {
         for evidence in link.evidence.iter().take(MAX_EVIDENCE) {
             let summary = safe(&cut(&evidence.summary, 400));
-            line(format!("- {}: <code>{summary}</code> ({})", safe(&cut(&link.link, 20)), tied(evidence)));
+            let from = safe(&rests_on(evidence));
+            line(format!("- {}: <code>{summary}</code> ({}{from})", safe(&cut(&link.link, 20)), tied(evidence)));
         }
     }
     let run = format!("run {} on {} in {} as {}", report.run, report.target, report.shield, report.run_as);

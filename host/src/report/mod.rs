@@ -14,6 +14,7 @@ mod nodes;
 mod outcome;
 mod progress;
 mod text;
+mod tie;
 mod words;
 
 pub use explain::explain;
@@ -21,13 +22,15 @@ pub use nodes::by_node;
 pub use outcome::{Outcome, outcome};
 pub use progress::{Progress, Waiting};
 pub use text::print;
-pub use words::wrap;
+pub use tie::{Caution, CautionKind, EvidenceEvent, Uncounted, falco_hint};
+pub use words::{uncounted, wrap};
 
 use crate::campaign::verdict::{LinkVerdict, Verdict};
 use crate::capability::LogLine;
 use crate::cli::Exit;
 use crate::collector::Attribution;
 use crate::journal::UndoReport;
+use foil_manifest::TiedBy;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -203,6 +206,15 @@ pub struct LinkReport {
     pub looked_at: u64,
     /// The highest severity seen, in the source's own word.
     pub severity: Option<String>,
+    /// What ties it to the run, where it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tied_by: Option<TiedBy>,
+    /// What is weak about that tie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caution: Option<Caution>,
+    /// What arrived, would have been taken and does not count, where nothing was seen that counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub uncounted: Vec<Uncounted>,
     /// It was missed, and a link behind it was seen: then the check, or what it reads, is wrong, and not the sensor.
     pub contradicted: bool,
 }
@@ -217,7 +229,9 @@ pub struct Evidence {
     pub attribution: Attribution,
     /// Seen only by Foil itself.
     pub own_observation: bool,
-    /// The check's facts.
+    /// The events that it rests on, as the host recorded them. None: the check saw it elsewhere, and this is its word alone.
+    pub events: Vec<EvidenceEvent>,
+    /// What the check added to it, by its own word.
     pub facts: BTreeMap<String, String>,
 }
 

@@ -1,8 +1,8 @@
 //! Small words that all forms of the report share.
 
-use super::{Evidence, LinkReport, RunReport};
+use super::{Evidence, LinkReport, RunReport, Uncounted};
 use crate::campaign::experiment::Hop;
-use crate::collector::Attribution;
+use crate::collector::{Attribution, NotCounted};
 use crate::engine::cut;
 use serde::Deserialize as _;
 use serde::de::IntoDeserializer as _;
@@ -73,6 +73,59 @@ pub fn tied(evidence: &Evidence) -> &'static str {
         Attribution::Likeness => "likeness",
         Attribution::Window => "time only",
         Attribution::Stranger => "not tied",
+    }
+}
+
+/// The events that evidence rests on, as the second part of a list: `; falco of inbox`. What a check shows must be of the right kind.
+pub fn rests_on(evidence: &Evidence) -> String {
+    let mut kinds: Vec<String> = Vec::new();
+    for event in &evidence.events {
+        let kind = format!("; {} of {}", cut(&event.kind, 40), cut(&event.collector, 60));
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    if evidence.events.is_empty() { "; by the check's word".to_owned() } else { kinds.concat() }
+}
+
+/// What arrived and was not counted, and why, in a sentence without a full stop; `None` where there was nothing.
+pub fn uncounted(link: &LinkReport) -> Option<String> {
+    let what = if hop(link).is_some_and(|hop| hop >= Hop::Detection) { "alert" } else { "event" };
+    let group = |Uncounted { count, why }: &Uncounted| match count {
+        1 => format!("1 matching {what} arrived and was not counted, because {}", why_not(*why, true)),
+        _ => format!("{count} matching {what}s arrived and were not counted, because {}", why_not(*why, false)),
+    };
+    let groups: Vec<String> = link.uncounted.iter().map(group).collect();
+    (!groups.is_empty()).then(|| groups.join("; "))
+}
+
+fn why_not(why: NotCounted, one: bool) -> String {
+    #[allow(clippy::cast_precision_loss, reason = "for people")]
+    let dated = |ns: u64, place: &str| {
+        let nearest = if one { "it" } else { "the nearest" };
+        format!(
+            "{nearest} is dated {} {place}: the clocks of the sensor and of this machine may differ",
+            span(ns as f64 / 1e6)
+        )
+    };
+    let it = |one_does: &'static str, they_do: &'static str| if one { one_does } else { they_do };
+    match why {
+        NotCounted::Untold => {
+            format!("{} a process, and whether that is this run's cannot be told", it("it names", "they name"))
+        }
+        NotCounted::WeakTie { tied_by, demanded } => format!(
+            "{} tied to this run by `{tied_by}` only, and `tied-by: {demanded}` is demanded",
+            it("it is", "they are")
+        ),
+        NotCounted::BeforeDetonation { by_ns } => dated(by_ns, "before the detonation"),
+        NotCounted::OutOfTime => format!(
+            "{} a process of this run at a moment when that did not run: the clocks of the sensor and of this machine may differ",
+            it("it names", "they name")
+        ),
+        NotCounted::Future { by_ns } => dated(by_ns, "in the future"),
+        NotCounted::OtherProcess => format!("another process of the machine did {}", it("it", "what they are about")),
+        NotCounted::OtherRun => format!("{} of another run", it("it is", "they are")),
+        NotCounted::Foil => format!("Foil itself, and not the technique, did {}", it("it", "what they are about")),
     }
 }
 

@@ -1,10 +1,11 @@
 //! What a test says to the fake host, and asks of it.
 
 use super::world::{Call, File, World};
+use crate::__bindings::check::exports::foil::host::probing::Basis as WireBasis;
 use crate::__bindings::host::types::{Error as WireError, Failure, Parameter};
 use crate::events::Event;
 use crate::exec::Output;
-use crate::{Check, Context, Error, Evidence, Observation, Result, Sighting, Technique, Value};
+use crate::{Basis, Check, Context, Error, EventReference, Evidence, Observation, Result, Sighting, Technique, Value};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -57,12 +58,14 @@ impl Host {
         self
     }
 
-    /// Adds an event to a collector's log. Its sequence number is given here; the collector is armed by its first event.
+    /// Adds an event of this run to a collector's log. Its sequence number is given here; the collector is armed by its first event.
+    /// What others do is not handed to a check, so that no test needs it.
     pub fn event(&self, collector: &str, mut event: Event) -> &Self {
         {
             let mut world = self.0.borrow_mut();
             let log = world.events.entry(collector.to_owned()).or_default();
             event.sequence = log.len() as u64 + 1;
+            event.collector = collector.to_owned();
             log.push(event);
         }
         self
@@ -116,20 +119,37 @@ impl Host {
         CURRENT.set(Some(self.clone()));
         let seen =
             crate::check::__probe::<C>(self.context(), self.parameters(parameters)?, cursor).map_err(Error::from)?;
-        let sightings = seen.sightings.into_iter().map(|s| Sighting {
-            at: s.at,
-            summary: s.summary,
-            attribution: s.attribution,
-            own_observation: s.own_observation,
-            severity: s.severity,
-            facts: s.facts,
+        let sightings = seen.sightings.into_iter().map(|s| {
+            let basis = self.basis(s.basis)?;
+            Ok(Sighting { basis, summary: s.summary, severity: s.severity, facts: s.facts })
         });
         Ok(Observation {
-            sightings: sightings.collect(),
+            sightings: sightings.collect::<Result<_>>()?,
             cursor: seen.cursor,
             looked_at: seen.looked_at,
             remark: seen.remark,
         })
+    }
+
+    /// As the real host does, it refuses a reference to an event that there is not.
+    fn basis(&self, basis: WireBasis) -> Result<Basis> {
+        let references = match basis {
+            WireBasis::Elsewhere(at) => return Ok(Basis::Elsewhere(at)),
+            WireBasis::Events(references) => references,
+        };
+        let world = self.0.borrow();
+        let known = |reference: &EventReference| {
+            let log = world.events.get(&reference.collector);
+            log.is_some_and(|log| log.iter().any(|event| event.sequence == reference.sequence))
+        };
+        let references: Vec<EventReference> = references
+            .into_iter()
+            .map(|reference| EventReference { collector: reference.collector, sequence: reference.sequence })
+            .collect();
+        if !(1..=16).contains(&references.len()) || !references.iter().all(known) {
+            return Err(Error::Invalid(format!("a sighting refers to {references:?}: 1 to 16 events that were read")));
+        }
+        Ok(Basis::Events(references))
     }
 
     /// The programs that were started, in order: program and arguments with a space between each.

@@ -42,7 +42,7 @@ pub use host::Host;
 pub use world::Call;
 
 use crate::Fact;
-use crate::events::{Attribution, Event};
+use crate::events::Event;
 use crate::exec::Ending;
 use std::time::Duration;
 
@@ -65,16 +65,9 @@ pub fn exit(status: u8, stderr: impl AsRef<[u8]>) -> Output {
     Output { ending: Ending::Exited(status), stderr: stderr.as_ref().to_vec(), ..output("") }
 }
 
-/// An event of this run's own process tree, without fields; see [`Event::with`]. The host numbers it.
+/// An event of this run without fields; see [`Event::with`]. The host numbers it, and says which collector it is of.
 pub fn event(kind: &str) -> Event {
-    Event {
-        sequence: 0,
-        at: 1_000_000_000,
-        kind: kind.to_owned(),
-        attribution: Attribution::Tree,
-        own_observation: false,
-        fields: Vec::new(),
-    }
+    Event { collector: String::new(), sequence: 0, at: 1_000_000_000, kind: kind.to_owned(), fields: Vec::new() }
 }
 
 impl Event {

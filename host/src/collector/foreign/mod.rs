@@ -41,6 +41,12 @@ impl Likeness {
     }
 }
 
+/// Whether an event is an alert of Falco's, by whichever way it came: it has a rule, a priority, and what the rule's output names.
+pub fn is_falco_alert(fields: &BTreeMap<String, String>) -> bool {
+    let output = fields.contains_key("output") || fields.keys().any(|name| name.starts_with("output_fields."));
+    output && fields.contains_key("rule") && fields.contains_key("priority")
+}
+
 /// Makes an event of a sensor's fields.
 ///
 /// `time`: the field that holds its time; the usual names are tried where it is `None`. `received`: when it came, nanoseconds

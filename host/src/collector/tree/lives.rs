@@ -202,6 +202,16 @@ impl Lives {
         self.by_pid.get(&pid).is_some_and(|lives| lives.iter().any(|l| l.role != Role::Other))
     }
 
+    /// Whether one of the lives that a process id led was the technique's at some time.
+    pub fn had(&self, pid: u32) -> bool {
+        let lives = self.by_pid.get(&pid).map(Vec::as_slice).unwrap_or_default();
+        lives.iter().any(|life| match self.place(pid, life.start) {
+            Place::Child(life) => life.acts.or(life.exec).is_some(),
+            Place::Below => true,
+            Place::Init | Place::BelowSetUp | Place::Elsewhere | Place::Unknown => false,
+        })
+    }
+
     /// Whether a process that began at `start` may be the one that led this id at `at`. Where the life is not known it may.
     pub fn began(&self, pid: u32, start: u64, at: u64) -> bool {
         // The launcher's idea of a start is rougher than the kernel's.

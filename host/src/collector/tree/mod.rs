@@ -190,6 +190,24 @@ impl ProcessTree {
         lock(&self.programs).judge(likeness, at_ns, self.is_exact())
     }
 
+    /// Whether an event is about Foil by all that it says itself, whatever its time: a process id of Foil's, its name or its program.
+    pub fn says_foil(&self, event: &Recorded) -> bool {
+        let actor = Actor::of(event);
+        let by_id = event.process.is_some_and(|process| self.is_foil(process.pid, process.ppid));
+        by_id || self.or_foil(Whose::Unknown, actor) == Whose::Foil
+    }
+
+    /// Whether a process id, or the parent's that an event names, was ever the technique's, whatever the time and whoever else had it.
+    pub fn had(&self, process: Process) -> bool {
+        let lives = lock(&self.lives);
+        lives.had(process.pid) || process.ppid.is_some_and(|ppid| lives.had(ppid))
+    }
+
+    /// Whether what an event says of a process is like one that this run was seen to start, whatever the time.
+    pub fn resembles_at_some_time(&self, likeness: &Likeness) -> bool {
+        lock(&self.programs).has_one_like(likeness)
+    }
+
     /// A program that the launcher started, and that ended: from, until.
     pub fn started(&self, pid: u32, ran: std::ops::Range<u64>, image: Image) {
         self.catch_up();

@@ -131,6 +131,12 @@ impl Programs {
         if exact && !self.full { best } else { best.min(Attribution::Window) }
     }
 
+    /// Whether a program of the run is like what an event says, whatever the time. Its moment alone says nothing then.
+    pub fn has_one_like(&self, likeness: &Likeness) -> bool {
+        let alike = |program: &Program| self.alike(program, likeness, program.from) == Some(Attribution::Likeness);
+        self.list.iter().any(alike)
+    }
+
     fn alike(&self, program: &Program, likeness: &Likeness, at: u64) -> Option<Attribution> {
         // Not before it was this program: until then Foil's own code ran, or another program of the run's.
         let begun = likeness.grain.latest(at).saturating_add(SKEW) >= program.from;

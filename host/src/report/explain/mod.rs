@@ -5,7 +5,7 @@
 
 mod missed;
 
-use super::words::{chain, hop, span, span_ms};
+use super::words::{chain, hop, span, span_ms, uncounted};
 use super::{LinkReport, RunReport};
 use crate::campaign::experiment::Hop;
 use crate::campaign::verdict::{LinkVerdict, Verdict};
@@ -46,10 +46,13 @@ fn links(report: &RunReport) -> Vec<String> {
         match link.verdict {
             LinkVerdict::Seen => {}
             LinkVerdict::Missed if link.contradicted => said.push(contradicted(link, &chain)),
-            LinkVerdict::Missed => match missed::sentence(link, &chain) {
-                Some(sentence) => said.push(sentence),
-                None => behind.push(&link.link),
-            },
+            LinkVerdict::Missed => {
+                match missed::sentence(link, &chain) {
+                    Some(sentence) => said.push(sentence),
+                    None => behind.push(&link.link),
+                }
+                said.extend(arrived(link));
+            }
             LinkVerdict::Late => said.push(late(link)),
             LinkVerdict::Weak => said.push(weak(link)),
             LinkVerdict::Noisy => said.push(format!(
@@ -106,6 +109,12 @@ fn weak(link: &LinkReport) -> String {
          will read it.",
         link.link
     )
+}
+
+/// What arrived and was not counted.
+fn arrived(link: &LinkReport) -> Option<String> {
+    let arrived = uncounted(link)?;
+    Some(format!("`{}`: {}.", link.link, cut(&arrived, LONGEST)))
 }
 
 /// Links that could not be looked at for one reason, which is told once.

@@ -8,8 +8,8 @@ pub use links::{broken, counts};
 
 use super::explain::explain;
 use super::outcome::cleanup;
-use super::words::{attack, ends, span_ms, tied, title};
-use super::{LinkReport, RunReport, TestReport};
+use super::words::{attack, ends, rests_on, span_ms, tied, title};
+use super::{Evidence, LinkReport, RunReport, TestReport};
 use crate::campaign::verdict::Verdict;
 use crate::engine::cut;
 use crate::journal::UndoOutcome;
@@ -50,6 +50,7 @@ fn whole(page: &mut Page<'_>, report: &RunReport) -> Result<()> {
         page.paragraph(2, &cut(&report.reason, 2000), anstyle::Style::new())?;
     }
     page.gap()?;
+    cautions(page, report)?;
     did(page, report)?;
     for link in super::words::chain(report) {
         evidence(page, link)?;
@@ -84,9 +85,18 @@ fn did(page: &mut Page<'_>, report: &RunReport) -> Result<()> {
     more(page, "", &facts, DIM, String::clone)
 }
 
+/// What is weak about how links are tied to the run.
+fn cautions(page: &mut Page<'_>, report: &RunReport) -> Result<()> {
+    let weak = super::words::chain(report).into_iter().filter_map(|link| Some((link, link.caution.as_ref()?)));
+    for (link, caution) in weak {
+        page.field("caution", &format!("{}: {}", link.link, caution.text), YELLOW)?;
+    }
+    Ok(())
+}
+
 fn evidence(page: &mut Page<'_>, link: &LinkReport) -> Result<()> {
-    let shown: Vec<String> =
-        link.evidence.iter().map(|e| format!("{}: {} [{}]", link.link, cut(&e.summary, 400), tied(e))).collect();
+    let line = |e: &Evidence| format!("{}: {} [{}{}]", link.link, cut(&e.summary, 400), tied(e), rests_on(e));
+    let shown: Vec<String> = link.evidence.iter().map(line).collect();
     let rest = shown.len().saturating_sub(MAX_EVIDENCE);
     for line in shown.iter().take(MAX_EVIDENCE) {
         page.field("evidence", line, anstyle::Style::new())?;

@@ -24,7 +24,7 @@ impl Check for AuditEvent {
             let page = events::read(&query.collector, observation.cursor, PAGE)?;
             let read = page.events.len();
             observation.looked_at = observation.looked_at.saturating_add(read as u32);
-            for event in page.events.iter().filter(|event| event.is_ours() && query.matches(event)) {
+            for event in page.events.iter().filter(|event| query.matches(event)) {
                 observation.push(line::sighting(event));
             }
             observation.cursor = page.next;

@@ -1,22 +1,14 @@
-//! How an event is told: one line, and its fields, both of a bounded length.
+//! How an event is told: one line of a bounded length.
 
 use crate::query::paths;
+use foil_sdk::Sighting;
 use foil_sdk::events::Event;
-use foil_sdk::{Fact, Sighting};
 
 /// The longest line, in bytes.
 const LINE: usize = 300;
 
-/// The longest value of a field that is passed on, in bytes.
-const VALUE: usize = 1024;
-
 pub(crate) fn sighting(event: &Event) -> Sighting {
-    let mut sighting = Sighting::of(event, line(event));
-    for fact in &mut sighting.facts {
-        cut(&mut fact.value, VALUE);
-    }
-    sighting.facts.insert(0, Fact::new("event", &event.kind));
-    sighting
+    Sighting::of(event, line(event))
 }
 
 /// Such as `execve /usr/bin/uname -a by pid 123 (uid 0)` or `openat /etc/shadow by cat, pid 124 (uid 0)`.

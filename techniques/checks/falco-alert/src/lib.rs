@@ -2,7 +2,7 @@
 
 use foil_sdk::events::Event;
 use foil_sdk::prelude::*;
-use foil_sdk::search::{Wanted, search, tie};
+use foil_sdk::search::{Wanted, search_with};
 use foil_sdk::{falco, pattern};
 
 /// Falco's priorities, highest first.
@@ -55,20 +55,15 @@ impl Check for FalcoAlert {
         }
         let lowest = query.priority.as_deref().map(rank).unwrap_or(Some(PRIORITIES.len()));
         let lowest = lowest.ok_or_else(|| Error::Invalid("`priority` is none of Falco's".to_owned()))?;
-        let mut observation = search(&query.collector, cursor, |event| {
+        search_with(&query.collector, cursor, |event| {
             let (rule, priority) = (event.field("rule")?, event.field("priority")?);
             let fits = query.rule.as_ref().is_none_or(|wanted| wanted == rule || pattern::matches(wanted, rule))
                 && query.tag.as_ref().is_none_or(|wanted| tagged(event, wanted))
                 && rank(priority).is_some_and(|rank| rank <= lowest)
                 && wanted.fits(event, &FIELDS)
                 && query.is_there(event);
-            fits.then(|| line(event, rule, priority))
-        })?;
-        for sighting in &mut observation.sightings {
-            sighting.severity =
-                sighting.facts.iter().find(|fact| fact.name == "priority").map(|fact| fact.value.clone());
-        }
-        Ok(observation)
+            fits.then(|| Sighting::of(event, line(event, rule, priority)).severity(Some(priority)))
+        })
     }
 }
 
@@ -83,10 +78,10 @@ fn rank(priority: &str) -> Option<usize> {
     PRIORITIES.iter().position(|known| *known == priority || (*known == "informational" && priority == "info"))
 }
 
-/// Such as `Read sensitive file untrusted (Warning), cat /etc/shadow, tied by its time only`.
+/// Such as `Read sensitive file untrusted (Warning), cat /etc/shadow`.
 fn line(event: &Event, rule: &str, priority: &str) -> String {
     let command = event.field("output_fields.proc.cmdline").map(|line| format!(", {line}")).unwrap_or_default();
-    format!("{rule} ({priority}){command}, tied {}", tie(event.attribution))
+    format!("{rule} ({priority}){command}")
 }
 
 foil_sdk::check!(FalcoAlert);

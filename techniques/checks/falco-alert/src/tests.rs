@@ -1,9 +1,8 @@
 use super::*;
-use foil_sdk::events::Attribution;
 use foil_sdk::{Value, fake};
 
 fn alert() -> Event {
-    Event { attribution: Attribution::Likeness, ..fake::event("falco") }
+    fake::event("falco")
         .with("rule", "Read sensitive file untrusted")
         .with("priority", "Warning")
         .with("output_fields.proc.cmdline", "cat /etc/shadow")
@@ -27,15 +26,11 @@ fn count(event: Event, query: &[(&str, Value)]) -> usize {
 }
 
 #[test]
-fn the_evidence_says_rule_priority_and_how_it_was_tied() {
+fn the_evidence_says_rule_priority_and_command() {
     let seen = host(alert()).probe::<FalcoAlert>(&[("rule", "Read sensitive file untrusted".into())], 0).unwrap();
     let sighting = &seen.sightings[0];
-    assert_eq!(
-        sighting.summary,
-        "Read sensitive file untrusted (Warning), cat /etc/shadow, tied by likeness: its program, parents, user and time are those of \
-         one that this run started"
-    );
-    assert_eq!((sighting.severity.as_deref(), sighting.attribution), (Some("Warning"), Attribution::Likeness));
+    assert_eq!(sighting.summary, "Read sensitive file untrusted (Warning), cat /etc/shadow");
+    assert_eq!(sighting.severity.as_deref(), Some("Warning"));
 }
 
 #[test]
@@ -68,16 +63,6 @@ fn a_priority_counts_from_there_upwards() {
     }
     assert!(PRIORITIES.iter().all(|word| include_str!("../check.toml").contains(&format!("\"{word}\""))));
     assert_eq!((rank("Info"), rank("Informational"), rank("loud")), (Some(6), Some(6), None));
-}
-
-#[test]
-fn ties_of_every_strength_are_passed_on_but_for_strangers() {
-    for attribution in [Attribution::Tree, Attribution::Marker, Attribution::Window] {
-        let event = Event { attribution, ..alert() };
-        let seen = host(event).probe::<FalcoAlert>(&[("rule", "**".into())], 0).unwrap();
-        assert_eq!(seen.sightings[0].attribution, attribution);
-    }
-    assert_eq!(count(Event { attribution: Attribution::Stranger, ..alert() }, &[("rule", "**".into())]), 0);
 }
 
 #[test]

@@ -3,7 +3,6 @@
 mod cluster;
 
 use cluster::{DaemonSet, Node, Pod};
-use foil_sdk::events::Attribution;
 use foil_sdk::kube::{self, Kind};
 use foil_sdk::prelude::*;
 
@@ -143,15 +142,9 @@ impl Coverage {
     fn sighting(&self, now: u64, line: String) -> Sighting {
         let facts =
             [("nodes", self.nodes), ("covered", self.covered), ("intolerable", self.intolerable), ("new", self.new)];
-        Sighting {
-            at: now,
-            summary: line,
-            // It is so now, whatever the run did.
-            attribution: Attribution::Window,
-            own_observation: false,
-            severity: None,
-            facts: facts.map(|(name, count)| foil_sdk::Fact::new(name, count)).into(),
-        }
+        // It is so now, whatever the run did.
+        let facts = facts.map(|(name, count)| foil_sdk::Fact::new(name, count)).into();
+        Sighting { facts, ..Sighting::elsewhere(now, line) }
     }
 }
 

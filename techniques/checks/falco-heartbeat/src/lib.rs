@@ -2,7 +2,7 @@
 
 use foil_sdk::events::Event;
 use foil_sdk::prelude::*;
-use foil_sdk::search::{search, tie};
+use foil_sdk::search::search;
 use foil_sdk::{falco, pattern};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -39,12 +39,12 @@ impl Check for Heartbeat {
         let elsewhere = RefCell::new(Elsewhere::default());
         let mut observation = search(&query.collector, cursor, |event| {
             let rule = event.field("rule")?;
-            if !event.is_ours() || !pattern::matches(&query.rule, rule) {
+            if !pattern::matches(&query.rule, rule) {
                 return None;
             }
             let nodes = falco::nodes(event);
             if nodes.contains(&node.as_str()) {
-                return Some(line(event, node, rule));
+                return Some(line(node, rule));
             }
             elsewhere.borrow_mut().take(event, &nodes);
             None
@@ -72,9 +72,9 @@ impl Elsewhere {
     }
 }
 
-/// Such as `node-7: Read sensitive file untrusted, tied by this run's id, which is in it`.
-fn line(event: &Event, node: &str, rule: &str) -> String {
-    [node, ": ", rule, ", tied ", tie(event.attribution)].concat()
+/// Such as `node-7: Read sensitive file untrusted`.
+fn line(node: &str, rule: &str) -> String {
+    [node, ": ", rule].concat()
 }
 
 foil_sdk::check!(Heartbeat);
@@ -82,15 +82,12 @@ foil_sdk::check!(Heartbeat);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use foil_sdk::events::Attribution;
     use foil_sdk::{Value, fake};
 
     const LOGS: &str = "kubernetes.falco";
 
     fn alert(node: &str) -> Event {
-        Event { attribution: Attribution::Marker, ..fake::event("falco") }
-            .with("rule", "Read sensitive file untrusted")
-            .with("falco.node", node)
+        fake::event("falco").with("rule", "Read sensitive file untrusted").with("falco.node", node)
     }
 
     fn host() -> fake::Host {
@@ -108,10 +105,7 @@ mod tests {
         let host = host();
         host.event(LOGS, alert("node-8")).event(LOGS, alert("node-7"));
         let seen = probe(&host, 0);
-        assert_eq!(
-            seen.sightings[0].summary,
-            "node-7: Read sensitive file untrusted, tied by this run's id, which is in it"
-        );
+        assert_eq!(seen.sightings[0].summary, "node-7: Read sensitive file untrusted");
         assert_eq!((seen.sightings.len(), seen.remark), (1, None));
     }
 
@@ -131,15 +125,12 @@ mod tests {
     }
 
     #[test]
-    fn other_rules_and_alerts_that_are_not_surely_ours_are_nothing() {
+    fn other_rules_are_nothing() {
         let host = host();
-        for attribution in [Attribution::Likeness, Attribution::Window, Attribution::Stranger] {
-            host.event(LOGS, Event { attribution, ..alert("node-7") });
-        }
         host.event(LOGS, fake::event("falco").with("rule", "Clear Log Activities").with("falco.node", "node-7"));
         let seen = probe(&host, 0);
         assert_eq!((seen.sightings.len(), seen.remark), (0, None));
-        assert_eq!(seen.cursor, 4);
+        assert_eq!(seen.cursor, 1);
     }
 
     #[test]

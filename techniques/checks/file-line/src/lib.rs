@@ -2,7 +2,7 @@
 
 use foil_sdk::events::Event;
 use foil_sdk::prelude::*;
-use foil_sdk::search::{Wanted, search, tie};
+use foil_sdk::search::{Wanted, search};
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -27,10 +27,9 @@ impl Check for FileLine {
     }
 }
 
-/// How it is tied, and the line itself.
+/// The line itself.
 fn line(event: &Event) -> String {
-    let text = event.field("line").or_else(|| event.field("raw")).unwrap_or_default();
-    format!("tied {}: {text}", tie(event.attribution))
+    event.field("line").or_else(|| event.field("raw")).unwrap_or_default().to_owned()
 }
 
 foil_sdk::check!(FileLine);
@@ -38,14 +37,12 @@ foil_sdk::check!(FileLine);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use foil_sdk::events::Attribution;
     use foil_sdk::{Value, fake};
 
     fn host() -> fake::Host {
         let host = fake::Host::for_check(include_str!("../check.toml"));
         let event = fake::event("line").with("user.name", "ann").with("line", "sudo: ann : COMMAND=/bin/cat");
-        host.event("file.auth", Event { attribution: Attribution::Window, ..event.clone() });
-        host.event("file.auth", Event { attribution: Attribution::Stranger, ..event });
+        host.event("file.auth", event);
         host
     }
 
@@ -57,8 +54,7 @@ mod tests {
     fn lines_are_found_by_fields_and_by_text() {
         let seen = probe(&[("fields", Value::from(&["user.name=a*"][..])), ("contains", "COMMAND=".into())]).unwrap();
         assert_eq!(seen.sightings.len(), 1);
-        assert_eq!(seen.sightings[0].attribution, Attribution::Window);
-        assert_eq!(seen.sightings[0].summary, "tied by its time only: sudo: ann : COMMAND=/bin/cat");
+        assert_eq!(seen.sightings[0].summary, "sudo: ann : COMMAND=/bin/cat");
         assert!(probe(&[("contains", "su: ".into())]).unwrap().sightings.is_empty());
     }
 

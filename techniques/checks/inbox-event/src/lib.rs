@@ -2,7 +2,7 @@
 
 use foil_sdk::events::Event;
 use foil_sdk::prelude::*;
-use foil_sdk::search::{Wanted, search, tie};
+use foil_sdk::search::{Wanted, search_with};
 
 /// The collector that it reads.
 const INBOX: &str = "inbox";
@@ -31,21 +31,18 @@ impl Check for InboxEvent {
         }
         let fits =
             |event: &Event| query.kind.as_ref().is_none_or(|kind| *kind == event.kind) && wanted.fits(event, &[]);
-        let mut observation = search(INBOX, cursor, |event| fits(event).then(|| line(event)))?;
-        for sighting in &mut observation.sightings {
-            let value =
-                |name: &&str| sighting.facts.iter().find(|fact| fact.name == *name).map(|fact| fact.value.clone());
-            sighting.severity = SEVERITY.iter().find_map(value);
-        }
-        Ok(observation)
+        let severity = |event: &Event| SEVERITY.iter().find_map(|name| event.field(name)).map(ToOwned::to_owned);
+        search_with(INBOX, cursor, |event| {
+            fits(event).then(|| Sighting::of(event, line(event)).severity(severity(event).as_deref()))
+        })
     }
 }
 
-/// What it is, how it is tied, and the event itself.
+/// What it is, and the event itself.
 fn line(event: &Event) -> String {
     let title = ["labels.alertname", "rule", "verb", "title", "message"].iter().find_map(|name| event.field(name));
     let text = title.or_else(|| event.field("raw")).unwrap_or_default();
-    format!("{}: {text}, tied {}", event.kind, tie(event.attribution))
+    format!("{}: {text}", event.kind)
 }
 
 foil_sdk::check!(InboxEvent);
@@ -53,15 +50,13 @@ foil_sdk::check!(InboxEvent);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use foil_sdk::events::Attribution;
     use foil_sdk::{Value, fake};
 
     fn probe(query: &[(&str, Value)]) -> Result<Observation> {
         let host = fake::Host::for_check(include_str!("../check.toml"));
         let event =
             fake::event("alertmanager").with("labels.alertname", "ShadowRead").with("labels.severity", "critical");
-        host.event(INBOX, Event { attribution: Attribution::Window, ..event.clone() });
-        host.event(INBOX, Event { attribution: Attribution::Stranger, ..event });
+        host.event(INBOX, event);
         host.probe::<InboxEvent>(query, 0)
     }
 
@@ -74,8 +69,8 @@ mod tests {
         let seen = probe(&[("kind", "alertmanager".into()), fields("labels.alertname=Shadow*")]).unwrap();
         assert_eq!(seen.sightings.len(), 1);
         let sighting = &seen.sightings[0];
-        assert_eq!(sighting.summary, "alertmanager: ShadowRead, tied by its time only");
-        assert_eq!((sighting.severity.as_deref(), sighting.attribution), (Some("critical"), Attribution::Window));
+        assert_eq!(sighting.summary, "alertmanager: ShadowRead");
+        assert_eq!(sighting.severity.as_deref(), Some("critical"));
         for other in [&[("kind", "falco".into()), ("contains", "Shadow".into())][..], &[fields("labels.severity=info")]]
         {
             assert!(probe(other).unwrap().sightings.is_empty(), "{other:?}");

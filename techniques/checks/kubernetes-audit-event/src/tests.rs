@@ -1,5 +1,4 @@
 use super::*;
-use foil_sdk::events::Attribution;
 use foil_sdk::{Value, fake};
 
 const LOG: &str = "file.audit";
@@ -13,7 +12,7 @@ fn host() -> fake::Host {
 /// An event as the API server writes it, of a request of this run.
 fn event(host: &fake::Host) -> Event {
     let run = host.context().run_id;
-    Event { attribution: Attribution::Marker, ..fake::event("line") }
+    fake::event("line")
         .with("auditID", "b7016fab")
         .with("stage", "ResponseComplete")
         .with("verb", "create")
@@ -107,11 +106,6 @@ fn what_others_did_counts_only_where_anyone_does_and_the_run_is_named() {
     host.event(LOG, controller());
     let anyone = |anyone: bool| [("verb", Value::from("create")), ("anyone", anyone.into())];
     assert_eq!((lines(&host, &anyone(false)).len(), lines(&host, &anyone(true)).len()), (0, 1));
-    host.event(
-        LOG,
-        Event { attribution: Attribution::Window, ..without(controller(), &["auditID"]).with("auditID", "2") },
-    );
-    assert_eq!(lines(&host, &anyone(true)).len(), 1, "by its time only");
 }
 
 #[test]

@@ -3,7 +3,6 @@
 mod line;
 mod query;
 
-use foil_sdk::events::Attribution;
 use foil_sdk::prelude::*;
 use query::Query;
 
@@ -25,9 +24,7 @@ impl Check for SigmaMatch {
             let page = events::read(&query.collector, observation.cursor, PAGE)?;
             let read = page.events.len();
             observation.looked_at = observation.looked_at.saturating_add(read as u32);
-            // How it was tied is passed on: a log that names no process can only be tied by likeness or time.
-            let ours = page.events.iter().filter(|event| event.attribution != Attribution::Stranger);
-            for event in ours.filter(|event| query.matches(event)) {
+            for event in page.events.iter().filter(|event| query.matches(event)) {
                 observation.push(line::sighting(event));
             }
             observation.cursor = page.next;

@@ -1,24 +1,16 @@
-//! How a match is told: one line, and the fields of what was matched, both of a bounded length.
+//! How a match is told: one line of a bounded length.
 
 use foil_sdk::Sighting;
-use foil_sdk::events::{Attribution, Event};
+use foil_sdk::events::Event;
 
 /// The longest line, in bytes.
 const LINE: usize = 300;
 
-/// The longest value of a field that is passed on, in bytes.
-const VALUE: usize = 1024;
-
 pub(crate) fn sighting(event: &Event) -> Sighting {
-    let mut sighting = Sighting::of(event, line(event));
-    sighting.severity = event.field("rule.level").map(ToOwned::to_owned);
-    for fact in &mut sighting.facts {
-        cut(&mut fact.value, VALUE);
-    }
-    sighting
+    Sighting::of(event, line(event)).severity(event.field("rule.level"))
 }
 
-/// Such as `File Deletion (medium) fits execve /usr/bin/rm -f x by pid 12, from linux.audit, tied by its process`.
+/// Such as `File Deletion (medium) fits execve /usr/bin/rm -f x by pid 12, from linux.audit`.
 fn line(event: &Event) -> String {
     let field = |name: &str| event.field(name).filter(|value| !value.is_empty());
     let what = field("argv").or(field("path")).or(field("address")).or(field("line")).unwrap_or_default();
@@ -33,15 +25,8 @@ fn line(event: &Event) -> String {
     if let Some(pid) = field("pid") {
         end.extend([" by pid ", pid]);
     }
-    let tie = match event.attribution {
-        Attribution::Tree => "its process",
-        Attribution::Marker => "the run's mark",
-        Attribution::Likeness => "likeness",
-        Attribution::Window => "time only",
-        Attribution::Stranger => "nothing",
-    };
-    end.extend([", from ", field("feed").unwrap_or("?"), ", tied by ", tie]);
-    // What was matched may be long; how it was tied must stay readable.
+    end.extend([", from ", field("feed").unwrap_or("?")]);
+    // What was matched may be long; where it was recorded must stay readable.
     cut(&mut end, LINE / 2);
     cut(&mut line, LINE - end.len());
     line + &end
