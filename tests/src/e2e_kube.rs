@@ -42,10 +42,12 @@ impl Cluster {
         cluster.uid = cluster.kubectl(&["get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"]);
         cluster.context = cluster.kubectl(&["config", "current-context"]).trim().to_owned();
         cluster.kubectl(&["create", "namespace", &cluster.namespace]);
-        // Pods cannot be made before it has its account.
-        crate::e2e::until(std::time::Duration::from_secs(20), "the namespace has its account", || {
-            let account = cluster.object("serviceaccount", "default");
-            account.is_some_and(|a| a["secrets"].is_array())
+        // Pods cannot be made before it has its account, and before Kubernetes 1.24 the account's token.
+        let mut pod = pod(&cluster, "first");
+        pod["apiVersion"] = "v1".into();
+        crate::e2e::until(std::time::Duration::from_secs(20), "a pod can be made in the namespace", || {
+            let create = ["-n", &cluster.namespace, "create", "--dry-run=server", "-f", "-"];
+            cluster.kubectl_with(&create, &pod.to_string()).status.success()
         });
         Some(cluster)
     }
@@ -63,13 +65,34 @@ impl Cluster {
         Command::new("kubectl").arg("--kubeconfig").arg(&self.kubeconfig).args(arguments).output().expect("kubectl")
     }
 
+    /// `kubectl` that reads `input`; it may fail.
+    pub fn kubectl_with(&self, arguments: &[&str], input: &str) -> std::process::Output {
+        use std::io::Write as _;
+        use std::process::Stdio;
+        let mut command = Command::new("kubectl");
+        command.arg("--kubeconfig").arg(&self.kubeconfig).args(arguments).stdin(Stdio::piped());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("kubectl");
+        child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("written");
+        child.wait_with_output().expect("ended")
+    }
+
     /// Applies YAML.
     #[track_caller]
     pub fn apply(&self, yaml: &str) {
-        use std::io::Write as _;
-        let mut file = tempfile::NamedTempFile::new().expect("a file");
-        file.write_all(yaml.as_bytes()).expect("written");
-        self.kubectl(&["apply", "-f", file.path().to_str().expect("UTF-8")]);
+        let output = self.kubectl_with(&["apply", "-f", "-"], yaml);
+        assert!(output.status.success(), "{}\n{yaml}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// A token of a service account of the test's namespace, valid for an hour.
+    #[track_caller]
+    pub fn token(&self, account: &str) -> String {
+        // `kubectl create token` is newer than the oldest kubectl that the tests run with.
+        let path = format!("/api/v1/namespaces/{}/serviceaccounts/{account}/token", self.namespace);
+        let request = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {} });
+        let output = self.kubectl_with(&["create", "--raw", &path, "-f", "-"], &request.to_string());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let answer: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        answer["status"]["token"].as_str().expect("a token").to_owned()
     }
 
     /// An object of the test's namespace.
@@ -81,6 +104,11 @@ impl Cluster {
     /// The kubeconfig.
     pub fn kubeconfig(&self) -> &std::path::Path {
         &self.kubeconfig
+    }
+
+    /// The folder of `tests/cluster/up.sh` that the kubeconfig lies in.
+    pub fn folder(&self) -> &std::path::Path {
+        self.kubeconfig.parent().expect("a folder")
     }
 
     /// `foil.yaml` for a bench; `more` are further lines below `kubernetes:`, indented by two.
@@ -185,7 +213,7 @@ impl Cluster {
 
     /// Every event of the audit log that mentions this.
     pub fn audit_lines(&self, about: &str) -> Vec<Value> {
-        let log = self.kubeconfig.parent().expect("a folder").join("run/log/audit.log");
+        let log = self.folder().join("run/log/audit.log");
         let text = std::fs::read_to_string(&log).unwrap_or_else(|e| panic!("{}: {e}", log.display()));
         text.lines().filter(|line| line.contains(about)).filter_map(|line| serde_json::from_str(line).ok()).collect()
     }

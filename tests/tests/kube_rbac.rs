@@ -98,23 +98,11 @@ fn one(cluster: &Cluster, name: &str, parameters: &[&str]) -> Result<(), String>
 
 /// Fires it and its benign twin, as the account.
 fn run(cluster: &Cluster, bench: &Bench, account: &str, id: &str, parameters: &[&str]) -> Result<(), String> {
-    let secret =
-        || cluster.object("serviceaccount", account).and_then(|a| a["secrets"][0]["name"].as_str().map(str::to_owned));
-    foil_tests::e2e::until(std::time::Duration::from_secs(20), "the account has its token", || secret().is_some());
-    let secret = secret().expect("there");
-    let token = cluster.kubectl(&[
-        "-n",
-        &cluster.namespace,
-        "get",
-        "secret",
-        &secret,
-        "-o",
-        "go-template={{.data.token | base64decode}}",
-    ]);
+    let token = cluster.token(account);
     // The same cluster under the same name, by another user.
     let config = cluster.kubectl(&["config", "view", "--raw", "--minify", "-o", "json"]);
     let mut config: Value = serde_json::from_str(&config).expect("JSON");
-    config["users"][0]["user"] = serde_json::json!({ "token": token.trim() });
+    config["users"][0]["user"] = serde_json::json!({ "token": token });
     let path = bench.path("kubeconfig");
     std::fs::write(&path, config.to_string()).expect("writable");
     cluster.environment_by(
