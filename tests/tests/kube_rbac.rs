@@ -31,8 +31,12 @@ const TECHNIQUES: &[(&str, &[&str])] = &[
     ("sensitive-mount-pod", &["{}"]),
 ];
 
-/// Verbs that no request has: the authoriser asks for them beside another.
-const ASKED_BESIDE: [&str; 4] = ["escalate", "bind", "approve", "impersonate"];
+/// Whether the API server asks its authoriser for this right beside another, so that the audit log never names it.
+fn asked_beside(verb: &str, resource: &str) -> bool {
+    matches!(verb, "escalate" | "bind" | "approve" | "impersonate")
+        // Over a WebSocket an exec is a GET, for which `create` is asked as well since Kubernetes 1.35.
+        || (verb, resource) == ("create", "pods/exec")
+}
 
 /// A verb, an API group, a resource with its subresource, a name where the rule has some.
 type Right = (String, String, String, Option<String>);

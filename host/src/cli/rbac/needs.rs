@@ -222,13 +222,11 @@ impl Needs {
                     return pods.add(doer, "log", &["get"]);
                 }
                 lacking.insert("the commands");
-                // By WebSocket an exec is a GET.
-                pods.add(doer, "exec", &["get"]);
-                let exec = pods.of_core("pods/exec");
-                self.note(
-                    &exec,
-                    "From Kubernetes 1.35 on an exec takes the verb `create` as well, even by WebSocket.".into(),
-                );
+                // Over a WebSocket an exec is a GET. Since Kubernetes 1.35 the API server asks for `create` beside it.
+                pods.add(doer, "exec", &["create", "get"]);
+                let why =
+                    "An exec over a WebSocket is a `get`; since Kubernetes 1.35 the API server also asks for `create`.";
+                self.note(&pods.of_core("pods/exec"), why.into());
             }
         }
     }

@@ -81,7 +81,7 @@ fn each_verb_takes_what_the_host_asks_for_it() {
         ("kube-write", "{ verbs = ['create'], resource = 'configmaps', namespace = 'a', name = 'foil-{run}' }".into(), &["a /configmaps : create,delete,get"]),
         ("kube-write", "{ verbs = ['patch'], resource = 'configmaps', namespace = 'a', name = 'b' }".into(), &["a /configmaps b: get,patch"]),
         ("kube-write", "{ verbs = ['token'], resource = 'serviceaccounts', namespace = 'a', name = 'b' }".into(), &["a /serviceaccounts/token b: create"]),
-        ("kube-exec", "{ verbs = ['exec'], resource = 'pods', namespace = 'a' }".into(), &["a /pods,pods/exec : get"]),
+        ("kube-exec", "{ verbs = ['exec'], resource = 'pods', namespace = 'a' }".into(), &["a /pods : get", "a /pods/exec : create,get"]),
         ("kube-exec", "{ verbs = ['logs'], resource = '*', namespace = 'a' }".into(), &["a /pods,pods/log : get"]),
         (
             "kube-write",
