@@ -1,15 +1,13 @@
 //! `--each-node` on a thousand nodes: a fake of the API, since no machine here has so many, which counts what is asked of it at once.
 
 use foil_tests::e2e::Bench;
+use foil_tests::e2e_api::{self, UID};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-const UID: &str = "11111111-2222-3333-4444-555555555555";
 /// Nodes on which no container ever starts.
 const DEAD: usize = 3;
 
@@ -25,49 +23,18 @@ struct Fake {
 impl Fake {
     fn start(nodes: usize) -> (Arc<Self>, u16) {
         let fake = Arc::new(Self { nodes, ..Self::default() });
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        let of_thread = Arc::clone(&fake);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let fake = Arc::clone(&of_thread);
-                std::thread::spawn(move || _ = fake.serve(stream));
-            }
-        });
-        (fake, port)
+        let of_server = Arc::clone(&fake);
+        (fake, e2e_api::serve(move |method, path, body| of_server.counted(method, path, body)))
     }
 
-    fn serve(&self, mut stream: TcpStream) -> std::io::Result<()> {
-        let mut reader = BufReader::new(stream.try_clone()?);
-        loop {
-            let (mut first, mut length) = (String::new(), 0);
-            if reader.read_line(&mut first)? == 0 {
-                return Ok(());
-            }
-            let mut line = String::new();
-            while reader.read_line(&mut line)? > 2 {
-                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                    length = value.trim().parse().unwrap_or(0);
-                }
-                line.clear();
-            }
-            let mut body = vec![0; length];
-            reader.read_exact(&mut body)?;
-            let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
-            self.most.fetch_max(now, Ordering::SeqCst);
-            // Long enough that requests which are not held back would pile up.
-            std::thread::sleep(Duration::from_millis(3));
-            let mut words = first.split_whitespace();
-            let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-            let (status, answer) = self.answer(method, path, &body);
-            self.now.fetch_sub(1, Ordering::SeqCst);
-            let answer = answer.to_string();
-            write!(
-                stream,
-                "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{answer}",
-                answer.len()
-            )?;
-        }
+    fn counted(&self, method: &str, path: &str, body: &[u8]) -> (u16, Value) {
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        // Long enough that requests which are not held back would pile up.
+        std::thread::sleep(Duration::from_millis(3));
+        let answer = self.answer(method, path, body);
+        self.now.fetch_sub(1, Ordering::SeqCst);
+        answer
     }
 
     fn answer(&self, method: &str, path: &str, body: &[u8]) -> (u16, Value) {
@@ -118,15 +85,7 @@ impl Fake {
 fn a_thousand_nodes_with_few_requests_at_once() {
     let (fake, port) = Fake::start(1_000);
     let bench = Bench::new();
-    let kubeconfig = bench.path("kubeconfig");
-    let text = format!(
-        "apiVersion: v1\nkind: Config\nclusters: [{{name: f, cluster: {{server: \"http://127.0.0.1:{port}\"}}}}]\nusers: [{{name: u, user: {{}}}}]\ncontexts: [{{name: f, context: {{cluster: f, user: u}}}}]\n"
-    );
-    std::fs::write(&kubeconfig, text).expect("writable");
-    bench.write(
-        "foil.yaml",
-        &format!("environment: many\nparallel: 100\nkubernetes: {{ kubeconfig: kubeconfig, context: f, cluster: {UID}, namespace: security-testing, requests: 12 }}\n"),
-    );
+    e2e_api::environment(&bench, port, "  requests: 12\n");
     bench.write("shell.yaml", "experiment: privileged\ntechnique: kubernetes.privileged-pod\n");
     let done = bench.foil(&["run", "--each-node", "shell.yaml"]);
     let summary =

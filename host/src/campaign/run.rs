@@ -253,7 +253,7 @@ impl<'a> Live<'a> {
         let warm = crate::engine::warmup(self.phase(module, &world), &context, &parameters).await;
         let state = match self.phase_over(&world, arming, warm).await {
             Ok(state) => state,
-            Err(detonation) => return detonation,
+            Err(detonation) => return detonation.in_warm_up(),
         };
         self.look_before(world.shield.as_ref()).await;
         // The warm-up's last event and the detonation's first must not share a tick of the sensor's clock.

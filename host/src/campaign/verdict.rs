@@ -50,6 +50,19 @@ pub enum Detonation {
     Error(String),
 }
 
+impl Detonation {
+    /// Returns what it means where it happened in the warm-up: the technique's act was never tried, so nothing that refused the
+    /// preparation is known to prevent the technique.
+    pub fn in_warm_up(self) -> Self {
+        match self {
+            Self::Blocked(why) => {
+                Self::Inconclusive(format!("{why}; this was in the warm-up, so the technique was not tried (warm-up)"))
+            }
+            other => other,
+        }
+    }
+}
+
 /// What is known of the hypothesis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -194,6 +207,17 @@ mod tests {
         ] {
             assert_eq!(of(&detonation, outcome, &[Missed]).0, verdict, "{detonation:?} {outcome:?}");
         }
+    }
+
+    #[test]
+    fn a_refusal_in_the_warm_up_blocks_nothing() {
+        let refused = Detonation::Blocked("exceeded quota".into()).in_warm_up();
+        for outcome in [Outcome::Either, Outcome::Prevented, Outcome::Detected] {
+            let (verdict, why) = of(&refused, outcome, &[Missed]);
+            assert!(verdict == Verdict::Inconclusive && why.contains("quota") && why.contains("warm-up"), "{why}");
+        }
+        let error = Detonation::Error("trap".into());
+        assert_eq!(error.clone().in_warm_up(), error);
     }
 
     #[test]
