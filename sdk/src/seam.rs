@@ -16,7 +16,8 @@ mod wasm {
     pub(crate) use host::kube_read::{get as kube_get, list as kube_list, proxy as kube_proxy, wait as kube_wait};
     pub(crate) use host::kube_write::{
         approve as kube_approve, create as kube_create, delete as kube_delete, patch as kube_patch,
-        request_certificate as kube_request_certificate, request_token as kube_request_token,
+        proxy_as as kube_proxy_as, request_certificate as kube_request_certificate,
+        request_token as kube_request_token,
     };
     pub(crate) use host::log::write as log;
     pub(crate) use host::loopback_serve::publish;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What is fired: a technique, with parameters as YAML. One that asks for different things by its parameters is there more than once.
 const TECHNIQUES: &[(&str, &[&str])] = &[
-    ("admin-clusterrole", &["{}"]),
+    ("admin-clusterrole", &["{}", "{ account-namespace: own, token-secret: true }"]),
     ("canary", &["{}"]),
     ("client-certificate", &["{}"]),
     ("clusterrole-pod-exec", &["{}"]),
@@ -19,9 +19,18 @@ const TECHNIQUES: &[(&str, &[&str])] = &[
     ("configmap-credentials", &["{}"]),
     ("host-network-pod", &["{}"]),
     ("hostpath-volume", &["{}"]),
-    ("long-lived-token", &["{}"]),
+    (
+        "long-lived-token",
+        &[
+            "{}",
+            "{ by: secret }",
+            "{ account: kube-system }",
+            "{ account: kube-system, by: secret }",
+            "{ account: clusterrole-aggregation-controller }",
+        ],
+    ),
     ("nodeport-service", &["{}"]),
-    ("nodes-proxy", &["{}"]),
+    ("nodes-proxy", &["{}", "{ as: foil }"]),
     ("pod-host-namespaces", &["{}"]),
     ("pod-network-scan", &["{}"]),
     ("pod-shell", &["{}"]),
@@ -89,8 +98,13 @@ fn one(cluster: &Cluster, name: &str, parameters: &[&str]) -> Result<(), String>
     for object in objects.as_array().expect("a list") {
         let (kind, name) =
             (object["kind"].as_str().expect("a kind"), object["metadata"]["name"].as_str().expect("a name"));
-        if object["metadata"]["namespace"].is_null() {
-            cluster.try_kubectl(&["delete", kind, name]);
+        // What is in the test's own namespace goes with it.
+        match object["metadata"]["namespace"].as_str() {
+            None => drop(cluster.try_kubectl(&["delete", kind, name])),
+            Some(other) if other != cluster.namespace => {
+                drop(cluster.try_kubectl(&["-n", other, "delete", kind, name]))
+            }
+            Some(_) => {}
         }
     }
     outcome?;
@@ -140,9 +154,9 @@ fn rights(objects: &Value) -> BTreeSet<Right> {
         let names = texts(&rule["resourceNames"]);
         let names: Vec<Option<String>> =
             if names.is_empty() { vec![None] } else { names.into_iter().map(Some).collect() };
-        for verb in texts(&rule["verbs"]).into_iter().filter(|verb| !ASKED_BESIDE.contains(&verb.as_str())) {
+        for verb in texts(&rule["verbs"]) {
             for group in texts(&rule["apiGroups"]) {
-                for resource in texts(&rule["resources"]) {
+                for resource in texts(&rule["resources"]).into_iter().filter(|r| !asked_beside(&verb, r)) {
                     all.extend(names.iter().map(|name| (verb.clone(), group.clone(), resource.clone(), name.clone())));
                 }
             }

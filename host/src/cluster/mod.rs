@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `address` | names that are valid, and the paths made of them |
 //! | `session` | one run's requests: its user agent, its identity, its marks |
+//! | `token` | a service account's token, for requests as that account |
 //! | `create` | making what is the run's own, whatever becomes of the answer |
 //! | `error` | what went wrong, and whether the request may have arrived |
 //! | `object` | merge patches, what counts as a change, what never leaves |
@@ -21,12 +22,14 @@ pub mod exec;
 pub mod object;
 mod session;
 pub mod sweep;
+mod token;
 pub mod undo;
 pub mod wait;
 
 pub use address::{Address, check_subresource};
 pub use error::{KubeError, Unverified};
 pub use session::{Made, Page, Selection, Session};
+pub use token::Token;
 
 use crate::policy::ClusterRule;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -180,6 +183,19 @@ fn from_environment() -> Option<PathBuf> {
 
 async fn connect(reference: &ClusterRef) -> anyhow::Result<kube::Client> {
     use anyhow::Context as _;
+    kube::Client::try_from(config(reference).await?).context("the cluster's client cannot be made")
+}
+
+/// A client of the same server with no credentials: each request brings its own.
+async fn connect_as_nobody(reference: &ClusterRef) -> anyhow::Result<kube::Client> {
+    use anyhow::Context as _;
+    let mut config = config(reference).await?;
+    config.auth_info = kube::config::AuthInfo::default();
+    kube::Client::try_from(config).context("the cluster's client cannot be made")
+}
+
+async fn config(reference: &ClusterRef) -> anyhow::Result<kube::Config> {
+    use anyhow::Context as _;
     let mut config = match &reference.context {
         None => kube::Config::incluster().context("Foil does not run in a pod with a service account")?,
         Some(context) => {
@@ -194,5 +210,5 @@ async fn connect(reference: &ClusterRef) -> anyhow::Result<kube::Client> {
     };
     // Whether a request is sent again is decided here, by what it does.
     config.default_retry = false;
-    kube::Client::try_from(config).context("the cluster's client cannot be made")
+    Ok(config)
 }

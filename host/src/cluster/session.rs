@@ -1,6 +1,6 @@
 //! One run's requests: its user agent, its identity, its marks, and what it made.
 
-use super::{Address, Cluster, KubeError, object};
+use super::{Address, Cluster, KubeError, Token, object};
 use crate::policy::cluster::Impersonate;
 use crate::run_id::RunId;
 use http::{HeaderValue, Method, Request};
@@ -62,9 +62,11 @@ pub struct Selection<'a> {
 /// Requests of one run, or of Foil itself.
 #[derive(Debug, Clone)]
 pub struct Session {
-    cluster: Arc<Cluster>,
+    pub(super) cluster: Arc<Cluster>,
     agent: String,
-    impersonate: Option<Impersonate>,
+    pub(super) impersonate: Option<Impersonate>,
+    /// As whom requests are sent, where that is not whom the environment's credentials name.
+    pub(super) token: Option<Token>,
     /// What the run made.
     pub made: Arc<Made>,
     /// The node that this run is about.
@@ -77,7 +79,7 @@ impl Session {
     /// Foil's own: to verify, to look, to put back.
     pub fn of_foil(cluster: Arc<Cluster>) -> Self {
         let agent = format!("foil/{}", env!("CARGO_PKG_VERSION"));
-        Self { cluster, agent, impersonate: None, made: Arc::default(), node: None, run: None }
+        Self { cluster, agent, impersonate: None, token: None, made: Arc::default(), node: None, run: None }
     }
 
     /// A run's own, for what Foil itself does for it.
@@ -191,17 +193,15 @@ impl Session {
         self.send(Method::DELETE, &address.path(), JSON, options.to_string().into_bytes()).await.map(drop)
     }
 
-    /// The client through which this session's requests go, and their headers.
-    pub(super) async fn client(&self) -> Result<kube::Client, KubeError> {
-        self.cluster.client().await
-    }
-
     /// The headers of every request.
     pub(super) fn decorate(&self, headers: &mut http::HeaderMap) -> Result<(), KubeError> {
         let value = |text: &str| {
             HeaderValue::from_str(text).map_err(|_| KubeError::Invalid("a header cannot hold the identity".into()))
         };
         headers.insert(http::header::USER_AGENT, value(&self.agent)?);
+        if let Some(token) = &self.token {
+            headers.insert(http::header::AUTHORIZATION, token.header()?);
+        }
         if let Some(Impersonate { user, groups }) = &self.impersonate {
             headers.insert("Impersonate-User", value(user)?);
             for group in groups {

@@ -9,7 +9,8 @@ use std::time::Duration;
 pub enum Condition {
     /// It is there.
     Present,
-    /// Of a pod: every container is ready; of anything else: its condition `Ready` or `Available` is true.
+    /// Of a pod: every container is ready; of a Secret for an account's token: the token is in it; of anything else: its condition
+    /// `Ready` or `Available` is true.
     Ready,
     /// Of a pod: it ran to its end.
     Ended,
@@ -26,6 +27,8 @@ pub enum Waited {
     Unmet(String),
 }
 
+/// The type of Secrets that the cluster fills with a token of an account.
+const TOKEN_SECRET: &str = "kubernetes.io/service-account-token";
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(1);
 
@@ -71,6 +74,11 @@ fn holds(plural: &str, object: &Value, condition: Condition) -> State {
         Condition::Present => State::Yes,
         Condition::Absent => State::NotYet("it is still there".into()),
         _ if plural == "pods" => pod(object, condition),
+        // The token controller fills it in a moment after it was made.
+        _ if plural == "secrets" && super::object::text(object, "/type") == TOKEN_SECRET => {
+            let filled = !super::object::text(object, "/data/token").is_empty();
+            if filled { State::Yes } else { State::NotYet("it has no token".into()) }
+        }
         _ => {
             let met = |kind: &str| {
                 let all = object.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();

@@ -31,7 +31,10 @@ mod rbac;
 
 pub use exec::{Command, Output, logs};
 pub use pod::{MOUNT, Pod, node_of};
-pub use rbac::{RoleRule, create_cluster_role, create_service_account};
+pub use rbac::{
+    RoleRule, bind_cluster_role, create_cluster_role, create_service_account, create_service_account_in,
+    create_token_secret,
+};
 
 pub use crate::__bindings::host::kube_read::Condition;
 pub use crate::__bindings::host::kube_types::{Kind, Target};
@@ -175,6 +178,16 @@ pub fn request_token(namespace: &str, account: &str, audiences: &[&str], lifetim
     let audiences: Vec<String> = audiences.iter().map(|name| (*name).to_owned()).collect();
     let seconds = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX);
     Ok(seam::kube_request_token(namespace, account, &audiences, seconds)?)
+}
+
+/// A GET through the subresource `proxy`, as [`proxy`], with the identity of a service account that this run made. The host asks for a
+/// token of the account, uses it for this request alone, and throws it away.
+///
+/// # Errors
+/// `other(not-ours)` where this run did not make the account.
+pub fn proxy_as(account: &Target, target: &Target, path: &str) -> Result<Vec<u8>> {
+    let namespace = account.namespace.as_deref().unwrap_or_default();
+    Ok(seam::kube_proxy_as(namespace, &account.name, target, path)?)
 }
 
 fn parse(json: &str) -> Result<Value> {

@@ -1,5 +1,6 @@
 //! Credentials: asked for, and thrown away. What cannot be recalled is said when it ends.
 
+use super::read::bounded;
 use super::write::{create, intend};
 use super::{effect, not_done};
 use crate::capability::files_write::from_journal;
@@ -7,7 +8,8 @@ use crate::capability::guest::failure;
 use crate::capability::{Guest, World, unix_nanos};
 use crate::cluster::object::{self, merged};
 use crate::cluster::undo::Act;
-use crate::cluster::{Address, Session};
+use crate::cluster::{Address, Session, Token};
+use crate::engine::bindings::imports::kube_types::Target;
 use crate::engine::bindings::imports::kube_write::Credential;
 use crate::engine::bindings::types::Error;
 use crate::journal::fault;
@@ -19,6 +21,10 @@ use std::time::Duration;
 
 /// How long the signer may take after an approval.
 const ISSUED: Duration = Duration::from_secs(15);
+/// How long the authoriser may take to see a binding that was just made.
+const BOUND: Duration = Duration::from_secs(3);
+/// The shortest that the API takes for a credential, in seconds.
+const SHORTEST: u32 = 600;
 /// The longest text of an identity.
 const MAX_NAME: usize = 256;
 
@@ -48,7 +54,7 @@ impl Guest {
         }
         let object = json!({
             "kind": "CertificateSigningRequest", "metadata": { "name": request.name },
-            "spec": { "signerName": request.signer, "usages": ["client auth"], "expirationSeconds": request.seconds.max(600) },
+            "spec": { "signerName": request.signer, "usages": ["client auth"], "expirationSeconds": request.seconds.max(SHORTEST) },
         });
         let Value::Object(object) = object else { return Err(Error::Invalid("no object".into())) };
         let object = super::made::marked(object, &address, &session)?;
@@ -76,20 +82,63 @@ impl Guest {
         audiences: &[String],
         seconds: u32,
     ) -> Result<Credential, Error> {
-        let address = Address::new("", "v1", "serviceaccounts", Some(namespace), Some(account))?;
+        let address = account_of(namespace, account)?;
         self.decide_kube(&address.call(KubeVerb::Token))?;
         if audiences.len() > 8 || audiences.iter().any(|a| a.is_empty() || a.len() > MAX_NAME) {
             return Err(Error::Invalid(format!("at most 8 audiences of 1 to {MAX_NAME} bytes")));
         }
         let session = self.cluster()?;
-        let seconds = seconds.max(600);
+        let seconds = seconds.max(SHORTEST);
         // No audience is the API server's own.
         let audiences = (!audiences.is_empty()).then_some(audiences);
         let spec = merged(&json!({ "expirationSeconds": seconds }), &json!({ "audiences": audiences }));
-        let request = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec });
+        let request = token_request(&spec);
         let world = Arc::clone(&self.world);
-        effect(&self.world, async move { token(&world, &session, &address, &request, seconds).await }).await
+        let issued = effect(&self.world, async move { token(&world, &session, &address, &request, seconds).await });
+        issued.await.map(|(credential, _)| credential)
     }
+
+    pub(super) async fn get_behind_as(
+        &mut self,
+        namespace: &str,
+        account: &str,
+        target: &Target,
+        path: &str,
+    ) -> Result<Vec<u8>, Error> {
+        let address = account_of(namespace, account)?;
+        self.decide_kube(&address.call(KubeVerb::Token))?;
+        let path = self.behind(target, path)?;
+        let session = self.cluster()?;
+        // Anybody else's account would let a module act with rights that the environment did not give it.
+        if session.made.uid(&address).is_none() {
+            return Err(failure("not-ours", format!("this run did not make {address}")));
+        }
+        let seconds = SHORTEST;
+        let request = token_request(&json!({ "expirationSeconds": seconds }));
+        let world = Arc::clone(&self.world);
+        effect(&self.world, async move {
+            let (_, token) = token(&world, &session, &address, &request, seconds).await?;
+            let session = session.by_token(token);
+            let end = tokio::time::Instant::now() + BOUND;
+            loop {
+                match session.raw(&path).await {
+                    Err(error) if error.code() == Some(403) && tokio::time::Instant::now() < end => {
+                        tokio::time::sleep(Duration::from_millis(200)).await;
+                    }
+                    answer => return bounded(answer?),
+                }
+            }
+        })
+        .await
+    }
+}
+
+fn account_of(namespace: &str, name: &str) -> Result<Address, Error> {
+    Ok(Address::new("", "v1", "serviceaccounts", Some(namespace), Some(name))?)
+}
+
+fn token_request(spec: &Value) -> Value {
+    json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec })
 }
 
 /// A signing request, whose key is dropped here.
@@ -148,7 +197,7 @@ async fn token(
     account: &Address,
     request: &Value,
     seconds: u32,
-) -> Result<Credential, Error> {
+) -> Result<(Credential, Token), Error> {
     let with = session.made.uid(account).map(|_| "its account".to_owned());
     let act = issued("a token".into(), u64::from(seconds), with);
     let id = intend(world, session, format!("request a token of {account}"), act)?;
@@ -162,16 +211,14 @@ async fn token(
             return Err(error.into());
         }
     };
-    // All that is kept of it; the token itself is dropped with the answer.
+    let token = Token::new(object::text(&answer, "/status/token").to_owned());
     let expires = object::text(&answer, "/status/expirationTimestamp").parse::<jiff::Timestamp>();
     let expires_at =
         expires.ok().and_then(|t| u64::try_from(t.as_nanosecond()).ok()).unwrap_or_else(|| ends(u64::from(seconds)));
     world.journal.applied_with(id, &json!({ "expires-at": expires_at })).map_err(from_journal)?;
     let of = |part: &Option<String>| part.clone().unwrap_or_default();
-    Ok(Credential {
-        subject: format!("system:serviceaccount:{}:{}", of(&account.namespace), of(&account.name)),
-        expires_at,
-    })
+    let subject = format!("system:serviceaccount:{}:{}", of(&account.namespace), of(&account.name));
+    Ok((Credential { subject, expires_at }, token))
 }
 
 fn issued(what: String, seconds: u64, with: Option<String>) -> Act {

@@ -124,6 +124,12 @@ impl Guest {
     }
 
     async fn get_behind(&mut self, target: &Target, path: &str) -> Result<Vec<u8>, Error> {
+        let path = self.behind(target, path)?;
+        bounded(self.cluster()?.raw(&path).await.map_err(from_kube)?)
+    }
+
+    /// The path of a request through a proxy, once it is allowed.
+    pub(super) fn behind(&self, target: &Target, path: &str) -> Result<String, Error> {
         let address = of_target(target)?;
         let whole = path.starts_with('/') && path.len() <= MAX_PATH && path.bytes().all(|b| b.is_ascii_graphic());
         let (plain, _) = path.split_once('?').unwrap_or((path, ""));
@@ -135,10 +141,14 @@ impl Guest {
             return Err(Error::Invalid("only nodes, pods and services have a proxy".into()));
         }
         self.decide_kube(&KubeCall { path: Some(path), ..address.call(KubeVerb::Proxy) })?;
-        let body = self.cluster()?.raw(&format!("{}/proxy{path}", address.path())).await.map_err(from_kube)?;
-        if body.len() > MAX_PROXY {
-            return Err(Error::Limit(format!("the answer has {} bytes, more than {MAX_PROXY}", body.len())));
-        }
-        Ok(body)
+        Ok(format!("{}/proxy{path}", address.path()))
     }
+}
+
+/// What is behind a proxy, where it is not too much.
+pub(super) fn bounded(body: Vec<u8>) -> Result<Vec<u8>, Error> {
+    if body.len() > MAX_PROXY {
+        return Err(Error::Limit(format!("the answer has {} bytes, more than {MAX_PROXY}", body.len())));
+    }
+    Ok(body)
 }

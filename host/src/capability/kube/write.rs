@@ -66,6 +66,17 @@ impl Host for Guest {
         self.begin()?;
         Ok(self.request_a_token(&namespace, &service_account, &audiences, expiration_seconds).await)
     }
+
+    async fn proxy_as(
+        &mut self,
+        namespace: String,
+        service_account: String,
+        target: Target,
+        path: String,
+    ) -> wasmtime::Result<Result<Vec<u8>, Error>> {
+        self.begin()?;
+        Ok(self.get_behind_as(&namespace, &service_account, &target, &path).await)
+    }
 }
 
 impl Guest {

@@ -3,30 +3,34 @@
 use foil_sdk::prelude::*;
 use serde_json::json;
 
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Parameters {
+    read_only: bool,
+}
+
 struct HostpathVolume;
 
 impl Technique for HostpathVolume {
-    type Parameters = NoParameters;
+    type Parameters = Parameters;
 
-    fn detonate(context: &Context, _: &NoParameters, _: &State) -> Result<Evidence> {
+    fn detonate(context: &Context, parameters: &Parameters, _: &State) -> Result<Evidence> {
         let mut pod = kube::Pod::new(context, "hostpath")?;
-        let (volume, what) = if context.dry {
-            (json!({ "emptyDir": {} }), "created a pod with an empty folder (dry),")
-        } else {
-            (json!({ "hostPath": { "path": "/", "type": "Directory" } }), "created a pod with the node's file system,")
-        };
-        pod.mount(volume);
-        let evidence = pod.detonate(what)?;
-        if evidence.get("started") != Some("true") {
-            return Ok(evidence);
+        if context.dry {
+            pod.mount(json!({ "emptyDir": {} }));
+            return pod.detonate("created a pod with an empty folder (dry),");
         }
-        // The pod was the act: that it cannot be looked into does not undo it.
-        let listed = kube::Command::new(&pod.target(), "/bin/ls").args(["-A", kube::MOUNT]).run();
-        match listed.and_then(kube::Output::ok) {
-            Ok(output) => Ok(evidence.fact("entries", output.text().lines().count())),
-            Err(Error::Cancelled) => Err(Error::Cancelled),
-            Err(why) => Ok(evidence.fact("not-listed", why)),
-        }
+        pod.mount(json!({ "hostPath": { "path": "/", "type": "Directory" } }));
+        let sleep = pod.container()["command"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let sleep: Vec<&str> = sleep.iter().filter_map(serde_json::Value::as_str).collect();
+        // What is read stays out of the pod's log. A container that cannot read it ends, so that the pod does not come up.
+        let read = format!("cat {}/etc/passwd >/dev/null && exec {}", kube::MOUNT, sleep.join(" "));
+        let container = pod.container();
+        container["command"] = json!(["/bin/sh", "-c", read]);
+        container["volumeMounts"][0]["readOnly"] = parameters.read_only.into();
+        let evidence = pod.detonate("created a pod with the node's file system,")?;
+        let read = evidence.get("started") == Some("true");
+        Ok(evidence.fact("read", if read { "/etc/passwd" } else { "" }).fact("read-only", parameters.read_only))
     }
 }
 
@@ -49,31 +53,33 @@ mod tests {
     }
 
     #[test]
-    fn the_nodes_root_is_mounted_read_only_and_its_names_are_counted() {
-        let host = host();
-        host.on_pod_exec(|_| Ok(fake::pod_output("bin\netc\nusr\n")));
-        let evidence = host.detonate::<HostpathVolume>(&[]).unwrap();
-        assert_eq!(evidence.get("entries"), Some("3"));
-        let spec = &pod(&host)["spec"];
-        assert_eq!(spec["volumes"][0]["hostPath"]["path"], "/");
-        assert_eq!(spec["containers"][0]["volumeMounts"][0]["readOnly"], true);
+    fn the_nodes_root_is_mounted_and_its_passwd_is_read() {
+        for read_only in [false, true] {
+            let host = host();
+            let evidence = host.detonate::<HostpathVolume>(&[("read-only", read_only.into())]).unwrap();
+            assert_eq!(evidence.get("read"), Some("/etc/passwd"));
+            let spec = &pod(&host)["spec"];
+            assert_eq!(spec["volumes"][0]["hostPath"]["path"], "/");
+            let container = &spec["containers"][0];
+            assert_eq!(container["volumeMounts"][0]["readOnly"], read_only);
+            assert_eq!(container["command"][2], "cat /foil/etc/passwd >/dev/null && exec /bin/sleep 3600");
+            assert_eq!(container["securityContext"]["privileged"], false);
+        }
     }
 
     #[test]
     fn a_pod_that_was_made_counts_whatever_came_after() {
         let host = host();
-        host.on_pod_exec(|_| Err(Error::Timeout));
-        assert!(host.detonate::<HostpathVolume>(&[]).unwrap().get("not-listed").is_some());
-        let host = self::host();
         let evidence = host.pods_do_not_start().detonate::<HostpathVolume>(&[]).unwrap();
-        assert_eq!(evidence.get("started"), Some("false"));
+        assert_eq!((evidence.get("started"), evidence.get("read")), (Some("false"), Some("")));
     }
 
     #[test]
     fn the_twin_has_nothing_of_the_node() {
         let host = host();
-        host.on_pod_exec(|_| Ok(fake::pod_output("")));
         host.dry(true).detonate::<HostpathVolume>(&[]).unwrap();
-        assert!(pod(&host)["spec"]["volumes"][0].get("hostPath").is_none());
+        let spec = &pod(&host)["spec"];
+        assert!(spec["volumes"][0].get("hostPath").is_none());
+        assert_eq!(spec["containers"][0]["command"][0], "/bin/sleep");
     }
 }
