@@ -24,6 +24,7 @@ pub mod collector;
 pub mod engine;
 pub mod journal;
 pub mod module;
+pub mod panics;
 pub mod policy;
 pub mod report;
 pub mod run_id;

@@ -4,6 +4,7 @@ use super::experiment::{Control, Hold, Hop};
 use super::prepared::{Prepared, PreparedLink};
 use super::run::{Host, Live, begin};
 use super::verdict::{LinkVerdict, Verdict};
+use crate::panics::caught_in;
 use crate::report::RunReport;
 use std::sync::Arc;
 
@@ -18,6 +19,18 @@ pub async fn experiment(host: &Host, prepared: &Arc<Prepared>) -> RunReport {
 
 /// The same up to the last attempt's verdict. `held`: what that did stays until the caller ends it.
 pub async fn attempt<'a>(host: &'a Host, prepared: &Arc<Prepared>, held: bool) -> (RunReport, Option<Live<'a>>) {
+    match caught_in(whole(host, prepared, held)).await {
+        Ok(settled) => settled,
+        // A run's own faults are caught by the run. Of this one nothing is known, but for what the journal has.
+        Err(broken) => {
+            let mut report = prepared.not_run(Verdict::Error, broken.to_string());
+            report.residue.push("`foil cleanup` puts back what the run left, if it had begun".to_owned());
+            (report, None)
+        }
+    }
+}
+
+async fn whole<'a>(host: &'a Host, prepared: &Arc<Prepared>, held: bool) -> (RunReport, Option<Live<'a>>) {
     let attempts = prepared.experiment.attempts.0;
     let hold = if held { Hold::Verdict } else { prepared.experiment.hold };
     let mut earlier: Vec<RunReport> = Vec::new();

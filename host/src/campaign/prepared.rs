@@ -106,7 +106,7 @@ impl Prepared {
     }
 
     /// The report of an experiment that did not come to run.
-    pub(super) fn not_run(&self, verdict: super::verdict::Verdict, reason: String) -> RunReport {
+    pub(crate) fn not_run(&self, verdict: super::verdict::Verdict, reason: String) -> RunReport {
         RunReport { run: String::new(), verdict, reason, ..self.report() }
     }
 

@@ -16,6 +16,7 @@ use crate::engine::bindings::technique::Evidence;
 use crate::engine::bindings::types::{Context, Fact};
 use crate::engine::{Budget, Engine, Phase, PhaseError, cut};
 use crate::journal::{Effect, Journal, JournalError, RunJournal, RunRecord, Undo, UndoHost, UndoReport};
+use crate::panics::caught_in;
 use crate::policy::EffectiveLimits;
 use crate::report::{LinkReport, Progress, RunReport, Waiting};
 use crate::shield::{ChildLimits, Launcher, RunSpec, ShieldedRun};
@@ -58,7 +59,14 @@ pub async fn begin(host: &Host, prepared: Arc<Prepared>, hold: Hold) -> (RunRepo
         Some(unmet) => (Detonation::Inconclusive(unmet), None),
         None => match Live::begin(host, Arc::clone(&prepared), hold) {
             Err(error) => (Detonation::Error(format!("{error:#}")), None),
-            Ok(mut live) => (live.go(&mut report).await, Some(live)),
+            Ok(mut live) => {
+                let went = caught_in(live.go(&mut report)).await;
+                let went = went.unwrap_or_else(|broken| {
+                    host.progress.end(prepared.run.as_str());
+                    Detonation::Error(broken.to_string())
+                });
+                (went, Some(live))
+            }
         },
     };
     let verdicts: Vec<_> = report.links.iter().map(|link| link.verdict).collect();
@@ -434,8 +442,14 @@ impl<'a> Live<'a> {
 
     /// Puts back what was held, and writes the last line in the journal.
     pub async fn end(self, report: &mut RunReport) {
-        self.put_back().await;
-        self.undo(RunJournal::undo_all).await;
+        let begun = Instant::now();
+        // Whatever breaks off here, the rest is put back all the same.
+        for part in [caught_in(self.put_back()).await, caught_in(self.undo(RunJournal::undo_all)).await] {
+            if let Err(broken) = part {
+                self.back().residue.push(format!("the clean-up broke off: {broken}; run `foil cleanup`"));
+            }
+        }
+        report.duration_ms = report.duration_ms.saturating_add(millis(begun.elapsed()));
         report.log = std::mem::take(&mut *self.lines.lock().unwrap_or_else(PoisonError::into_inner));
         let back = std::mem::take(&mut *self.back());
         report.undo = UndoReport { run: report.run.clone(), effects: back.undo.effects };

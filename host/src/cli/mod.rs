@@ -150,6 +150,7 @@ pub struct InternalError(pub anyhow::Error);
 
 /// Runs the command line and returns its exit code.
 pub fn main() -> ExitCode {
+    crate::panics::hide_messages();
     if let Some(served) = crate::shield::launcher::maybe_serve() {
         return served;
     }
@@ -166,7 +167,7 @@ pub fn main() -> ExitCode {
             .exit(),
     };
     let global = &cli.global;
-    let result = match cli.command {
+    let result = crate::panics::caught(|| match cli.command {
         Command::Fire(args) => fire::run(args, global),
         Command::Run(args) => run::run(args, global),
         Command::Calibrate(args) => calibrate::run(args, global),
@@ -186,7 +187,8 @@ pub fn main() -> ExitCode {
         Command::Schema(args) => schema::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
-    };
+    });
+    let result = result.unwrap_or_else(|broken| Err(InternalError(broken.into()).into()));
     let exit = result.unwrap_or_else(|error| {
         match error.downcast_ref::<mistakes::Mistakes>() {
             Some(mistakes) => mistakes.texts().iter().for_each(|text| anstream::eprintln!("foil: {text}")),

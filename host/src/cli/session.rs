@@ -4,11 +4,13 @@ use super::load::Unit;
 use super::mistakes::Mistakes;
 use super::{Exit, Global, InternalError, discover, grants_file};
 use crate::campaign::references::EarlierStep;
+use crate::campaign::verdict::Verdict;
 use crate::campaign::{Experiment, Host, Preparation, PrepareError, Prepared, attempts, sequence};
 use crate::cluster::Cluster;
 use crate::engine::Engine;
 use crate::journal::Journal;
 use crate::module::{Catalog, Module};
+use crate::panics::caught_in;
 use crate::policy::{Environment, Grants};
 use crate::report::{self, Progress, RunReport};
 use crate::shield::Launcher;
@@ -189,11 +191,27 @@ pub(super) fn run_units(
     reports
 }
 
+/// Runs a unit. A fault in it is its own runs' error; the others go on.
 async fn run_unit(host: &Host, unit: Unit) -> Vec<RunReport> {
-    match unit {
-        Unit::Experiment(prepared) => vec![attempts::experiment(host, &prepared).await],
-        Unit::Campaign(prepared) => sequence::campaign(host, &prepared).await,
-    }
+    let ran = caught_in(async {
+        match &unit {
+            Unit::Experiment(prepared) => vec![attempts::experiment(host, prepared).await],
+            Unit::Campaign(prepared) => sequence::campaign(host, prepared).await,
+        }
+    });
+    ran.await.unwrap_or_else(|broken| {
+        let steps = match &unit {
+            Unit::Experiment(prepared) => vec![prepared],
+            Unit::Campaign(campaign) => campaign.steps.iter().map(|(_, step)| step).collect(),
+        };
+        let left = "`foil cleanup` puts back what it left, if it had begun";
+        let report = |step: &Arc<Prepared>| {
+            let mut report = step.not_run(Verdict::Error, broken.to_string());
+            report.residue.push(left.to_owned());
+            report
+        };
+        steps.into_iter().map(report).collect()
+    })
 }
 
 fn state_folder(global: &Global) -> anyhow::Result<PathBuf> {

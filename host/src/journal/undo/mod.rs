@@ -5,6 +5,7 @@
 
 mod attributes;
 mod batch;
+mod cluster;
 mod remove;
 mod restore;
 mod scratch;
@@ -15,6 +16,7 @@ use super::{EffectState, Inner, Undo, UndoOutcome, UndoReport, fault, model};
 use crate::capability::safe_path::{self, Look, PathError};
 use crate::cluster::ClusterRef;
 use crate::cluster::undo::{Act, Known};
+use crate::panics::caught;
 use crate::run_id::RunId;
 use crate::shield::Fingerprint;
 use batch::{Batch, Mark};
@@ -163,8 +165,26 @@ pub(super) fn undo_run(
         undoing.unwritten = begun.err().map(|e| e.to_string());
     }
     fault::point("undo.started");
-    for row in &rows {
-        undoing.effect(row, &mut report.effects, progress);
+    // Clusters take their time, and files do not wait for them.
+    let (on_clusters, others): (Vec<Row>, Vec<Row>) =
+        rows.into_iter().partition(|row| matches!(row.undo, Ok(Undo::Kube { .. })));
+    let outcomes = std::thread::scope(|scope| {
+        let all = || cluster::undo_all(inner, run, host, &on_clusters);
+        let begun = if on_clusters.is_empty() {
+            None
+        } else {
+            std::thread::Builder::new().name("foil-undo".into()).spawn_scoped(scope, all).ok()
+        };
+        for row in &others {
+            undoing.effect(row, &mut report.effects, progress);
+        }
+        undoing.flush(&mut report.effects, progress);
+        begun.map_or_else(all, |begun| begun.join().unwrap_or_default())
+    });
+    for row in &on_clusters {
+        let lost = || UndoOutcome::Failed("its undo broke off".into());
+        let outcome = outcomes.get(&row.id).cloned().unwrap_or_else(lost);
+        undoing.batch.mark(row, None, outcome.into());
     }
     undoing.flush(&mut report.effects, progress);
     if let Some(why) = undoing.unwritten {
@@ -186,9 +206,15 @@ impl Undoing<'_> {
         if self.batch.is_full() || path.is_some_and(|p| self.batch.touches(p, folder)) {
             self.flush(done, progress);
         }
-        fault::point("undo.step.before");
-        let step = self.patiently(row);
-        fault::point("undo.step.after");
+        // A fault in the undo of one effect is that effect's: the others go on.
+        let step = caught(|| {
+            fault::point("undo.step.before");
+            let step = self.patiently(row);
+            fault::point("undo.step.after");
+            step
+        });
+        let step =
+            step.unwrap_or_else(|broken| Step { outcome: UndoOutcome::Failed(broken.to_string()), torn: self.writing });
         self.batch.mark(row, path, step);
     }
 
@@ -239,23 +265,9 @@ impl Undoing<'_> {
                 Ok(scratch::remove(Path::new(path), self.run, *owner).map(Step::from))
             }
             Undo::AuditRules { rules, disable } => Ok(Ok(self.audit_rules(rules, *disable).into())),
-            Undo::Kube { cluster, act } => Ok(Ok(self.kube(row, cluster, act)?.into())),
+            // Undone beside the others: see `cluster`.
+            Undo::Kube { .. } => Ok(Ok(UndoOutcome::Failed("it is undone elsewhere".into()).into())),
         }
-    }
-
-    fn kube(&self, row: &Row, cluster: &ClusterRef, act: &Act) -> Result<UndoOutcome> {
-        let json = |row: i64| -> Result<Option<serde_json::Value>> {
-            Ok(self.content(row)?.and_then(|(_, content)| serde_json::from_slice(&content).ok()))
-        };
-        let contents = match act {
-            Act::Patched { before, patch, .. } => json(*before)?.zip(json(*patch)?),
-            _ => None,
-        };
-        let known = Known { run: self.run, learned: row.told.clone(), contents };
-        fault::point("undo.kube.before");
-        let outcome = self.host.undo_kube(cluster, act, &known);
-        fault::point("undo.kube.after");
-        Ok(outcome)
     }
 
     fn audit_rules(&self, rules: &[String], disable: bool) -> UndoOutcome {
@@ -292,12 +304,16 @@ impl Undoing<'_> {
 
     /// A row's content in the journal: a pre-image, or what a write was to leave.
     fn content(&self, row: i64) -> Result<Option<(String, Vec<u8>)>> {
-        self.inner.read(|db| {
-            db.prepare_cached("SELECT meta, content FROM preimages WHERE id = ?1")?
-                .query_row([row], |row| Ok((row.get(0)?, row.get(1)?)))
-                .optional()
-        })
+        content(self.inner, row)
     }
+}
+
+fn content(inner: &Inner, row: i64) -> Result<Option<(String, Vec<u8>)>> {
+    inner.read(|db| {
+        db.prepare_cached("SELECT meta, content FROM preimages WHERE id = ?1")?
+            .query_row([row], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()
+    })
 }
 
 /// A path's folder, name, and what is there now.
