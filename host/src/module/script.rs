@@ -144,3 +144,17 @@ fn line(text: &str) -> String {
 fn plain(text: &str) -> String {
     text.chars().map(|c| if foil_manifest::deceives(c) { ' ' } else { c }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::title;
+
+    #[test]
+    fn a_title_has_the_tests_name_whole_and_the_files_display_name_as_far_as_it_goes() {
+        assert_eq!(title("Unix Shell", "Create a script"), "Unix Shell: Create a script");
+        let long = title(&"é".repeat(200), "Create a script");
+        assert!(long.len() <= 120 && long.starts_with('é') && long.ends_with("…: Create a script"), "{long}");
+        let test = "x".repeat(118);
+        assert_eq!((title("Unix Shell", &test), title("Unix\u{202e}", "a")), (test.clone(), "Unix: a".to_owned()));
+    }
+}
