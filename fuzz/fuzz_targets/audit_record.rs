@@ -25,6 +25,5 @@ fuzz_target!(|data: &[u8]| {
     events.extend(assembler.flush(0, true));
     for (name, value) in events.iter().flat_map(|e| &e.fields) {
         assert!(name.len() <= 64 && value.len() <= parse::MAX_VALUE, "{name}: {}", value.len());
-        assert!(!value.chars().any(char::is_control), "{name}={value:?}");
     }
 });

@@ -33,6 +33,32 @@ fn options() -> serde_saphyr::Options {
     }
 }
 
+/// The documents of a file, each behind as many empty lines as stand before it, so that places are those of the file. Those
+/// with nothing in them are left out.
+pub fn documents(text: &str) -> Vec<String> {
+    let mut documents = vec![String::new()];
+    for (number, line) in text.split_inclusive('\n').enumerate() {
+        let marks = |mark: &str| {
+            line.strip_prefix(mark).filter(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
+        };
+        let begins = marks("---");
+        if begins.is_some() || marks("...").is_some() {
+            documents.push("\n".repeat(number));
+        }
+        let Some(document) = documents.last_mut() else { continue };
+        match begins {
+            // What may follow on the same line keeps its column.
+            Some(rest) => document.extend(["   ", rest]),
+            None if line.starts_with("...") && marks("...").is_some() => document.push('\n'),
+            None => document.push_str(line),
+        }
+    }
+    let is_empty =
+        |document: &String| document.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
+    documents.retain(|document| !is_empty(document));
+    documents
+}
+
 /// `line:column` of what stands at a path of keys and numbers, or of the last part of the path that there is. For mistakes that
 /// show only when a file is held against something else.
 pub fn locate(text: &str, path: &[String]) -> Option<String> {
@@ -139,7 +165,18 @@ fn sentence(error: &serde_saphyr::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::locate;
+    use super::{documents, locate};
+
+    #[test]
+    fn documents_keep_their_places() {
+        let text = "# a file\n---\na: 1\n--- # two\nb: |\n  ---\n---x: 1\n...\n---\n# nothing\n--- {c: 2}\n";
+        let all = documents(text);
+        let shown: Vec<&str> = all.iter().map(|d| d.trim()).collect();
+        assert_eq!(shown, ["a: 1", "# two\nb: |\n  ---\n---x: 1", "{c: 2}"]);
+        assert_eq!(locate(&all[0], &["a".to_owned()]).as_deref(), Some("3:4"));
+        assert_eq!(locate(&all[2], &["c".to_owned()]).as_deref(), Some("11:9"));
+        assert_eq!((documents("").len(), documents("a: 1").len(), documents("--- \n...\n").len()), (0, 1, 0));
+    }
 
     #[test]
     fn what_stands_at_a_path_is_found() {

@@ -3,6 +3,7 @@
 use crate::campaign::{PrepareError, PrepareErrors, Prepared, PreparedLink};
 use crate::collector::rules::{self, RuleSet};
 use crate::engine::bindings::types::Value;
+use crate::engine::cut;
 use crate::policy::sources::Sources;
 use crate::suggest::hint;
 use foil_manifest::ParameterType;
@@ -10,6 +11,9 @@ use foil_manifest::pattern::glob;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// The longest line about a rule, in bytes.
+const LONGEST: usize = 600;
 
 /// Rules by the files and folders that were named.
 #[derive(Default)]
@@ -118,7 +122,12 @@ pub(super) fn lacking(rules: &RuleSet, feeds: &[String]) -> Vec<String> {
              `files` in foil.yaml"
         )
     });
-    unread.chain(idle).collect()
+    let never = rules.rules().iter().filter_map(|loaded| {
+        let why = rules::never(&loaded.rule, feeds)?;
+        Some(format!("{}: the rule can never match: {why}", loaded.file.display()))
+    });
+    // Rules are often a public collection: what they say is shown, and not obeyed by a terminal.
+    unread.chain(never).chain(idle).map(|line| cut(&line, LONGEST)).collect()
 }
 
 /// What no rule can match of what a link names: the parameters that name it, and why not.

@@ -6,6 +6,7 @@ use super::super::tree::ProcessTree;
 use super::super::{Blindness, EventLog, Process, Recorded, clock};
 use super::own_rules::KEY_PREFIX;
 use super::parse::{Assembled, Assembler, parse_message};
+use crate::engine::cut;
 use rustix::event::EventfdFlags;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, OwnedFd};
@@ -127,9 +128,10 @@ impl Ear {
             return None;
         }
         let key = field("key").unwrap_or_default();
+        let shown = cut(key, 200);
         let anothers = key.starts_with(KEY_PREFIX) && !key.starts_with(&self.key);
         if field("op") == Some("remove_rule") && !anothers {
-            return Some(Blindness::Lost(format!("rules were removed while it listened (key {key})")));
+            return Some(Blindness::Lost(format!("rules were removed while it listened (key {shown})")));
         }
         if field("audit_enabled") == Some("0") {
             return Some(Blindness::Lost("somebody switched auditing off meanwhile".into()));

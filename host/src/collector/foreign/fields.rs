@@ -36,9 +36,17 @@ pub fn flatten(value: &Value, raw: &[u8]) -> BTreeMap<String, String> {
     fields
 }
 
-/// Bytes as text, at most `most` of them, without characters that would lie on a terminal.
+/// Bytes as text, at most `most` of them and as they are: rules look at them. Whoever shows it escapes it.
 pub fn plain(bytes: &[u8], most: usize) -> String {
-    text(bytes.get(..most).unwrap_or(bytes))
+    let mut head = bytes.get(..most).unwrap_or(bytes);
+    if head.len() < bytes.len()
+        && let Some(cut) =
+            head.utf8_chunks().last().map(|chunk| chunk.invalid().len()).filter(|cut| (1..4).contains(cut))
+    {
+        // Half a character at the end was whole before it was cut.
+        head = head.get(..head.len().saturating_sub(cut)).unwrap_or(head);
+    }
+    text(head)
 }
 
 #[derive(Default)]
@@ -145,7 +153,7 @@ mod tests {
             r#"{"a":{"b.c":1795298620821407465,"d":null},"t":["x","y z"],"l":[{"n":true},"s"],"f":1.5,"e":"\u0007"}"#;
         let fields = fields(json);
         let got: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-        let (e, raw) = (("e", r"\x07"), ("raw", json));
+        let (e, raw) = (("e", "\u{7}"), ("raw", json));
         let expected = [("a.b.c", "1795298620821407465"), e, ("f", "1.5"), ("l.0.n", "true"), ("l.1", "s"), raw];
         assert_eq!(got[..6], expected);
         assert_eq!(got[6..], [("t", "x 'y z'")]);
@@ -176,6 +184,16 @@ mod tests {
         ] {
             assert_eq!(fields.get(name).map(String::as_str), Some(value), "{name}");
         }
+    }
+
+    #[test]
+    fn values_are_as_they_were_said() {
+        let fields = fields(r#"{"cmd":"sh\n\tcurl\u2028x\u202e","a\tb":["x\ty","z"]}"#);
+        assert_eq!(fields["cmd"], "sh\n\tcurl\u{2028}x\u{202e}");
+        assert_eq!(fields["a\tb"], "'x\ty' z");
+        assert_eq!(plain("é".as_bytes(), 1), "", "half a character is none");
+        assert_eq!(plain(b"a\xff", 9), "a\u{fffd}");
+        assert_eq!(plain("aé".repeat(9).as_bytes(), 5), "aéa");
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod set;
 mod sigma;
 
 pub use evaluation::Evaluation;
-pub use events::Programs;
+pub use events::{Programs, never};
 pub use set::{Loaded, Plan, Problem, RuleSet};
 pub use sigma::{Level, Logsource, Rule};
 

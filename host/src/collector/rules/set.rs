@@ -61,24 +61,27 @@ impl RuleSet {
         let mut set = Self::default();
         let mut ids: HashMap<String, PathBuf> = HashMap::new();
         for (file, text) in texts {
-            let rule = match text.and_then(|text| Rule::parse(&text)) {
-                Ok(rule) => rule,
-                Err(reason) => {
-                    set.problems.push(Problem { file, reason });
-                    continue;
-                }
-            };
-            if let Some(id) = &rule.id {
-                if let Some(first) = ids.get(&id.to_lowercase()) {
-                    let reason = format!("its id {id} is that of {} too; both are evaluated", first.display());
-                    set.problems.push(Problem { file: file.clone(), reason });
-                } else {
-                    ids.insert(id.to_lowercase(), file.clone());
+            for rule in text.map_or_else(|reason| vec![Err(reason)], |text| Rule::parse_file(&text)) {
+                match rule {
+                    Ok(rule) => set.add(rule, &file, &mut ids),
+                    Err(reason) => set.problems.push(Problem { file: file.clone(), reason }),
                 }
             }
-            set.rules.push(Loaded { rule, file });
         }
         set
+    }
+
+    fn add(&mut self, rule: Rule, file: &Path, ids: &mut HashMap<String, PathBuf>) {
+        let file = file.to_owned();
+        if let Some(id) = &rule.id {
+            if let Some(first) = ids.get(&id.to_lowercase()) {
+                let reason = format!("its id {id} is that of {} too; both are evaluated", first.display());
+                self.problems.push(Problem { file: file.clone(), reason });
+            } else {
+                ids.insert(id.to_lowercase(), file.clone());
+            }
+        }
+        self.rules.push(Loaded { rule, file });
     }
 
     /// What was read.

@@ -56,16 +56,22 @@ fn files_and_folders_are_read_and_what_is_wrong_is_said() {
     write("a/b/login.YAML", LOGIN.as_bytes());
     write("twice.yml", b"title: a\ntitle: b");
     write("zz-same-id.yml", REMOVAL.as_bytes());
+    write(
+        "both.yml",
+        format!("{}---\ntitle: Many\ncorrelation: {{ type: event_count }}\n", LOGIN.replace("Login", "Base"))
+            .as_bytes(),
+    );
     write("broken.yml", b"title: [");
     write("latin1.yml", b"title: \xe9");
     write("large.yml", &vec![b'#'; (1 << 20) + 1]);
     write("readme.md", b"no rule");
     std::os::unix::fs::symlink(folder.path(), folder.path().join("a/again.yml")).unwrap();
     let set = RuleSet::read(&[folder.path().to_owned(), folder.path().join("a/removal.yml")]).unwrap();
-    assert_eq!(set.rules().len(), 3, "each file once");
+    assert_eq!(set.rules().len(), 4, "each file once, and of two documents the one that is a rule");
     let problems: Vec<String> =
         set.problems().iter().map(|p| format!("{}: {}", p.file.file_name().unwrap().display(), p.reason)).collect();
     let expected = [
+        "both.yml: document 2: `Many` is a correlation",
         "broken.yml: 1:",
         "large.yml: it is larger",
         "latin1.yml: it is not UTF-8",

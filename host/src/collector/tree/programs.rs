@@ -225,9 +225,10 @@ fn same_command(image: &Image, line: &str) -> bool {
     })
 }
 
-/// One space for whatever is between words: sensors differ in what they make of a line's end.
+/// One space for whatever is between words: sensors differ in what they make of a line's end and of other control characters.
 fn folded(text: &str) -> String {
-    text.replace(r"\x0a", " ").split_whitespace().collect::<Vec<_>>().join(" ")
+    let between = |c: char| c.is_whitespace() || c.is_control();
+    text.replace(r"\x0a", " ").split(between).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
-//! Audit records, read. Everything here may come from a process that wants to be misread, so nothing panics, nothing grows
-//! without bound and no text reaches a terminal raw. Pure, and free of the rest of the host: `fuzz/` compiles this folder alone.
+//! Audit records, read. Everything here may come from a process that wants to be misread, so nothing panics and nothing grows
+//! without bound. Texts are as they were said, since rules look at them: whoever shows one escapes it (`engine::cut`). Pure, and free
+//! of the rest of the host: `fuzz/` compiles this folder alone.
 
+mod arguments;
 mod assemble;
 mod merge;
+mod message;
 mod paths;
 mod record;
 mod sockaddr;
@@ -13,7 +16,8 @@ mod value;
 pub use assemble::Assembler;
 pub use merge::Assembled;
 pub use record::{Record, Stamp, parse_line, parse_message};
-pub use value::{MAX_VALUE, shell_join, text};
+pub use types::names as type_names;
+pub use value::{MAX_VALUE, shell_join, text, unquoted};
 
 /// What events can be of: system calls and, in small letters, records that are events by themselves.
 pub fn kinds() -> impl Iterator<Item = String> {

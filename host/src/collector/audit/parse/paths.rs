@@ -20,10 +20,10 @@ pub fn describe(
     // A relative name below an open folder (`unlinkat(5, "x")`) is not below the working directory, and the record does not
     // say where the folder is: the name stays as it is, rather than becoming a path that it never was.
     let base = if syscall.is_some_and(|(record, name)| below_descriptor(record, name)) { None } else { cwd };
-    let full = |record: &Record| record.get("name").map(|v| resolve(&v.untrusted(), base));
-    for (name, value) in &chosen.fields {
-        let bytes = if name == "name" { value.untrusted() } else { value.raw.clone() };
-        fields.entry(name.clone()).or_insert_with(|| text(&bytes));
+    // A call on an open file names none: `(null)` is not a path.
+    let full = |record: &Record| record.known("name").map(|v| resolve(&v.untrusted(), base));
+    for (name, value) in chosen.fields.iter().filter(|(_, value)| !value.is_null()) {
+        fields.entry(name.clone()).or_insert_with(|| value.text(name));
     }
     if let Some(path) = full(chosen) {
         fields.insert("path".into(), text(&path));
@@ -64,7 +64,7 @@ fn below_descriptor(record: &Record, call: &str) -> bool {
 /// Joins and tidies: `.` and doubled slashes go; `..` stays where a symbolic link may stand before it, so it stays always.
 fn resolve(name: &[u8], base: Option<&[u8]>) -> Vec<u8> {
     let joined = match base {
-        Some(base) if !name.starts_with(b"/") && !name.starts_with(b"(") => [base, b"/", name].concat(),
+        Some(base) if !name.starts_with(b"/") => [base, b"/", name].concat(),
         _ => name.to_vec(),
     };
     if !joined.starts_with(b"/") {
@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(joined("/etc/./x", Some("/tmp")), "/etc/x");
         assert_eq!(joined("../x", Some("/a/link")), "/a/link/../x");
         assert_eq!(joined("x", None), "x");
-        assert_eq!(joined("(null)", Some("/tmp")), "(null)");
+        assert_eq!(joined("(null)", Some("/tmp")), "/tmp/(null)", "a file of that name");
         assert_eq!(joined("/", None), "/");
     }
 }

@@ -34,6 +34,11 @@ impl Record {
         self.fields.iter().find(|(n, _)| n == name).map(|(_, v)| v)
     }
 
+    /// The same, where it says something.
+    pub fn known(&self, name: &str) -> Option<&Value> {
+        self.get(name).filter(|value| !value.is_null())
+    }
+
     /// Bytes that it takes in memory, about.
     pub fn size(&self) -> usize {
         self.fields.iter().fold(64, |sum, (name, value)| {
@@ -78,7 +83,8 @@ fn parse_stamp(data: &[u8]) -> Option<(Stamp, &[u8])> {
     Some((Stamp { at, serial: serial.parse().ok()? }, body))
 }
 
-fn parse_fields(mut rest: &[u8]) -> Vec<(String, Value)> {
+/// `key=value key="value" …`. Words without a value are passed over.
+pub fn parse_fields(mut rest: &[u8]) -> Vec<(String, Value)> {
     // What follows is an audit daemon's own translation of what stood before (`UID="root"`).
     if let Some(enriched) = rest.iter().position(|b| *b == 0x1d) {
         rest = rest.get(..enriched).unwrap_or_default();

@@ -13,7 +13,12 @@ pub fn describe(bytes: &[u8], fields: &mut BTreeMap<String, String>) {
         1 => {
             put("family", "unix".into());
             let name = match rest.split_first() {
-                Some((0, name)) => [b"@", name].concat(),
+                // Zeros inside are shown as `/proc/net/unix` does; those at the end are mostly what the caller did not fill.
+                Some((0, name)) => {
+                    let end = name.iter().rposition(|b| *b != 0).map_or(0, |last| last.saturating_add(1));
+                    let name = name.get(..end).unwrap_or_default().iter().map(|b| if *b == 0 { b'@' } else { *b });
+                    std::iter::once(b'@').chain(name).collect()
+                }
                 _ => rest.split(|b| *b == 0).next().unwrap_or_default().to_vec(),
             };
             put("address", super::value::text(&name));
@@ -62,6 +67,7 @@ mod tests {
         );
         assert_eq!(described("01002F72756E2F7300"), "unix /run/s");
         assert_eq!(described("0100004D"), "unix @M");
+        assert_eq!(described("0100004D004E0000"), "unix @M@N");
         assert_eq!(described("02000050"), "inet");
         assert_eq!(described("0A00"), "inet6");
         assert_eq!(described("FF00"), "255");

@@ -48,6 +48,11 @@ pub fn name(number: u16) -> String {
     known.map_or_else(|| format!("UNKNOWN[{number}]"), |(_, name)| (*name).to_owned())
 }
 
+/// All types that have a name.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    NAMES.iter().map(|(_, name)| *name)
+}
+
 /// The number of a type as the audit tools print it.
 pub fn number(name: &[u8]) -> Option<u16> {
     if let Some(inner) = name.strip_prefix(b"UNKNOWN[").and_then(|n| n.strip_suffix(b"]")) {

@@ -22,30 +22,42 @@ impl Value {
         hex(&self.raw).unwrap_or_else(|| self.raw.clone())
     }
 
+    /// The kernel's word for nothing. A file of that name stands in quotes.
+    pub fn is_null(&self) -> bool {
+        !self.quoted && self.raw == b"(null)"
+    }
+
+    /// The text of the field `name`.
+    pub fn text(&self, name: &str) -> String {
+        let mut bytes = if is_untrusted(name) { self.untrusted() } else { self.raw.clone() };
+        if name == "key" {
+            // Several keys of one rule are kept apart by a 1.
+            bytes.iter_mut().filter(|b| **b == 1).for_each(|b| *b = b',');
+        }
+        text(&bytes)
+    }
+
     /// A decimal number.
     pub fn number<T: std::str::FromStr>(&self) -> Option<T> {
         std::str::from_utf8(&self.raw).ok()?.parse().ok()
     }
 }
 
-/// Fields that the kernel writes as untrusted strings, whatever the record's type. (`a0` and so on of EXECVE too.)
-pub fn is_untrusted(name: &str) -> bool {
+/// Fields that the kernel, libaudit and what uses it write as untrusted strings, whatever the record's type: those that the audit
+/// tools call escaped. (`a0` and so on of EXECVE too.)
+#[rustfmt::skip]
+fn is_untrusted(name: &str) -> bool {
     matches!(
         name,
-        "name"
-            | "comm"
-            | "exe"
-            | "cwd"
-            | "proctitle"
-            | "key"
-            | "ocomm"
-            | "path"
-            | "data"
-            | "cmd"
-            | "dir"
-            | "watch"
-            | "acct"
+        "name" | "comm" | "exe" | "cwd" | "proctitle" | "key" | "ocomm" | "path" | "data" | "cmd" | "dir" | "watch" | "acct"
+            | "file" | "sw" | "root_dir" | "device" | "vm" | "old-disk" | "new-disk" | "old-fs" | "new-fs" | "old-chardev"
+            | "new-chardev" | "old-rng" | "new-rng" | "old-net" | "new-net"
     )
+}
+
+/// What a value without quotes says as the field `name`.
+pub fn unquoted(name: &str, value: &str) -> String {
+    Value { raw: value.into(), quoted: false }.text(name)
 }
 
 /// Decodes hexadecimal; `None` where it is none.
@@ -62,41 +74,31 @@ pub fn hex(raw: &[u8]) -> Option<Vec<u8>> {
         .collect()
 }
 
-/// Bytes as text: what is no UTF-8 and every control character becomes `\xNN`; cut at [`MAX_VALUE`] bytes.
+/// Bytes as text, as they are: rules look at what a program said, not at a picture of it. Each sequence that is not UTF-8 becomes
+/// U+FFFD, as in JSON; the text is cut at [`MAX_VALUE`] bytes. It may hold anything a terminal obeys: whoever shows it escapes it.
 pub fn text(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len().min(MAX_VALUE));
-    let full = |out: &String| out.len() > MAX_VALUE - 16;
-    for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            if full(&out) {
-                return out;
-            }
-            // Line and paragraph separators and the bidirectional overrides would let a name lie on a terminal.
-            if c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
-                let mut buffer = [0; 4];
-                c.encode_utf8(&mut buffer).bytes().for_each(|b| out.push_str(&format!("\\x{b:02x}")));
-            } else {
-                out.push(c);
-            }
-        }
-        for b in chunk.invalid() {
-            if full(&out) {
-                return out;
-            }
-            out.push_str(&format!("\\x{b:02x}"));
-        }
-    }
+    // What is beyond cannot be kept, however many bytes a character of it takes.
+    let head = bytes.get(..MAX_VALUE.saturating_add(4)).unwrap_or(bytes);
+    let mut out = String::from_utf8_lossy(head).into_owned();
+    cut(&mut out);
     out
 }
 
-/// Words as a POSIX shell would take them: what needs quotes gets single ones. Escaped like [`text`], and cut likewise.
+/// Words as a POSIX shell would take them: what needs quotes gets single ones. Made text like [`text`], and cut likewise.
 pub fn shell_join<'a>(words: impl IntoIterator<Item = &'a [u8]>) -> String {
+    join(words).0
+}
+
+/// The words as [`shell_join`] writes them, and whether all of them are in it.
+pub fn join<'a>(words: impl IntoIterator<Item = &'a [u8]>) -> (String, bool) {
     let mut out = String::new();
+    let mut first = true;
     for word in words {
         if out.len() >= MAX_VALUE {
-            break;
+            cut(&mut out);
+            return (out, false);
         }
-        if !out.is_empty() {
+        if !std::mem::take(&mut first) {
             out.push(' ');
         }
         let word = text(word);
@@ -109,12 +111,13 @@ pub fn shell_join<'a>(words: impl IntoIterator<Item = &'a [u8]>) -> String {
             out.push('\'');
         }
     }
+    let whole = out.len() <= MAX_VALUE;
     cut(&mut out);
-    out
+    (out, whole)
 }
 
 /// Cuts a text at [`MAX_VALUE`], between characters.
-pub fn cut(out: &mut String) {
+fn cut(out: &mut String) {
     if out.len() > MAX_VALUE {
         let end = (0..=MAX_VALUE).rev().find(|i| out.is_char_boundary(*i)).unwrap_or(0);
         out.truncate(end);
@@ -130,15 +133,30 @@ mod tests {
         let value = |raw: &str, quoted| Value { raw: raw.into(), quoted };
         assert_eq!(value("2F746D702F6120", false).untrusted(), b"/tmp/a ");
         assert_eq!(value("cafe", true).untrusted(), b"cafe");
-        assert_eq!(value("(null)", false).untrusted(), b"(null)");
+        assert!(value("(null)", false).is_null() && !value("(null)", true).is_null());
+        assert_eq!(
+            (value("63 61", true).text("cmd"), value("6361", false).text("pid")),
+            ("63 61".into(), "6361".into())
+        );
         assert_eq!(value("abc", false).untrusted(), b"abc");
     }
 
     #[test]
-    fn text_shows_what_it_cannot_print() {
-        assert_eq!(text(b"a\nb\xff\x1b[31m\xc3\xa9"), "a\\x0ab\\xff\\x1b[31mé");
-        assert_eq!(text("\u{202e}".as_bytes()), "\\xe2\\x80\\xae");
-        assert!(text(&[0xff; 1 << 20]).len() <= MAX_VALUE);
+    fn text_is_what_was_said() {
+        assert_eq!(text(b"a\nb\xff\x1b[31m\xc3\xa9\t\0"), "a\nb\u{fffd}\u{1b}[31m\u{e9}\t\0");
+        assert_eq!(text("\u{202e}\u{2028}".as_bytes()), "\u{202e}\u{2028}");
+        // The pieces of one character that was cut are one replacement; other bytes are one each.
+        assert_eq!(text(b"x\xa8b\xe2\x80c"), "x\u{fffd}b\u{fffd}c");
+        for long in [
+            vec![0xff; 1 << 20],
+            "\u{e9}".repeat(1 << 19).into_bytes(),
+            [b"a", "\u{e9}".repeat(1 << 19).as_bytes()].concat(),
+        ] {
+            let shown = text(&long);
+            assert!(shown.len() <= MAX_VALUE && shown.len() > MAX_VALUE - 4, "{}", shown.len());
+        }
+        let cut = text(&"a\u{e9}".repeat(1 << 19).into_bytes());
+        assert!(!cut.contains('\u{fffd}'), "a cut makes no character up");
     }
 
     #[test]

@@ -32,6 +32,18 @@ fn each_item_of_an_audit_list_is_an_event() {
 }
 
 #[test]
+fn an_alert_in_which_nothing_is_known_is_one() {
+    for body in [
+        r#"{"output":"x","priority":"INFO","rule":"r","time":"2026-11-28T10:00:00Z","output_fields":{}}"#,
+        r#"{"output":"x","priority":"Catastrophic","rule":"r","output_fields":null,"tags":null}"#,
+        r#"{"output":"x","priority":5,"rule":null,"time":1795860000,"output_fields":{"evt.time":"1795860000060232001","proc.pid":"77"}}"#,
+    ] {
+        assert_eq!(decoded(Sender::Falco, body).unwrap().len(), 1, "{body}");
+    }
+    assert!(decoded(Sender::Falco, r#"{"rule":"r"}"#).is_err());
+}
+
+#[test]
 fn events_come_alone_in_lists_and_one_a_line() {
     for (body, count) in [(r#"{"a":1}"#, 1), (r#"[{"a":1},{"a":2}]"#, 2), ("{\"a\":1}\n{\"a\":2}\n\n{\"a\":3}\n", 3)] {
         let events = decoded(Sender::Any, body).unwrap();

@@ -3,7 +3,8 @@
 
 use super::{Fields, field};
 use crate::collector::Event;
-use crate::collector::rules::sigma::SigmaEvent;
+use crate::collector::audit::parse::{self, unquoted};
+use crate::collector::rules::sigma::{Asked, SigmaEvent};
 use std::borrow::Cow;
 
 /// Fields of a SYSCALL record.
@@ -15,6 +16,30 @@ const SYSCALL: [&str; 22] = [
 
 /// Fields of a PATH record.
 const PATH: [&str; 8] = ["nametype", "inode", "dev", "mode", "ouid", "ogid", "rdev", "obj"];
+
+/// The records that are told apart here; all others have fields of their own.
+pub(super) const RECORDS: [&str; 6] = ["SYSCALL", "EXECVE", "CWD", "PROCTITLE", "SOCKADDR", "PATH"];
+
+/// Whether a record of this type may have the field with what is asked of it.
+pub(super) fn has(kind: &str, asked: &Asked<'_>) -> bool {
+    let name = asked.name();
+    match kind {
+        // Registers are hexadecimal numbers: an argument of a program is none.
+        "SYSCALL" if matches!(name, "a0" | "a1" | "a2" | "a3") => asked.admits_hexadecimal(),
+        "SYSCALL" => SYSCALL.contains(&name) || matches!(name, "SYSCALL" | "syscall"),
+        "EXECVE" => is_argument(name) || matches!(name, "argc" | "argv"),
+        "CWD" => name == "cwd",
+        "PROCTITLE" => name == "proctitle",
+        "SOCKADDR" => matches!(name, "saddr" | "family" | "address" | "port" | "saddr_fam" | "laddr" | "lport"),
+        "PATH" => name == "name" || PATH.contains(&name),
+        _ => false,
+    }
+}
+
+/// The types of all other records.
+pub(super) fn other_types() -> impl Iterator<Item = &'static str> {
+    parse::type_names().filter(|name| !RECORDS.contains(name))
+}
 
 /// Most records of an event that are offered.
 const MOST: usize = 64;
@@ -70,6 +95,7 @@ fn record<'a>(event: &'a Event, kind: &'a str, with_arguments: bool) -> Fields<'
         // Records that mostly come alone, and then all fields are theirs.
         _ => {
             fields.extend(event.fields.iter().map(|(name, value)| (name.as_str(), value.into())));
+            // What the message says under the name of a field of the record, such as another `uid`.
             fields.extend(event.fields.get("msg").into_iter().flat_map(|msg| message(msg)));
         }
     }
@@ -101,9 +127,16 @@ fn message(msg: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
     std::iter::from_fn(move || {
         let (name, after) = rest.trim_start().split_once('=')?;
         let quoted = after.strip_prefix('"').and_then(|inner| inner.split_once('"'));
-        let (value, next) = quoted.unwrap_or_else(|| after.split_once(' ').unwrap_or((after, "")));
-        rest = next;
         // A word without a value may stand before the name.
-        Some((name.rsplit(' ').next().unwrap_or(name), value.into()))
+        let name = name.rsplit(' ').next().unwrap_or(name);
+        let (value, next) = match quoted {
+            Some((value, next)) => (Cow::from(value), next),
+            None => {
+                let (value, next) = after.split_once(' ').unwrap_or((after, ""));
+                (unquoted(name, value).into(), next)
+            }
+        };
+        rest = next;
+        Some((name, value))
     })
 }

@@ -5,9 +5,11 @@ mod auditd;
 mod file_event;
 mod network;
 mod process;
+mod reach;
 mod users;
 
 pub use process::Programs;
+pub use reach::never;
 
 use super::sigma::{Logsource, SigmaEvent};
 use crate::collector::{Event, audit, file};

@@ -71,6 +71,11 @@ fn a_message_of_user_space_is_taken_apart() {
     for selection in ["{ type: USER_LOGIN, acct: it is, res: failed, op: login }", "{ exe: /usr/sbin/sshd }"] {
         assert!(sees(&event, Stream::Auditd, &Programs::default(), selection), "{selection}");
     }
+    // What it says in hexadecimal is decoded.
+    let msg = "cwd=\"/root\" cmd=636174202F6574632F736861646F77 uid=7 acct=63 exe=\"/usr/bin/sudo\" res=success";
+    let event = with(recorded(671), &[("records", "USER_CMD"), ("msg", msg)]);
+    let selection = "{ type: USER_CMD, cmd: cat /etc/shadow, acct: c, uid: 7 }";
+    assert!(sees(&event, Stream::Auditd, &Programs::default(), selection));
 }
 
 #[test]

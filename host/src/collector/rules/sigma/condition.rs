@@ -21,6 +21,12 @@ impl Condition {
         if text.len() > MAX_LENGTH {
             return Err(format!("the condition is longer than {MAX_LENGTH} bytes"));
         }
+        if let Some((_, aggregation)) = text.split_once('|') {
+            return Err(format!(
+                "the condition counts events (`| {}`), which needs events over time: that is not supported",
+                crate::engine::cut(aggregation.trim(), 80)
+            ));
+        }
         let spaced = text.replace('(', " ( ").replace(')', " ) ");
         let mut parser = Parser { words: spaced.split_whitespace().collect(), next: 0, names, depth: 0 };
         let condition = parser.any()?;
@@ -39,6 +45,33 @@ impl Condition {
             Self::Not(inner) => !inner.holds(selection),
             Self::All(parts) => parts.iter().all(|part| part.holds(selection)),
             Self::Any(parts) => parts.iter().any(|part| part.holds(selection)),
+        }
+    }
+}
+
+impl Condition {
+    /// May it hold, where `selection` says which selections may? What is excluded may always be absent.
+    pub(super) fn may_hold(&self, selection: &impl Fn(usize) -> bool) -> bool {
+        match self {
+            Self::Selection(number) => selection(*number),
+            Self::Not(_) => true,
+            Self::All(parts) => parts.iter().all(|part| part.may_hold(selection)),
+            Self::Any(parts) => parts.iter().any(|part| part.may_hold(selection)),
+        }
+    }
+
+    /// The selections that must hold together, for each way in which it may hold; without those that are excluded. Ways beyond
+    /// `most` are left out.
+    pub(super) fn ways(&self, most: usize) -> Vec<Vec<usize>> {
+        match self {
+            Self::Selection(number) => vec![vec![*number]],
+            Self::Not(_) => vec![Vec::new()],
+            Self::Any(parts) => parts.iter().flat_map(|part| part.ways(most)).take(most).collect(),
+            Self::All(parts) => parts.iter().fold(vec![Vec::new()], |ways, part| {
+                let further = part.ways(most);
+                let joined = ways.iter().flat_map(|way| further.iter().map(|more| [way.as_slice(), more].concat()));
+                joined.take(most).collect()
+            }),
         }
     }
 }
@@ -187,7 +220,7 @@ mod tests {
             ("(a", "not closed"),
             ("x", "no selection"),
             ("é b", "no selection"),
-            ("a | count() > 5", "goes on with `|`"),
+            ("a | count() > 5", "counts events (`| count() > 5`), which needs events over time"),
             ("2 of them", "say `1 of`"),
             ("1 of x*", "no selection fits"),
             (&"(".repeat(3000), "nested deeper"),

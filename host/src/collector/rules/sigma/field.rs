@@ -2,7 +2,8 @@
 
 use super::encode;
 use super::event::{SigmaEvent, Value};
-use super::text::{Place, Text, compile};
+use super::expression;
+use super::text::{Place, Text};
 use regex::Regex;
 use serde_json::Value as Yaml;
 use std::net::IpAddr;
@@ -118,7 +119,7 @@ impl<'a> Modifiers<'a> {
             Some("lte") => return order(Order::LessOrEqual),
             Some("gt") => return order(Order::Greater),
             Some("gte") => return order(Order::GreaterOrEqual),
-            Some("re") => return Ok(vec![Test::Regex(compile(&text, &self.regex_flags)?)]),
+            Some("re") => return Ok(vec![Test::Regex(expression::of_rule(&text, &self.regex_flags)?)]),
             Some("cidr") => return network(&text).map(|test| vec![test]),
             Some("exists") => {
                 let truth = text.parse().map_err(|_| format!("`exists` takes true or false, not `{text}`"))?;
@@ -149,6 +150,20 @@ impl<'a> Modifiers<'a> {
     }
 }
 
+/// The first `%name%` of a value or a list of them.
+fn placeholder(value: &Yaml) -> Option<&str> {
+    match value {
+        Yaml::Array(values) => values.iter().find_map(placeholder),
+        Yaml::String(text) => {
+            let from = text.find('%')?;
+            let inner = text.get(from.saturating_add(1)..)?;
+            let length = inner.find('%').filter(|length| *length > 0)?;
+            text.get(from..from.saturating_add(length).saturating_add(2))
+        }
+        _ => None,
+    }
+}
+
 fn network(text: &str) -> Result<Test, String> {
     let no_network = || format!("`{text}` is no network: write ADDRESS/PREFIX");
     let (address, prefix) = text.split_once('/').ok_or_else(no_network)?;
@@ -166,7 +181,16 @@ impl Field {
     pub(super) fn new(key: &str, value: &Yaml) -> Result<Self, String> {
         let mut words = key.split('|');
         let name = words.next().unwrap_or_default().to_owned();
-        let modifiers = Modifiers::parse(words).map_err(|why| format!("field `{key}`: {why}"))?;
+        let expands = key.split('|').skip(1).any(|word| word == "expand");
+        if expands && let Some(placeholder) = placeholder(value) {
+            return Err(format!(
+                "field `{key}`: the modifier `expand` asks for what `{}` stands for, which Foil is not told: write the values \
+                 into the rule",
+                crate::engine::cut(placeholder, 80)
+            ));
+        }
+        let modifiers =
+            Modifiers::parse(words.filter(|word| *word != "expand")).map_err(|why| format!("field `{key}`: {why}"))?;
         let values = match value {
             Yaml::Array(values) => values.as_slice(),
             value => std::slice::from_ref(value),
@@ -191,6 +215,12 @@ impl Field {
         Ok(Self { name, all, negated: modifiers.negated, tests })
     }
 
+    /// What is asked for, where the field must be there.
+    pub(super) fn asked(&self) -> Option<Asked<'_>> {
+        let may_be_absent = self.negated || self.tests.iter().any(|test| matches!(test, Test::Exists(false)));
+        (!self.name.is_empty() && !may_be_absent).then_some(Asked(self))
+    }
+
     pub(super) fn holds(&self, event: &SigmaEvent<'_>) -> bool {
         let values = if self.name.is_empty() { None } else { Some(event.get(&self.name)) };
         let holds = |test: &Test| match (test, &values) {
@@ -201,6 +231,35 @@ impl Field {
         };
         let found = if self.all { self.tests.iter().all(holds) } else { self.tests.iter().any(holds) };
         found != self.negated
+    }
+}
+
+/// A field that an event must have for a selection to hold, and what is asked of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a>(&'a Field);
+
+impl<'a> Asked<'a> {
+    /// Its name.
+    pub fn name(&self) -> &'a str {
+        &self.0.name
+    }
+
+    /// This value is one that it may have.
+    pub fn admits(&self, value: &str) -> bool {
+        let event = SigmaEvent::new([(self.name(), value.into())]);
+        // What is compared with another field may be anything.
+        self.0.tests.iter().any(|test| matches!(test, Test::Field(..))) || self.0.holds(&event)
+    }
+
+    /// A hexadecimal number may be what is asked for.
+    pub fn admits_hexadecimal(&self) -> bool {
+        self.0.tests.iter().any(|test| match test {
+            Test::Text(text) => {
+                text.literal_part().is_none_or(|literal| literal.bytes().all(|b| b.is_ascii_hexdigit()))
+            }
+            Test::Regex(_) | Test::Number(..) | Test::Field(..) | Test::Exists(_) => true,
+            Test::Network(..) => false,
+        })
     }
 }
 
@@ -229,8 +288,15 @@ impl Test {
                 Order::Greater => number > *limit,
                 Order::GreaterOrEqual => number >= *limit,
             }),
-            Self::Field(name, place, true) => event.get(name).any(|other| place.holds(&value.plain, &other.plain)),
-            Self::Field(name, place, false) => event.get(name).any(|other| place.holds(value.lower(), other.lower())),
+            Self::Field(name, place, cased) => event.get(name).any(|other| {
+                // An empty text stands at the beginning and the end of every other, which says nothing.
+                let says = *place == Place::Whole || !other.plain.is_empty();
+                says && if *cased {
+                    place.holds(&value.plain, &other.plain)
+                } else {
+                    place.holds(value.lower(), other.lower())
+                }
+            }),
             // Asked of the event, in `Field::holds`.
             Self::Exists(_) => false,
         }

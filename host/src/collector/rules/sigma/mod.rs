@@ -7,12 +7,14 @@
 mod condition;
 mod encode;
 mod event;
+mod expression;
 mod field;
 mod rule;
 mod selection;
 mod text;
 
 pub use event::SigmaEvent;
+pub use field::Asked;
 pub use rule::{Level, Logsource, Rule};
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Selections: maps of fields, lists of keywords, and lists of both.
 
 use super::event::SigmaEvent;
-use super::field::Field;
+use super::field::{Asked, Field};
 use serde_json::Value as Yaml;
 
 /// A part of a detection that holds or does not.
@@ -36,6 +36,22 @@ impl Selection {
                 Ok(Self::Any(any))
             }
             keyword => Ok(Self::Fields(vec![Field::new(&keyword_key(""), keyword)?])),
+        }
+    }
+
+    /// May it hold, where `may` says it of its fields?
+    pub(super) fn may_hold(&self, may: &dyn Fn(&Asked<'_>) -> bool) -> bool {
+        match self {
+            Self::Fields(fields) => fields.iter().filter_map(Field::asked).all(|asked| may(&asked)),
+            Self::Any(any) => any.iter().any(|selection| selection.may_hold(may)),
+        }
+    }
+
+    /// The fields that must be there together, for each way in which it may hold.
+    pub(super) fn ways(&self) -> Vec<Vec<Asked<'_>>> {
+        match self {
+            Self::Fields(fields) => vec![fields.iter().filter_map(Field::asked).collect()],
+            Self::Any(any) => any.iter().flat_map(Self::ways).collect(),
         }
     }
 

@@ -61,6 +61,9 @@ const TABLE: &[(&str, &[&str], &[&str])] = &[
     ("{ x|fieldref: y }", &["x=a ; y=A"], &["x=a ; y=b", "x=a", "y=a"]),
     ("{ x|fieldref|cased: y }", &["x=a ; y=a"], &["x=a ; y=A"]),
     ("{ x|fieldref|startswith: y }", &["x=abc ; y=ab"], &["x=abc ; y=bc"]),
+    ("{ x|fieldref|endswith: y }", &["x=/usr/bin/rm ; y=rm"], &["x=/usr/bin/rm ; y=", "x=/usr/bin/rm"]),
+    ("{ x|fieldref|contains: y }", &["x=abc ; y=b"], &["x=abc ; y="]),
+    ("{ x|fieldref|cased|startswith: y }", &["x=abc ; y=ab"], &["x=abc ; y=", "x=abc ; y=AB"]),
     ("{ x|endswith|fieldref: y }", &["x=abc ; y=bc"], &["x=abc ; y=ab"]),
     ("{ x|neq: a }", &["x=b"], &["x=a", "x=A"]),
     // Expressions: anywhere, with regard to case, unless flagged.
@@ -69,6 +72,11 @@ const TABLE: &[(&str, &[&str], &[&str])] = &[
     ("{ x|re|i: 'A+' }", &["x=a"], &["x=b"]),
     ("{ x|re|m: '^b$' }", &["x=a\nb"], &["x=ab"]),
     ("{ x|re|s: 'a.b' }", &["x=a\nb"], &["x=ab"]),
+    ("{ x|re|m: '^curl' }", &["x=sh\ncurl x"], &["x=sh curl x"]),
+    (r"{ x|re: 'a\sb' }", &["x=a\tb", "x=a\u{2028}b"], &["x=a\\tb"]),
+    (r"{ x|re: '\/dev\/tcp\/' }", &["x=3<>/dev/tcp/1"], &["x=/dev/udp/"]),
+    ("{ x|re: '.*{ :;};' }", &["x=() { :;}; id"], &["x=id"]),
+    ("{ x|contains: 'a?b' }", &["x=1a\tb2", "x=a\u{2028}b"], &["x=ab"]),
     ("{ x|re|all: [a, b] }", &["x=ba"], &["x=a"]),
     // Addresses.
     ("{ x|cidr: 10.0.0.0/8 }", &["x=10.255.0.1", "x=::ffff:10.1.1.1"], &["x=11.0.0.1", "x=10", "x=::a00:1"]),
@@ -79,7 +87,7 @@ const TABLE: &[(&str, &[&str], &[&str])] = &[
     ("{ x|base64|contains: cmd }", &["x=a Y21k b"], &["x=cmd"]),
     ("{ x|base64offset|contains: /bin/bash }", &["x=echo YSAvYmluL2Jhc2ggLWk="], &["x=/bin/bash"]),
     ("{ x|wide|base64offset|contains: Get-It }", &["x=RwBlAHQALQBJAHQA"], &["x=R2V0LUl0"]),
-    ("{ x|windash|contains: ' -p ' }", &["x=a -p b", "x=a /p b", "x=a –p b"], &["x=a p b"]),
+    ("{ x|windash|contains: ' -p ' }", &["x=a -p b", "x=a /p b", "x=a –p b", "x=a —p b", "x=a ―p b"], &["x=a p b", "x=a ‐p b"]),
     // Maps are all of their fields, lists one of their items.
     ("{ x: a, y: b }", &["x=a ; y=b"], &["x=a", "y=b"]),
     ("[{ x: a }, { y: b }]", &["x=a", "y=b"], &["x=b ; y=a"]),
@@ -125,7 +133,12 @@ fn several_conditions_are_alternatives() {
 #[test]
 fn what_cannot_be_evaluated_is_said_where() {
     for (detection, why) in [
-        ("{ s: { x|expand: '%a%' }, condition: s }", "selection `s`: field `x|expand`: the modifier `expand`"),
+        (
+            "{ s: { x|expand: '%a%' }, condition: s }",
+            "selection `s`: field `x|expand`: the modifier `expand` asks for what `%a%`",
+        ),
+        ("{ s: { x|contains|expand: [b, 'c%d-e%f'] }, condition: s }", "what `%d-e%`"),
+        ("{ s: { x: a }, condition: s | count(y) by z > 3 }", "counts events (`| count(y) by z > 3`)"),
         ("{ s: { x|contains|endswith: a }, condition: s }", "exclude each other"),
         ("{ s: { x|wide|contains: a }, condition: s }", "need `base64`"),
         ("{ s: { x|re: '(?=a)b' }, condition: s }", "look-around"),
@@ -152,10 +165,48 @@ fn what_cannot_be_evaluated_is_said_where() {
         ("title: t\nlevel: severe\nlogsource: { product: linux }\ndetection: {}", "2:"),
         ("title: t\ncorrelation: { type: event_count }", "correlation"),
         ("title: t\n---\ntitle: u", "document"),
+        (
+            "title: t\nlogsource: { product: linux }\ndetection:\n  s:\n    x: a\ncondition: s\n",
+            "its detection has no condition; there is one at the top level, line 6: indent it below `detection`",
+        ),
+        (
+            "title: t\nlogsource: { product: linux }\ndetection:\n  s:\n    x: a\n    condition: s\n",
+            "there is one inside the selection `s`, line 6: move it out",
+        ),
+        ("title: t\nlogsource: { product: linux }\ndetection: { s: { x: a } }", "has no condition: add one"),
+        (
+            "title: t\nfilter: { rules: [x], condition: not s }",
+            "`t` is a filter for other rules, which is not supported",
+        ),
     ] {
         let error = Rule::parse(text).unwrap_err();
         assert!(error.contains(why), "{text}: {error}");
     }
+}
+
+#[test]
+fn a_file_gives_what_each_of_its_documents_gives() {
+    let base = "title: One failed login\nname: failed_login\nlogsource: { product: linux, service: sshd }\n\
+        detection: { s: { event: fail }, condition: s }\n";
+    let correlation = "title: Many failed logins\ncorrelation:\n  type: event_count\n  rules: [failed_login]\n";
+    let parsed = |text: &str| {
+        let all = Rule::parse_file(text).into_iter();
+        all.map(|rule| rule.map_or_else(|why| why, |rule| format!("rule {}", rule.title))).collect::<Vec<_>>()
+    };
+    let both = parsed(&format!("{base}---\n{correlation}"));
+    assert_eq!(both[0], "rule One failed login");
+    assert!(
+        both[1].starts_with("document 2: `Many failed logins` is a correlation, which is not supported"),
+        "{both:?}"
+    );
+    assert_eq!(parsed(&format!("# first\n---\n{base}---\n# none\n---\n{base}")), ["rule One failed login"; 2]);
+    assert_eq!(parsed(base), ["rule One failed login"]);
+    // What is wrong with one keeps its place in the file.
+    let broken = parsed(&format!("{base}---\ntitle: [\n"));
+    assert!(broken[1].starts_with("document 2: 6:") || broken[1].starts_with("document 2: 7:"), "{broken:?}");
+    let global = format!("action: global\ntitle: t\n---\n{base}");
+    assert!(parsed(&global).len() == 1 && parsed(&global)[0].contains("`action` shares parts"));
+    assert_eq!(parsed("# nothing\n"), ["there is no rule in it"]);
 }
 
 #[test]

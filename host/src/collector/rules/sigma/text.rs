@@ -1,10 +1,8 @@
 //! Texts with wildcards.
 
 use super::event::Value;
-use regex::{Regex, RegexBuilder};
-
-/// Most memory that one compiled expression may take, in bytes.
-const REGEX_SIZE: usize = 1 << 20;
+use super::expression::compile;
+use regex::Regex;
 
 /// Where in the value the text must stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +90,14 @@ impl Text {
         }
     }
 
+    /// The text itself, where it has no wildcard inside.
+    pub(super) fn literal_part(&self) -> Option<&str> {
+        match &self.pattern {
+            Pattern::Plain(_, needle) => Some(needle),
+            Pattern::Wild(_) => None,
+        }
+    }
+
     pub(super) fn matches(&self, value: &Value<'_>) -> bool {
         self.holds(if self.cased { &value.plain } else { value.lower() })
     }
@@ -152,21 +158,4 @@ fn expression(parts: &[Part], place: Place) -> Result<Regex, String> {
     }
     source.push_str(if matches!(place, Place::Whole | Place::End) { r"\z" } else { "" });
     compile(&source, "")
-}
-
-/// An expression with the flags of Sigma's `re` (`i`, `m`, `s`). Linear in the text's length; look-around and back references,
-/// which would not be, are refused.
-pub(super) fn compile(source: &str, flags: &str) -> Result<Regex, String> {
-    let has = |flag| flags.contains(flag);
-    RegexBuilder::new(source)
-        .case_insensitive(has('i'))
-        .multi_line(has('m'))
-        .dot_matches_new_line(has('s'))
-        .size_limit(REGEX_SIZE)
-        .build()
-        .map_err(|error| {
-            let why = error.to_string();
-            let last = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            format!("the expression `{}` cannot be compiled: {last}", crate::engine::cut(source, 80))
-        })
 }

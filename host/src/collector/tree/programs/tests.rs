@@ -144,7 +144,7 @@ fn long_and_odd_command_lines() {
     let long = "x".repeat(5_000);
     let name = "a-very-long-program-name";
     let image =
-        Image { comm: Some("a-very-long-pro".into()), ..image(&format!("/opt/{name}"), &[name, "a\\x0ab", &long], 0) };
+        Image { comm: Some("a-very-long-pro".into()), ..image(&format!("/opt/{name}"), &[name, "a\nb", &long], 0) };
     assert!(same_command(&image, &format!("{name} a\nb {long}")));
     assert!(same_command(&image, &format!("a-very-long-pro a b {}", &long[..4_000])), "cut by the sensor");
     assert!(!same_command(&image, &format!("{name} a b x")));

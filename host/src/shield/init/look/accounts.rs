@@ -1,7 +1,7 @@
 //! Users and groups, without what may be secret.
 
 use super::{Eye, MOST, NAME, list};
-use crate::collector::foreign::plain;
+use crate::policy::text::printable;
 use crate::shield::overlay;
 use crate::shield::scene::{Account, AccountKind, Passwords, Scene};
 use rustix::fs::{AtFlags, Stat, statat};
@@ -77,14 +77,14 @@ impl<'a> List<'a> {
 /// The first field.
 fn name_of(line: &[u8]) -> Option<String> {
     let name = line.split(|byte| *byte == b':').next().filter(|name| !name.is_empty())?;
-    Some(plain(name, NAME))
+    Some(printable(name, NAME))
 }
 
 /// `name:password:…`
 fn read(kind: AccountKind, line: &[u8]) -> Option<Account> {
     let name = name_of(line)?;
     let rest = line.splitn(3, |byte| *byte == b':').nth(2).unwrap_or_default();
-    Some(Account { kind, name, fields: plain(rest, NAME) })
+    Some(Account { kind, name, fields: printable(rest, NAME) })
 }
 
 #[cfg(test)]

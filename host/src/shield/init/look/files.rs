@@ -5,7 +5,7 @@
 //! layer's root, so that neither depth nor number keeps handles or memory.
 
 use super::{Eye, NAME};
-use crate::collector::foreign::plain;
+use crate::policy::text::printable;
 use crate::shield::overlay::{self, Layer};
 use crate::shield::scene::{Change, File, FileKind, Scene};
 use rustix::fs::{Dir, FileType, Mode, OFlags, Stat, fgetxattr, fstat, getxattr, openat, readlinkat};
@@ -153,7 +153,7 @@ impl Walk<'_> {
         let (stat, kind) = (&found.stat, found.kind());
         let bytes = path.as_os_str().as_bytes();
         self.scene.more |= bytes.len() > NAME;
-        let path = plain(bytes, NAME);
+        let path = printable(bytes, NAME);
         self.names = self.names.saturating_add(path.len());
         let size = if kind == FileKind::Directory { 0 } else { u64::try_from(stat.st_size).unwrap_or(0) };
         let content = if change == Change::Removed { String::new() } else { self.content(found) };

@@ -9,7 +9,7 @@ mod files;
 mod sockets;
 
 use super::tree;
-use crate::collector::foreign::plain;
+use crate::policy::text::printable;
 use crate::shield::overlay::{Layer, mountinfo};
 use crate::shield::scene::{Mount, Process, Scene};
 use rustix::fs::{Mode, OFlags, openat};
@@ -84,7 +84,7 @@ fn processes(eye: &Eye<'_>, proc: BorrowedFd<'_>, scene: &mut Scene) -> HashSet<
         let end = command.iter().rposition(|byte| !matches!(byte, 0 | b'\n')).map_or(0, |last| last.saturating_add(1));
         command.truncate(end);
         command.iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = b' ');
-        let command = plain(&command, COMMAND);
+        let command = printable(&command, COMMAND);
         scene.processes.push(Process { pid: process.pid, parent: process.parent, start: process.start, command });
     }
     scene.processes.iter().map(|process| process.pid).collect()
@@ -97,7 +97,7 @@ fn mounts(proc: BorrowedFd<'_>, scene: &mut Scene) -> Result<(), String> {
     let mut mounts = mountinfo::parse(whole.unwrap_or_default())?;
     scene.more |= cut || mounts.len() > MOST;
     mounts.truncate(MOST);
-    let point = |path: &Path| plain(path.as_os_str().as_encoded_bytes(), NAME);
+    let point = |path: &Path| printable(path.as_os_str().as_encoded_bytes(), NAME);
     scene.mounts = mounts.into_iter().map(|m| Mount { id: m.id, point: point(&m.point), kind: m.kind }).collect();
     Ok(())
 }

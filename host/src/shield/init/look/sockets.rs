@@ -1,7 +1,7 @@
 //! Sockets that others can reach, from `/proc/net` (proc_pid_net(5)).
 
 use super::{Eye, MOST, NAME, list};
-use crate::collector::foreign::plain;
+use crate::policy::text::printable;
 use crate::shield::scene::{Listener, Scene};
 use rustix::fs::{Mode, OFlags, openat, readlinkat};
 use std::collections::HashSet;
@@ -86,7 +86,7 @@ fn unix(line: &[u8]) -> Option<Line> {
     let [_, _, _, flags, _, _, inode] = fields;
     let (flags, inode) = (u32::from_str_radix(flags, 16).ok()?, inode.parse().ok()?);
     let path = rest.strip_prefix(b" ").unwrap_or(b"(unnamed)");
-    (flags & LISTENS != 0).then(|| Line { address: plain(path, NAME), inode })
+    (flags & LISTENS != 0).then(|| Line { address: printable(path, NAME), inode })
 }
 
 /// The sockets that processes of the run hold.
