@@ -392,7 +392,7 @@ impl<'a> Live<'a> {
         let module = module.map_err(|e| format!("{e:#}"));
         let mut look = Look::new(self, link, world, arming, context, module, zero.unix_ns);
         let mut report = watch::watch(&link.link, zero, link.tied_by, &mut look).await;
-        report.own_rules = arming.own_rules(&look.read());
+        report.own_rules = arming.own_rules(&look.read(), &report.evidence);
         report
     }
 

@@ -30,7 +30,7 @@ impl Severity {
             "low" => Self::Low,
             "medium" | "moderate" | "warning" | "warn" => Self::Medium,
             "high" | "error" | "err" => Self::High,
-            "critical" | "crit" | "alert" | "emergency" | "emerg" | "fatal" | "severe" => Self::Critical,
+            "critical" | "crit" | "alert" | "emergency" | "emerg" | "panic" | "fatal" | "severe" => Self::Critical,
             _ => return None,
         })
     }
@@ -44,6 +44,45 @@ impl Severity {
             Self::Medium => "medium",
             Self::High => "high",
             Self::Critical => "critical",
+        }
+    }
+}
+
+/// What a sighting says of its severity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// A word that a scale has.
+    Known(Severity),
+    /// A word that none has: it is shown, and is never enough where a least severity is asked for.
+    Unknown,
+    /// Nothing.
+    Unsaid,
+}
+
+impl Weight {
+    /// Of the source's own word.
+    pub fn of(word: Option<&str>) -> Self {
+        match word.map(|word| (word.trim(), Severity::of(word))) {
+            None | Some(("", _)) => Self::Unsaid,
+            Some((_, Some(severity))) => Self::Known(severity),
+            Some((_, None)) => Self::Unknown,
+        }
+    }
+
+    /// It is `least` or above for certain.
+    pub fn is_at_least(self, least: Severity) -> bool {
+        matches!(self, Self::Known(severity) if severity >= least)
+    }
+
+    /// Why it is not enough. `word`: the source's own, fit to be shown.
+    pub fn too_little(self, word: &str, least: Severity) -> String {
+        let least = least.word();
+        match self {
+            Self::Known(_) => format!("it was seen with the severity {word}, and at least {least} was asked for"),
+            Self::Unknown => format!(
+                "it was seen with the severity `{word}`, a word that no scale has, and at least {least} was asked for"
+            ),
+            Self::Unsaid => format!("it was seen without a severity, and at least {least} was asked for"),
         }
     }
 }
@@ -72,6 +111,17 @@ mod tests {
     fn scales_are_comparable() {
         let of = |word| Severity::of(word).expect(word);
         assert!(of("Warning") < of("HIGH") && of("notice") < of("low") && of("Critical") == of("emergency"));
-        assert_eq!(Severity::of("urgent-ish"), None);
+        assert_eq!((Severity::of("urgent-ish"), Severity::of("INFO")), (None, Severity::of("Informational")));
+    }
+
+    #[test]
+    fn a_word_that_no_scale_has_is_never_enough_and_is_shown() {
+        let unknown = Weight::of(Some("Catastrophic"));
+        assert_eq!((unknown, Weight::of(Some(" "))), (Weight::Unknown, Weight::Unsaid));
+        assert_eq!((Weight::of(None), Weight::of(Some("WARN"))), (Weight::Unsaid, Weight::Known(Severity::Medium)));
+        assert!(!unknown.is_at_least(Severity::Debug) && Weight::of(Some("Error")).is_at_least(Severity::High));
+        assert!(
+            unknown.too_little("Catastrophic", Severity::High).contains("`Catastrophic`, a word that no scale has")
+        );
     }
 }

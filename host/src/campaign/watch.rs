@@ -2,7 +2,7 @@
 
 use super::attest::{Attested, Seen};
 use super::experiment::Link;
-use super::severity::Severity;
+use super::severity::{Severity, Weight};
 use super::verdict::LinkVerdict;
 use crate::collector::{Blindness, NotCounted};
 use crate::engine::{PhaseError, cut};
@@ -192,7 +192,8 @@ fn take(report: &mut LinkReport, seen: Seen, link: &Link, zero: Zero, demanded: 
         if severity > report.severity.as_deref().and_then(Severity::of) || report.severity.is_none() {
             report.severity = sighting.severity.as_deref().map(|word| cut(word, 64));
         }
-        if link.min_severity.is_some_and(|least| severity.is_none_or(|severity| severity < least)) {
+        let weight = Weight::of(sighting.severity.as_deref());
+        if link.min_severity.is_some_and(|least| !weight.is_at_least(least)) {
             if weak.as_ref().is_none_or(|other| sighting.at < other.at) {
                 weak = Some(sighting);
             }
@@ -215,8 +216,8 @@ fn take(report: &mut LinkReport, seen: Seen, link: &Link, zero: Zero, demanded: 
         // One that is heavy enough may yet come.
         report.verdict = LinkVerdict::Weak;
         report.reason = link.min_severity.map(|least| {
-            let seen = report.severity.as_deref().unwrap_or("none");
-            format!("it was seen with the severity {seen}, and at least {} was asked for", least.word())
+            let seen = report.severity.as_deref();
+            Weight::of(seen).too_little(seen.unwrap_or_default(), least)
         });
         return false;
     }

@@ -4,7 +4,7 @@ mod attire;
 mod csv;
 mod explain;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod here;
 mod json;
 mod junit;
@@ -198,7 +198,7 @@ pub struct LinkReport {
     pub noticed_ms: Option<f64>,
     /// What was allowed, in milliseconds.
     pub within_ms: u64,
-    /// Fed by audit rules of Foil's own: no proof of the operator's sensor.
+    /// Fed by audit rules of Foil's own, straight or through Sigma rules: no proof of the operator's sensor.
     pub own_rules: bool,
     /// What was seen, first first; at most ten.
     pub evidence: Vec<Evidence>,
