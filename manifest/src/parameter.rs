@@ -47,6 +47,10 @@ pub enum ParameterType {
     Tag,
     /// Text: an ATT&CK id.
     AttackId,
+    /// A list: ATT&CK ids; of a check those of the technique where an experiment gives none.
+    AttackIds,
+    /// Text: the GUID of an Atomic Red Team test; of a check that of the imported test that is run where an experiment gives none.
+    AtomicTest,
     /// Text: a length of time, such as `30s` or `1h 30m`.
     Duration,
     /// Text: a regular expression.
@@ -79,7 +83,7 @@ impl ParameterType {
             Self::Integer => Shape::Integer,
             Self::Number => Shape::Number,
             Self::Boolean => Shape::Boolean,
-            Self::Strings | Self::Fields => Shape::Texts,
+            Self::Strings | Self::Fields | Self::AttackIds => Shape::Texts,
             Self::String
             | Self::AuditEvents
             | Self::Collector
@@ -90,6 +94,7 @@ impl ParameterType {
             | Self::Path
             | Self::Tag
             | Self::AttackId
+            | Self::AtomicTest
             | Self::Duration
             | Self::Regex
             | Self::KubeName
@@ -228,11 +233,14 @@ fn syntax(kind: ParameterType, text: &str) -> Result<(), String> {
                 _ => Ok(()),
             }
         }
-        ParameterType::AttackId => AttackId::try_from(text.to_owned()).map(drop).map_err(|error| error.to_string()),
+        ParameterType::AttackId | ParameterType::AttackIds => {
+            AttackId::try_from(text.to_owned()).map(drop).map_err(|error| error.to_string())
+        }
         ParameterType::Node | ParameterType::KubeName => must(
             is_kube_name(text),
             "the name of a Kubernetes object: 1 to 253 small letters, digits, `-` and `.`, with a letter or digit at both ends",
         ),
+        ParameterType::AtomicTest => must(is_guid(text), "a GUID, such as `812c3ab8-94b0-4698-a9bf-9420af23ce24`"),
         ParameterType::Selector => {
             must(is_selector(text), "a label selector, such as `app.kubernetes.io/name=falco` or `tier in (a, b)`")
         }
@@ -256,6 +264,13 @@ fn attack_id(tag: &str) -> Option<String> {
     let digits = |text: &str, count: usize| text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
     let (main, sub) = id.strip_prefix('T')?.split_once('.').map_or((id.get(1..)?, None), |(m, s)| (m, Some(s)));
     (digits(main, 4) && sub.is_none_or(|sub| digits(sub, 3))).then(|| id.to_owned())
+}
+
+/// Five groups of hexadecimal digits.
+fn is_guid(text: &str) -> bool {
+    let is_group =
+        |(group, length): (&str, usize)| group.len() == length && group.bytes().all(|b| b.is_ascii_hexdigit());
+    text.split('-').count() == 5 && text.split('-').zip([8, 4, 4, 4, 12]).all(is_group)
 }
 
 fn is_kube_name(text: &str) -> bool {

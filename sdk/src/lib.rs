@@ -74,6 +74,7 @@
 #[path = "bindings.rs"]
 pub mod __bindings;
 
+pub mod attack;
 mod check;
 pub mod clock;
 mod context;

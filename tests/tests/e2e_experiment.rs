@@ -98,6 +98,36 @@ fn the_kernel_sees_it_and_is_put_back() {
     bench.is_clean();
 }
 
+/// A Sigma rule that matches what only Foil's audit rules recorded proves the rule's logic, and nothing of the operator's sensor.
+#[test]
+fn a_rule_link_that_own_audit_rules_feed_is_marked() {
+    let Some(_machine) = Machine::take() else { return };
+    let bench = bench();
+    bench.write(
+        "uname.yml",
+        "title: Uname\ntags: [attack.t1082]\nlevel: low\nlogsource: { product: linux, category: process_creation }\n\
+         detection: { s: { Image|endswith: /uname }, condition: s }\n",
+    );
+    let link = |with: &str| {
+        bench.write(
+            "e.yaml",
+            &format!(
+                "experiment: e\ntechnique: linux.system-info\nrules: [uname.yml]\naudit: {{ own-rules: {{ syscalls: [execve, execveat] }} }}\n\
+                 expect: [{{ link: rule, check: sigma.match, with: {with}, within: 20s, grace: 10ms }}]\n"
+            ),
+        );
+        bench.foil(&["run", "e.yaml", "--format", "json"]).says(0, &[]).report()["links"][0].clone()
+    };
+    let seen = link("{ rule: Uname }");
+    assert_eq!((&seen["verdict"], &seen["own-rules"]), (&"seen".into(), &true.into()), "{seen:#}");
+    // Without a word on which rule, those count that are about the technique.
+    let seen = link("{}");
+    let matched = &seen["evidence"][0]["facts"]["matched"];
+    assert_eq!((&seen["verdict"], matched), (&"seen".into(), &"by its tag T1082".into()), "{seen:#}");
+    bench.foil(&["run", "e.yaml"]).says(0, &["own rules"]);
+    bench.is_clean();
+}
+
 #[test]
 fn what_never_comes_is_missed_and_the_link_is_named() {
     let Some(_machine) = Machine::take() else { return };

@@ -104,3 +104,94 @@ fn calibration_says_which_shield_the_sensors_see_through() {
     bench.foil(&["calibrate", "linux.system-info"]).says(3, &["`open` was not tried"]);
     bench.is_clean();
 }
+
+/// What a terminal obeys, and what turns the direction of writing.
+const HOSTILE: [char; 6] = ['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}', '\u{2066}', '\u{2028}'];
+
+/// Rules and checks are given a sensor's text as it was said; whoever reads a report is not.
+#[test]
+fn rules_see_text_as_it_was_said_and_terminals_do_not() {
+    let bench = bench();
+    let log = bench.path("falco.jsonl");
+    let alert = r#"{"output":"x","rule":"a\u001b[2J\u202e","priority":"INFO","note":"x\tb\u2028c","lines":"sh\ncurl x","run":"RUN"}"#;
+    let script = format!("printf '%s\\n' '{}' | sed \"s/RUN/$FOIL_RUN_ID/\" >> {}", alert, log.display());
+    let script = serde_json::to_string(&script).expect("text");
+    let sigma = |name: &str, selection: &str| {
+        let text =
+            RULE.replace("A shell", name).replace("selection: { rule: a }", &format!("selection: {{ {selection} }}"));
+        bench.write(&format!("rules/{name}.yml"), &text);
+    };
+    std::fs::create_dir(bench.path("rules")).expect("a folder");
+    sigma("tab", r"note|re: 'x\sb'");
+    sigma("second line", "lines|re|m: '^curl'");
+    sigma("escaped", "note|re: 'a.c|a8'");
+    let run = |expect: &str, format: &str| {
+        let text = format!(
+            "experiment: e\ntechnique: shell.wasm\nrules: [rules]\nwith: {{ script: {script} }}\nexpect:\n{expect}"
+        );
+        bench.write("e.yaml", &text);
+        bench.foil(&["run", "e.yaml", "--format", format])
+    };
+    let rule = |name: &str| {
+        format!("  - {{ link: rule, check: sigma.match, with: {{ rule: {name} }}, within: 2s, grace: 10ms }}\n")
+    };
+    run(&(rule("tab") + &rule("second line")), "text").says(0, &["rule  seen"]);
+    run(&rule("escaped"), "text").says(1, &["rule  missed"]);
+    let by_rule = "  - { link: detection, check: falco.alert, with: { collector: file.falco, rule: 'a**' }, within: 2s, grace: 10ms }\n";
+    for format in ["text", "json", "junit", "markdown", "csv", "navigator", "attire"] {
+        let done = run(&(by_rule.to_owned() + &rule("tab")), format);
+        done.says(0, &[]);
+        let shown = done.out.clone() + &done.err;
+        assert!(!shown.contains(HOSTILE), "{format}: {shown:?}");
+    }
+    bench.is_clean();
+}
+
+/// Which alert counts without a word on it: those about the technique, by a relative's tag or by the rule map, and the report says so.
+#[test]
+fn alerts_about_a_relative_of_the_technique_are_taken_and_said_to_be_so() {
+    let bench = bench();
+    let log = bench.path("falco.jsonl");
+    let with = "{ collector: file.falco }";
+    let run = |rule: &str, tags: &str, with: &str, format: &str| {
+        let alert =
+            format!(r#"{{"output":"x","rule":"{rule}","priority":"Catastrophic","tags":[{tags}],"run":"RUN"}}"#);
+        let script = format!("printf '%s\\n' '{alert}' | sed \"s/RUN/$FOIL_RUN_ID/\" >> {}", log.display());
+        let script = serde_json::to_string(&script).expect("text");
+        let text = format!(
+            "experiment: e\ntechnique: shell.wasm\nwith: {{ script: {script} }}\nexpect:\n  - {{ link: detection, check: \
+             falco.alert, with: {with}, within: 2s, grace: 10ms }}\n"
+        );
+        bench.write("e.yaml", &text);
+        bench.foil(&["run", "e.yaml", "--format", format])
+    };
+    let matched = |report: serde_json::Value| report["links"][0]["evidence"][0]["facts"]["matched"].clone();
+    // The fixture's technique is T1059.004.
+    let done = run("Web", r#""T1059","x""#, with, "json");
+    assert_eq!(matched(done.says(0, &[]).report()), "by its tag T1059, the parent of T1059.004");
+    let done = run("Clear Log Activities", r#""T1070""#, "{ collector: file.falco, tag: T1685.006 }", "csv");
+    done.says(0, &["\"detection: Clear Log Activities (matched by the rule map for T1685.006)\""]);
+    let done = run("Web", r#""T1059.006""#, with, "navigator");
+    done.says(0, &["detection seen by Web (matched by its tag T1059.006, a sibling of T1059.004)"]);
+    run("Web", r#""T1555""#, with, "text").says(1, &["detection  missed"]);
+    run("Web", r#""T1059""#, "{ collector: file.falco, tag: T1059.004, exact: true }", "text").says(1, &["missed"]);
+    bench.is_clean();
+}
+
+/// A word for a severity that nobody knows is no reason to pass over an alert, and never enough where a least one is asked for.
+#[test]
+fn an_unknown_severity_is_weak_and_named() {
+    let bench = bench();
+    let log = bench.path("falco.jsonl");
+    let alert = r#"{"output":"x","rule":"a","priority":"Catastrophic","run":"RUN"}"#;
+    let script = format!("printf '%s\\n' '{alert}' | sed \"s/RUN/$FOIL_RUN_ID/\" >> {}", log.display());
+    let text = format!(
+        "experiment: e\ntechnique: shell.wasm\nwith: {{ script: {} }}\nexpect:\n  - {{ link: detection, check: falco.alert, with: \
+         {{ collector: file.falco, rule: a, priority: warning }}, within: 1s, grace: 10ms }}\n",
+        serde_json::to_string(&script).expect("text")
+    );
+    bench.write("e.yaml", &text);
+    bench.foil(&["run", "e.yaml"]).says(0, &["detection  seen", "no priority of Falco's"]);
+    bench.write("e.yaml", &text.replace("within: 1s", "min-severity: low, within: 1s"));
+    bench.foil(&["run", "e.yaml"]).says(1, &["detection  weak", "Catastrophic"]);
+}

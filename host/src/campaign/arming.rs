@@ -2,16 +2,13 @@
 
 use super::prepared::Prepared;
 use crate::collector::audit::{self, OwnRules, RuleError, plan_own_rules};
-use crate::collector::{ArmOptions, Armed, Blindness, Event, EventLog, Observed, ProcessTree, arm, observed};
+use crate::collector::{ArmOptions, Armed, Blindness, EventLog, Observed, ProcessTree, Recorded, arm, observed};
 use crate::collector::{file, rules};
 use crate::journal::{Effect, RunJournal, Undo};
 use crate::report::Evidence;
 use foil_manifest::ShieldLevel;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// Most matches of Sigma rules that are looked through for where a link's evidence comes from.
-const MOST_MATCHES: usize = 10_000;
 
 /// The collectors of a run.
 pub(super) struct Arming {
@@ -109,10 +106,7 @@ impl Arming {
     /// Whether a link that reads these collectors, and has this evidence, is fed by audit rules of Foil's own: straight, or through
     /// the Sigma rules that were evaluated over what those recorded.
     pub(super) fn own_rules(&self, names: &BTreeSet<String>, evidence: &[Evidence]) -> bool {
-        let through_sigma = || {
-            let matches = self.log(rules::NAME).map(|log| log.read_own(0, MOST_MATCHES).events).unwrap_or_default();
-            fed_by_own(&matches, evidence)
-        };
+        let through_sigma = || fed_by_own(evidence, |sequence| self.log(rules::NAME)?.recorded(sequence));
         self.rules_installed && (names.contains(audit::NAME) || (names.contains(rules::NAME) && through_sigma()))
     }
 
@@ -124,16 +118,14 @@ impl Arming {
     }
 }
 
-/// Whether nothing of a link's evidence is a match of something that was recorded without rules of Foil's own. `matches`: what
-/// Sigma rules matched; each has the fields of the event, of which those that Foil's rules recorded have `rules=own`.
-fn fed_by_own(matches: &[Event], evidence: &[Evidence]) -> bool {
-    let of_others = matches.iter().filter(|event| event.fields.get("rules").is_none_or(|rules| rules != "own"));
-    let of_others: Vec<&Event> = of_others.collect();
-    let is = |event: &Event, evidence: &Evidence| {
-        // What was passed on may be shortened and escaped; these say which match it was all the same.
-        ["rule.title", "feed", "event"].iter().all(|name| event.fields.get(*name) == evidence.facts.get(*name))
-    };
-    !evidence.iter().any(|evidence| of_others.iter().any(|event| is(event, evidence)))
+/// Whether none of the matches of Sigma rules that a link's evidence rests on is of something that was recorded without rules of
+/// Foil's own. `matched`: the match with that number, which has the fields of its event; of those that Foil's rules recorded,
+/// `rules=own` is one.
+fn fed_by_own(evidence: &[Evidence], matched: impl Fn(u64) -> Option<Arc<Recorded>>) -> bool {
+    let events = evidence.iter().flat_map(|evidence| &evidence.events).filter(|event| event.collector == rules::NAME);
+    let of_others = |event: Arc<Recorded>| event.fields.get("rules").is_none_or(|rules| rules != "own");
+    // One that was pushed out of the log proves nothing.
+    !events.filter_map(|event| matched(event.sequence)).any(of_others)
 }
 
 /// The rules that the experiment asks for, written down before they are installed. Beside an audit daemon there are none:
@@ -161,37 +153,38 @@ fn own_rules(name: &str, prepared: &Prepared, journal: &RunJournal) -> Result<Op
 mod tests {
     use super::*;
     use crate::collector::Attribution;
-
-    fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-    }
+    use crate::report::EvidenceEvent;
 
     #[test]
     fn a_match_of_what_foils_own_rules_recorded_proves_nothing_of_the_operators() {
-        let event = |fields: &[(&str, &str)]| Event {
-            sequence: 1,
-            at: 1,
-            kind: "sigma".into(),
-            attribution: Attribution::Tree,
-            own_observation: false,
-            fields: map(fields),
+        let own = |value: Option<&str>| {
+            let fields = value.map(|value| ("rules".to_owned(), value.to_owned())).into_iter().collect();
+            let kind = "sigma".to_owned();
+            Arc::new(Recorded { at: 1, kind, own_observation: false, process: None, likeness: None, fields })
         };
-        let own = [("rule.title", "Removal"), ("feed", "linux.audit"), ("event", "execve"), ("rules", "own")];
-        let theirs = [("rule.title", "Removal"), ("feed", "linux.audit"), ("event", "unlinkat")];
-        let of_file = [("rule.title", "Login"), ("feed", "file.sshd"), ("event", "line")];
-        let evidence = |facts: &[(&str, &str)]| {
+        let matched = |sequence| match sequence {
+            1 => Some(own(Some("own"))),
+            2 => Some(own(None)),
+            _ => None,
+        };
+        let evidence = |collector: &str, sequence| {
             let mut evidence = crate::report::fixture::report("rule=seen").links.remove(0).evidence.remove(0);
-            evidence.facts = map(facts);
+            evidence.events = vec![EvidenceEvent {
+                collector: collector.to_owned(),
+                sequence,
+                kind: "sigma".to_owned(),
+                at: 1,
+                attribution: Attribution::Tree,
+                fields: BTreeMap::new(),
+            }];
             evidence
         };
-        let matches = [event(&own), event(&theirs), event(&of_file)];
-        assert!(fed_by_own(&matches, &[evidence(&own[..3])]));
+        assert!(fed_by_own(&[evidence("rules", 1)], matched) && fed_by_own(&[], matched));
         assert!(
-            !fed_by_own(&matches, &[evidence(&own[..3]), evidence(&theirs)]),
+            !fed_by_own(&[evidence("rules", 1), evidence("rules", 2)], matched),
             "one that the operator's rules recorded"
         );
-        assert!(!fed_by_own(&matches, &[evidence(&of_file)]));
-        assert!(fed_by_own(&matches[..1], &[evidence(&of_file)]), "a check's word alone is none");
-        assert!(fed_by_own(&[], &[]) && fed_by_own(&matches, &[]), "nothing was seen of what they recorded");
+        assert!(fed_by_own(&[evidence("rules", 3)], matched), "nobody can tell");
+        assert!(fed_by_own(&[evidence("inbox", 2)], matched));
     }
 }

@@ -14,8 +14,8 @@ use crate::policy::{Authorised, Case, Environment, Grants, Judged, authorise};
 use crate::run_id::RunId;
 use crate::shield::Identity;
 use foil_manifest::pattern::Variables;
-use foil_manifest::{CapabilityName, Kind, ShieldLevel};
-use std::collections::BTreeSet;
+use foil_manifest::{CapabilityName, Kind, Manifest, ParameterType, ShieldLevel};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What preparing needs to know.
@@ -58,7 +58,7 @@ impl Preparation<'_> {
         let mut wrong = Collected::default();
         wrong.add(self.own_rules(&experiment));
         wrong.add(references::check(&experiment, earlier));
-        let experiment = if later {
+        let mut experiment = if later {
             experiment
         } else {
             // What is no step has nothing to be filled in but doubled braces.
@@ -70,7 +70,8 @@ impl Preparation<'_> {
         let technique = wrong.take(self.technique(&experiment, &variables, later));
         let mut links = Vec::new();
         for (number, link) in experiment.expect.iter().enumerate() {
-            let settled = self.link(&experiment, link, &variables, later);
+            let about = technique.as_ref().map(|technique| &technique.module);
+            let settled = self.link(&experiment, link, about, &variables, later);
             links.extend(wrong.take(settled.map_err(|errors| errors.map(|error| error.of_link(number, link)))));
         }
         wrong.all()?;
@@ -80,6 +81,8 @@ impl Preparation<'_> {
             // Its mistakes were returned above.
             return Err(PrepareError::Wrong("the technique could not be settled".to_owned()).into());
         };
+        // With what checks were told of the technique, which stays when parameters are filled in later.
+        experiment.expect = links.iter().map(|prepared| prepared.link.clone()).collect();
         let asks = |module: &Module, authorised: &Authorised| {
             let linked = authorised.permission.linked();
             CapabilityName::KUBE.iter().any(|name| linked.contains(name) && module.manifest.request(*name).is_some())
@@ -172,11 +175,16 @@ impl Preparation<'_> {
         &self,
         experiment: &Experiment,
         link: &Link,
+        technique: Option<&Module>,
         variables: &Variables,
         later: bool,
     ) -> Result<PreparedLink, PrepareErrors> {
         let of_check = |error: PrepareError| error.under(["check"]);
         let check = self.module(&link.check, Kind::Check).map_err(of_check)?;
+        let mut link = link.clone();
+        if let Some(technique) = technique {
+            tell(&mut link.with, &check.manifest, technique);
+        }
         let mut wrong = Collected::default();
         let authorised = wrong.take(self.authorise(&check, None, variables).map_err(|error| of_check(error).into()));
         let parameters =
@@ -191,7 +199,7 @@ impl Preparation<'_> {
         wrong.all()?;
         let demands = [check.manifest.tied_by, link.tied_by, experiment.tied_by, self.environment.tied_by];
         let tied_by = demands.into_iter().flatten().min().unwrap_or_default();
-        Ok(PreparedLink { link: link.clone(), check, authorised, parameters, collectors, tied_by })
+        Ok(PreparedLink { link, check, authorised, parameters, collectors, tied_by })
     }
 
     fn module(&self, name: &str, kind: Kind) -> Result<Module, PrepareError> {
@@ -253,6 +261,25 @@ impl Preparation<'_> {
                 module.id(),
                 self.environment.title()
             ))),
+        }
+    }
+}
+
+/// Fills in what a check wants to know of the technique, where the experiment does not say what the check is to look for.
+fn tell(with: &mut BTreeMap<String, serde_json::Value>, check: &Manifest, technique: &Module) {
+    if check.one_of.iter().any(|name| with.contains_key(name)) {
+        return;
+    }
+    for (name, declared) in &check.parameters {
+        let told = match declared.kind {
+            ParameterType::AttackIds => Some(technique.manifest.attack.iter().map(ToString::to_string).collect()),
+            ParameterType::AtomicTest => {
+                technique.imported.as_ref().and_then(|test| test.script.guid.clone()).map(Into::into)
+            }
+            _ => None,
+        };
+        if let Some(told) = told {
+            with.entry(name.clone()).or_insert(told);
         }
     }
 }

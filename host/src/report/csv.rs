@@ -6,13 +6,14 @@ use super::RunReport;
 use super::here::Here;
 use super::markdown::residue;
 use super::outcome::{outcome, runs};
+use super::words::{chain, rules};
 use crate::engine::cut;
 use csv::{QuoteStyle, WriterBuilder};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::io::{Error, Result, Write};
 
-const COLUMNS: [&str; 19] = [
+const COLUMNS: [&str; 20] = [
     "Execution Time (UTC)",
     "Execution Time (Local)",
     "Technique",
@@ -32,6 +33,7 @@ const COLUMNS: [&str; 19] = [
     "Left",
     "Module",
     "Run",
+    "Noticed By",
 ];
 
 /// A spreadsheet's cell holds 32,767 characters; what is longer ends with `…`, and the JSON form has all of it.
@@ -86,6 +88,7 @@ fn row(report: &RunReport, here: &Here) -> [String; COLUMNS.len()] {
         left(report),
         report.technique.clone(),
         report.run.clone(),
+        noticed(report),
     ]
 }
 
@@ -93,6 +96,12 @@ fn row(report: &RunReport, here: &Here) -> [String; COLUMNS.len()] {
 fn time(rfc3339: &str, zone: &TimeZone) -> String {
     let Ok(time) = rfc3339.parse::<Timestamp>() else { return rfc3339.to_owned() };
     time.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// Which rules noticed it, by link.
+fn noticed(report: &RunReport) -> String {
+    let links = chain(report).into_iter().map(|link| (link, rules(link))).filter(|(_, rules)| !rules.is_empty());
+    links.map(|(link, rules)| format!("{}: {}", cut(&link.link, 20), rules.join(", "))).collect::<Vec<_>>().join("; ")
 }
 
 /// What could not be put back, then what a test's own clean-up left in the overlay.
@@ -124,6 +133,20 @@ mod tests {
         run.facts.insert("exit".into(), "1".into());
         (run.test, run.earlier) = (Some(test), vec![report("telemetry=missed")]);
         insta::assert_snapshot!(table(&[run, report("telemetry=seen")]));
+    }
+
+    #[test]
+    fn the_rules_that_noticed_have_a_column() {
+        let mut run = report("telemetry=seen detection=seen");
+        let facts = &mut run.links[1].evidence[0].facts;
+        facts.insert("rule".into(), "=Delete or rename shell history\u{1b}".into());
+        facts.insert("matched".into(), "by its tag T1070, the parent of T1070.003".into());
+        let shown = table(&[run]);
+        let mut reader = csv::Reader::from_reader(shown.as_bytes());
+        let row = reader.records().next().expect("a row").expect("as many cells as columns");
+        let noticed =
+            r"detection: =Delete or rename shell history\u{1b} (matched by its tag T1070, the parent of T1070.003)";
+        assert_eq!(&row[19], noticed);
     }
 
     #[test]

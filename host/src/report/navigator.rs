@@ -2,8 +2,8 @@
 
 use super::outcome::{Outcome, outcome};
 use super::text::counts;
-use super::words::{chain, title};
-use super::{RunReport, json};
+use super::words::{chain, rules, title};
+use super::{LinkReport, RunReport, json};
 use crate::campaign::verdict::{LinkVerdict, Verdict};
 use crate::engine::cut;
 use serde_json::{Value, json};
@@ -125,7 +125,12 @@ fn technique(id: &str, runs: Vec<&RunReport>) -> Value {
 
 /// A run, and which links noticed it.
 fn line(report: &RunReport) -> String {
-    let links: Vec<String> = chain(report).iter().map(|l| format!("{} {}", cut(&l.link, 20), l.verdict)).collect();
+    let link = |l: &&LinkReport| {
+        let rules = rules(l);
+        let by = if rules.is_empty() { String::new() } else { format!(" by {}", rules.join(", ")) };
+        format!("{} {}{by}", cut(&l.link, 20), l.verdict)
+    };
+    let links: Vec<String> = chain(report).iter().map(link).collect();
     let said = match outcome(report) {
         (Outcome::Ran, "") if links.is_empty() => "nothing was expected to notice it".to_owned(),
         (Outcome::Ran, "") => links.join(", "),
@@ -155,6 +160,16 @@ mod tests {
         insta::assert_json_snapshot!(shown);
         reports.reverse();
         assert_eq!(layer(&reports), shown);
+    }
+
+    #[test]
+    fn a_comment_names_the_rule_that_noticed() {
+        let mut run = report("telemetry=seen detection=seen");
+        run.links[1].evidence[0].facts.insert("rule".into(), "Clear Log Activities".into());
+        run.links[1].evidence[0].facts.insert("matched".into(), "by the rule map for T1685.006".into());
+        let comment = layer(&[run])["techniques"][0]["comment"].as_str().expect("text").to_owned();
+        let end = "telemetry seen, detection seen by Clear Log Activities (matched by the rule map for T1685.006)";
+        assert!(comment.ends_with(end), "{comment}");
     }
 
     #[test]

@@ -134,6 +134,38 @@ pub fn best(link: &LinkReport) -> Option<&Evidence> {
     link.evidence.iter().min_by_key(|e| (e.own_observation, e.attribution))
 }
 
+/// Fields in which sensors name the rule that raised an event, and checks the one of what they saw: Falco's and other sensors', Sigma's, Alertmanager's, Elastic's.
+const RULE: [&str; 5] = ["rule", "rule.title", "labels.alertname", "kibana.alert.rule.name", "signal.rule.name"];
+
+/// Most rules that are named of a link.
+const MAX_RULES: usize = 5;
+
+/// The rules that noticed a link's event, each once, and by what they were taken for the technique's where the check says it:
+/// `Clear Log Activities (matched by the rule map for T1685.006)`.
+pub fn rules(link: &LinkReport) -> Vec<String> {
+    let mut rules: Vec<String> = Vec::new();
+    for evidence in link.evidence.iter().filter(|evidence| !evidence.own_observation) {
+        let fact = |name: &str| evidence.facts.get(name).filter(|value| !value.trim().is_empty());
+        // What the host recorded goes before what the check says.
+        let recorded = |name: &str| {
+            let mut fields = evidence.events.iter().filter_map(|event| event.fields.get(name));
+            fields.find(|value| !value.trim().is_empty())
+        };
+        let rule = RULE.iter().find_map(|name| recorded(name)).or_else(|| RULE.iter().find_map(|name| fact(name)));
+        let Some(rule) = rule else { continue };
+        let how = fact("matched").map(|how| format!(" (matched {})", cut(how, 120))).unwrap_or_default();
+        let rule = format!("{}{how}", cut(rule, 120));
+        if !rules.contains(&rule) {
+            rules.push(rule);
+        }
+    }
+    if let more @ 1.. = rules.len().saturating_sub(MAX_RULES) {
+        rules.truncate(MAX_RULES);
+        rules.push(format!("and {more} more"));
+    }
+    rules
+}
+
 /// The link's place in the chain; `None` for a word that this version does not know.
 pub fn hop(link: &LinkReport) -> Option<Hop> {
     let name: StrDeserializer<'_, Error> = link.link.as_str().into_deserializer();
@@ -219,6 +251,28 @@ mod tests {
         for limit in 0..40 {
             ends(&long, limit);
         }
+    }
+
+    #[test]
+    fn the_rules_that_noticed_are_named_once() {
+        let mut link = crate::report::fixture::report("detection=seen").links.remove(0);
+        let evidence = link.evidence.remove(0);
+        let with = |facts: &[(&str, &str)], own_observation: bool| Evidence {
+            facts: facts.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            own_observation,
+            ..evidence.clone()
+        };
+        link.evidence = vec![
+            with(&[("rule", "Clear Log Activities"), ("matched", "by the rule map for T1685.006")], false),
+            with(&[("rule", "Clear Log Activities"), ("matched", "by the rule map for T1685.006")], false),
+            with(&[("rule.title", "Removal\u{1b}[31m"), ("feed", "linux.audit")], false),
+            with(&[("labels.alertname", "Shadow")], true),
+            with(&[("rule", " ")], false),
+        ];
+        let named = ["Clear Log Activities (matched by the rule map for T1685.006)", r"Removal\u{1b}[31m"];
+        assert_eq!(rules(&link), named);
+        link.evidence = (0..9).map(|n| with(&[("rule", &n.to_string())], false)).collect();
+        assert_eq!(rules(&link).last().map(String::as_str), Some("and 4 more"));
     }
 
     #[test]

@@ -28,6 +28,12 @@ fn each_type_admits_its_values_and_no_others() {
             vec![json!("T1070.044"), json!("attack.t9999"), json!("")],
         ),
         (T::AttackId, vec![json!("T1059")], vec![json!("T1"), json!("T9999")]),
+        (T::AttackIds, vec![json!(["T1059", "T1070.004"]), json!([])], vec![json!(["T9999"]), json!("T1059")]),
+        (
+            T::AtomicTest,
+            vec![json!("812c3ab8-94b0-4698-A9BF-9420af23ce24")],
+            vec![json!("812c3ab8"), json!("812c3ab8-94b0-4698-a9bf-9420af23ce2g"), json!("")],
+        ),
         (T::Node, vec![json!("node-1.lan")], vec![json!("Node"), json!(""), json!("a/b"), json!("-a")]),
         (
             T::Selector,

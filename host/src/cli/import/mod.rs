@@ -35,7 +35,7 @@ pub struct Args {
     /// Write an experiment for each test into this folder, where there is none yet
     #[arg(long, value_name = "DIR")]
     experiments: Option<PathBuf>,
-    /// What these expect to notice: alerts of Falco's with the technique's tag, or system calls in the audit log
+    /// What these expect to notice: alerts of Falco's about the technique, or system calls in the audit log
     #[arg(long, value_enum, requires = "experiments")]
     expect: Option<Expect>,
 }

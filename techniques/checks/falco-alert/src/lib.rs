@@ -1,13 +1,14 @@
 //! `falco.alert`: did Falco raise an alert about what this run did?
 
+mod expected;
+mod priority;
+
+use expected::{Expected, Reason};
 use foil_sdk::events::Event;
 use foil_sdk::prelude::*;
 use foil_sdk::search::{Wanted, search_with};
-use foil_sdk::{falco, pattern};
-
-/// Falco's priorities, highest first.
-const PRIORITIES: [&str; 8] =
-    ["emergency", "alert", "critical", "error", "warning", "notice", "informational", "debug"];
+use foil_sdk::{Fact, falco, pattern};
+use priority::{PRIORITIES, Priority};
 
 /// Where Falco puts what a rule's output names.
 const FIELDS: [&str; 1] = ["output_fields."];
@@ -19,6 +20,11 @@ struct Query {
     priority: Option<String>,
     tag: Option<String>,
     #[serde(default)]
+    exact: bool,
+    #[serde(default)]
+    attack: Vec<String>,
+    test: Option<String>,
+    #[serde(default)]
     fields: Vec<String>,
     namespace: Option<String>,
     pod: Option<String>,
@@ -28,6 +34,28 @@ struct Query {
 }
 
 impl Query {
+    /// The place of the lowest priority that counts.
+    fn lowest(&self) -> Result<usize> {
+        match self.priority.as_deref().map(Priority::of) {
+            None => Ok(PRIORITIES.len()),
+            Some(Priority::Known(place)) => Ok(place),
+            Some(Priority::Unknown) => Err(Error::Invalid("`priority` is none of Falco's".to_owned())),
+        }
+    }
+
+    /// Which alert; any alert at all proves nothing.
+    fn expected(&self, wanted: &Wanted) -> Result<Expected> {
+        let said = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.trim().is_empty());
+        let others = !wanted.is_empty() || said(&self.rule);
+        let tag = self.tag.as_deref().filter(|tag| !tag.trim().is_empty());
+        let expected = Expected::new(tag, self.exact, &self.attack, self.test.as_deref());
+        if expected == Expected::Any && !others {
+            let why = "say which alert by `rule`, `tag` or `fields`: any alert would match";
+            return Err(Error::Invalid(why.to_owned()));
+        }
+        Ok(expected)
+    }
+
     /// Whether it happened where it was asked for.
     fn is_there(&self, event: &Event) -> bool {
         let fits = |wanted: &Option<String>, said: &[&str]| {
@@ -48,43 +76,47 @@ impl Check for FalcoAlert {
 
     fn probe(_: &Context, query: &Query, cursor: u64) -> Result<Observation> {
         let wanted = Wanted::new(&query.fields, None)?;
-        let said = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.trim().is_empty());
-        if wanted.is_empty() && !said(&query.rule) && !said(&query.tag) {
-            let why = "say which alert by `rule`, `tag` or `fields`: any alert would match";
-            return Err(Error::Invalid(why.to_owned()));
-        }
-        let lowest = query.priority.as_deref().map(rank).unwrap_or(Some(PRIORITIES.len()));
-        let lowest = lowest.ok_or_else(|| Error::Invalid("`priority` is none of Falco's".to_owned()))?;
+        let lowest = query.lowest()?;
+        let expected = query.expected(&wanted)?;
         search_with(&query.collector, cursor, |event| {
-            let (rule, priority) = (event.field("rule")?, event.field("priority")?);
-            let fits = query.rule.as_ref().is_none_or(|wanted| wanted == rule || pattern::matches(wanted, rule))
-                && query.tag.as_ref().is_none_or(|wanted| tagged(event, wanted))
-                && rank(priority).is_some_and(|rank| rank <= lowest)
+            let (rule, said) = (event.field("rule").unwrap_or_default(), event.field("priority").unwrap_or_default());
+            let fits = is_alert(event)
+                && query.rule.as_ref().is_none_or(|wanted| wanted == rule || pattern::matches(wanted, rule))
+                && Priority::of(said).is_at_least(lowest)
                 && wanted.fits(event, &FIELDS)
                 && query.is_there(event);
-            fits.then(|| Sighting::of(event, line(event, rule, priority)).severity(Some(priority)))
+            let reason = fits.then(|| expected.fits(event, rule)).flatten()?;
+            let severity = Priority::of(said).word(said);
+            let severity = Some(severity.as_str()).filter(|word| !word.is_empty());
+            let mut sighting = Sighting::of(event, line(event, rule, said, reason.as_ref())).severity(severity);
+            sighting.facts.extend(reason.map(|reason| Fact::new("matched", reason)));
+            Some(sighting)
         })
     }
 }
 
-/// Falco writes a rule's tags as a list, of which none has a space in it.
-fn tagged(event: &Event, wanted: &str) -> bool {
-    event.field("tags").unwrap_or_default().split(' ').any(|tag| pattern::matches(wanted, tag))
+/// An alert that does not name its rule is one all the same; other lines of a followed log have not two of these.
+fn is_alert(event: &Event) -> bool {
+    ["rule", "priority", "output"].iter().filter(|name| event.field(name).is_some()).count() >= 2
 }
 
-/// A priority's place, 0 being the highest. Falco writes `Informational` in alerts and takes `info` in rules.
-fn rank(priority: &str) -> Option<usize> {
-    let priority = priority.to_ascii_lowercase();
-    PRIORITIES.iter().position(|known| *known == priority || (*known == "informational" && priority == "info"))
-}
-
-/// Such as `Read sensitive file untrusted (Warning), cat /etc/shadow`.
-fn line(event: &Event, rule: &str, priority: &str) -> String {
-    let command = event.field("output_fields.proc.cmdline").map(|line| format!(", {line}")).unwrap_or_default();
-    format!("{rule} ({priority}){command}")
+/// Such as `Read sensitive file untrusted (Warning), cat /etc/shadow, matched by the rule map for T1003.008`.
+fn line(event: &Event, rule: &str, priority: &str, reason: Option<&Reason>) -> String {
+    let rule = if rule.is_empty() { "an alert that names no rule" } else { rule };
+    let of_falco = if Priority::of(priority) == Priority::Unknown { ", which is no priority of Falco's" } else { "" };
+    let priority = if priority.is_empty() { "no priority" } else { priority };
+    let mut command = event.field("output_fields.proc.cmdline").map(|line| format!(", {line}")).unwrap_or_default();
+    foil_sdk::search::cut(&mut command, 80);
+    let reason = reason.map(|reason| format!(", matched {reason}")).unwrap_or_default();
+    // What was run may be long; why it counts must stay readable.
+    let mut start = format!("{rule} ({priority}{of_falco})");
+    foil_sdk::search::cut(&mut start, 120);
+    format!("{start}{command}{reason}")
 }
 
 foil_sdk::check!(FalcoAlert);
 
+#[cfg(test)]
+mod recorded;
 #[cfg(test)]
 mod tests;

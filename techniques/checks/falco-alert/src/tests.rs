@@ -62,7 +62,61 @@ fn a_priority_counts_from_there_upwards() {
         assert_eq!(count(alert(), &[rule(), ("priority", asked.into())]), expected, "{asked}");
     }
     assert!(PRIORITIES.iter().all(|word| include_str!("../check.toml").contains(&format!("\"{word}\""))));
-    assert_eq!((rank("Info"), rank("Informational"), rank("loud")), (Some(6), Some(6), None));
+}
+
+#[test]
+fn a_priority_that_falco_does_not_have_is_said_and_passed_over_by_nobody() {
+    let with = |priority: &str| {
+        let event = Event { fields: alert().fields.into_iter().filter(|f| f.name != "priority").collect(), ..alert() };
+        event.with("priority", priority).with("output", "x")
+    };
+    for (priority, severity) in [("INFO", "INFO"), ("Catastrophic", "Catastrophic"), ("5", "notice")] {
+        let seen = host(with(priority)).probe::<FalcoAlert>(&[("rule", "**".into())], 0).unwrap();
+        assert_eq!(seen.sightings[0].severity.as_deref(), Some(severity));
+    }
+    let query = [("rule", Value::from("**")), ("priority", "critical".into())];
+    assert_eq!((count(with("INFO"), &query), count(with("Catastrophic"), &query)), (0, 1));
+    let seen = host(with("Catastrophic")).probe::<FalcoAlert>(&query, 0).unwrap();
+    assert!(seen.sightings[0].summary.contains("(Catastrophic, which is no priority of Falco's)"));
+}
+
+#[test]
+fn an_alert_that_names_no_rule_is_found_by_what_else_it_says() {
+    let event = fake::event("falco").with("output", "x").with("priority", "5").with("output_fields.proc.pid", 77);
+    assert_eq!(count(event.clone(), &[("fields", Value::from(&["proc.pid=77"][..]))]), 1);
+    assert_eq!(count(event, &[("rule", "Read*".into())]), 0);
+}
+
+#[test]
+fn why_an_alert_counts_is_said() {
+    let seen = |query: &[(&str, Value)]| {
+        let seen = host(alert()).probe::<FalcoAlert>(query, 0).unwrap();
+        seen.sightings.first().map(|sighting| {
+            let matched = sighting.facts.iter().find(|fact| fact.name == "matched").map(|fact| fact.value.clone());
+            (sighting.summary.clone(), matched)
+        })
+    };
+    let (summary, matched) = seen(&[("tag", "T1003.008".into())]).unwrap();
+    let line = "Read sensitive file untrusted (Warning), cat /etc/shadow, matched by the rule map for T1003.008";
+    assert_eq!(summary, line);
+    assert_eq!(matched.as_deref(), Some("by the rule map for T1003.008"));
+    assert_eq!(seen(&[("tag", "T1003.008".into()), ("exact", true.into())]), None);
+    // What Foil tells of the technique, where the experiment does not say which alert.
+    let technique = ("attack", Value::from(&["T1555.001"][..]));
+    assert_eq!(seen(&[technique.clone()]).unwrap().1.as_deref(), Some("by its tag T1555, the parent of T1555.001"));
+    let other = ("attack", Value::from(&["T1070.004"][..]));
+    assert_eq!(seen(&[other.clone()]), None);
+    assert_eq!(seen(&[other, ("rule", "Read*".into())]), None, "all that is given must fit");
+    assert!(seen(&[technique, ("rule", "Read*".into())]).is_some());
+}
+
+#[test]
+fn long_texts_leave_room_for_why() {
+    let event =
+        Event { fields: alert().fields.into_iter().filter(|f| !f.name.ends_with("cmdline")).collect(), ..alert() };
+    let event = event.with("output_fields.proc.cmdline", "é".repeat(5_000));
+    let seen = host(event).probe::<FalcoAlert>(&[("tag", "T1003.008".into())], 0).unwrap();
+    assert!(seen.sightings[0].summary.contains("matched by the rule map for T1003.008"));
 }
 
 #[test]

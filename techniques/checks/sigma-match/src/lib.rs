@@ -24,8 +24,10 @@ impl Check for SigmaMatch {
             let page = events::read(&query.collector, observation.cursor, PAGE)?;
             let read = page.events.len();
             observation.looked_at = observation.looked_at.saturating_add(read as u32);
-            for event in page.events.iter().filter(|event| query.matches(event)) {
-                observation.push(line::sighting(event));
+            for event in &page.events {
+                if let Some(reason) = query.matches(event) {
+                    observation.push(line::sighting(event, reason));
+                }
             }
             observation.cursor = page.next;
             if page.drained || read == 0 || observation.sightings.len() >= ENOUGH {

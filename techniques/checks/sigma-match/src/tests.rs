@@ -53,8 +53,8 @@ fn every_parameter_narrows() {
         ("rule", "**Deletion**", "*deletion*"),
         ("level", "low", "high"),
         ("level", "medium", "critical"),
-        ("tag", "attack.t1070.004", "attack.t1070"),
-        ("tag", "attack.t1070.*", "t1070.004"),
+        ("tag", "attack.t1070.004", "attack.t1071"),
+        ("tag", "attack.t1070.*", "attack.t107"),
     ] {
         assert_eq!(count(&host, &[(name, hit.into())]), 1, "{name} {hit}");
         assert_eq!(count(&host, &[(name, miss.into())]), 0, "{name} {miss}");
@@ -62,6 +62,42 @@ fn every_parameter_narrows() {
     assert_eq!(count(&host, &[("rule", ID.into()), ("level", "high".into())]), 0, "all must fit");
     let unknown = Event { fields: Vec::new(), ..deletion() }.with("rule.level", "dire");
     assert_eq!(count(&self::host([unknown]), &[("level", "informational".into())]), 0);
+}
+
+#[test]
+fn an_id_takes_its_relatives_along_and_says_so() {
+    let host = host([deletion()]);
+    let matched = |query: &[(&str, Value)]| {
+        let seen = host.probe::<SigmaMatch>(query, 0).unwrap();
+        let sighting = seen.sightings.first()?;
+        let fact = sighting.facts.iter().find(|fact| fact.name == "matched");
+        assert!(
+            fact.is_none_or(|fact| sighting.summary.contains(&format!("matched {}", fact.value))),
+            "{}",
+            sighting.summary
+        );
+        Some(fact.map(|fact| fact.value.clone()).unwrap_or_default())
+    };
+    for (tag, how) in [
+        ("attack.t1070.004", Some("by its tag T1070.004")),
+        ("T1070.004*", Some("by its tag T1070.004")),
+        ("attack.t1070", Some("by its tag T1070.004, a sub-technique of T1070")),
+        ("attack.t1070.002", Some("by its tag T1070.004, a sibling of T1070.002")),
+        ("attack.t1485", None),
+        ("attack.stealth", Some("")),
+    ] {
+        assert_eq!(matched(&[("tag", tag.into())]).as_deref(), how, "{tag}");
+    }
+    assert_eq!(matched(&[("tag", "attack.t1070".into()), ("exact", true.into())]), None);
+    // What Foil tells of the technique, where nothing else says which rule.
+    let technique = ("attack", Value::from(&["T1070.001"][..]));
+    assert_eq!(matched(&[technique.clone()]).as_deref(), Some("by its tag T1070.004, a sibling of T1070.001"));
+    assert_eq!(
+        matched(&[("attack", Value::from(&["T1485"][..])), ("rule", ID.into())]),
+        None,
+        "all that is given must fit"
+    );
+    assert_eq!(matched(&[technique, ("level", "critical".into())]), None);
 }
 
 #[test]
