@@ -394,3 +394,46 @@ fn a_folder_that_does_not_bear_the_runs_name_is_no_scratch() {
     assert!(matches!(&report.effects[..], [(_, UndoOutcome::Conflict(_))]));
     assert!(fingerprint(&folder).unwrap().is_some());
 }
+
+/// An accomplice moves the file away that a program changed, and puts one just like the original in its place.
+#[test]
+fn a_file_like_the_original_does_not_hide_the_one_that_was_changed() {
+    let bench = Bench::new();
+    let (path, aside) = (bench.work.join("file"), bench.work.join("aside"));
+    fs::write(&path, "original").unwrap();
+    let found = outcomes(
+        &bench,
+        |actor| actor.unknown(&path, || fs::write(&path, "changed").unwrap()),
+        || {
+            fs::rename(&path, &aside).unwrap();
+            fs::write(&path, "original").unwrap();
+        },
+    );
+    conflict(&found, "another file");
+    // Nor at the next clean-up.
+    let again: Vec<_> = recover(&bench).into_iter().flat_map(|report| report.effects).map(|(_, outcome)| outcome).collect();
+    conflict(&again, "another file");
+}
+
+/// A file that was exchanged while its program ran is in doubt: it is not learned, and not written to.
+#[test]
+fn an_effect_in_doubt_writes_into_nothing_that_is_not_the_original() {
+    let bench = Bench::new();
+    let (path, aside) = (bench.work.join("file"), bench.work.join("aside"));
+    fs::write(&path, "original").unwrap();
+    let run = bench.journal().begin(&record()).unwrap();
+    let (preimage, _) = Preimage::take(&path).unwrap();
+    run.intend_with_preimage("exec", "run", &path, &preimage, Change::Unknown).unwrap();
+    fs::rename(&path, &aside).unwrap();
+    for content in ["original", "theirs"] {
+        fs::write(&path, content).unwrap();
+        let report = run.undo_all(&NoHost).unwrap();
+        let outcomes: Vec<_> = report.effects.into_iter().map(|(_, outcome)| outcome).collect();
+        conflict(&outcomes, "another file");
+        assert_eq!(fs::read_to_string(&path).unwrap(), content);
+    }
+    fs::remove_file(&path).unwrap();
+    let report = run.undo_all(&NoHost).unwrap();
+    assert!(matches!(report.effects.as_slice(), [(_, UndoOutcome::Conflict(_))]), "{report:?}");
+    assert!(!path.exists());
+}

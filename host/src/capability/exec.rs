@@ -8,7 +8,7 @@ use super::{Guest, World};
 use crate::engine::bindings::imports::exec::{Command, Ending, Host, Output};
 use crate::engine::bindings::types::Error;
 use crate::journal::{Change, Effect, EffectId, Undo, fault};
-use crate::shield;
+use crate::shield::{self, Bound, Fingerprint, ShieldError};
 use foil_manifest::ShieldLevel;
 use std::path::Path;
 use std::sync::Arc;
@@ -66,23 +66,18 @@ async fn with_pre_images(
     writes: &[String],
     line: &str,
 ) -> Result<Output, Error> {
+    let targets = targets(world, shield, writes)?;
     let mut intended: Vec<(EffectId, &String)> = Vec::new();
-    for path in writes {
+    for (path, there) in targets {
         let what = format!("{line} (may change {path})");
-        let id = match safe_path::fingerprint(Path::new(path)) {
-            // Policy was asked when the run began; a folder may have come since.
-            Ok(Some(there)) if there.kind == "directory" => {
-                let text = format!("{path} has become a folder, and what a program does to a folder cannot be undone");
-                return Err(failure("conflict", text));
-            }
-            Ok(Some(there)) => world.intend_change(&what, path, &there, Change::Unknown)?,
+        let id = match there {
+            Some(there) => world.intend_change(&what, path, &there, Change::Unknown)?,
             // A file that the program may make; the undo removes it if it did.
-            Ok(None) | Err(PathError::NotFound(_)) => {
+            None => {
                 let undo = Undo::Remove { path: path.clone(), directory: false, content: None };
                 let effect = Effect { capability: "exec".into(), what, undo };
                 world.journal.intend(&effect).map_err(from_journal)?
             }
-            Err(error) => return Err(from_path(error)),
         };
         intended.push((id, path));
     }
@@ -95,9 +90,53 @@ async fn with_pre_images(
             PathError::NotFound(_) => Ok(None),
             other => Err(from_path(other)),
         })?;
+        let found = now.as_ref().map(|now| (now.dev, now.ino));
+        if matches!(shield.bound(path), Some(Bound::Object { dev, ino }) if found != Some((*dev, *ino))) {
+            // Children cannot replace it, so somebody else did. What is there now is not what the program left: the
+            // effect stays in doubt, and its undo will say so and leave the stranger's file alone.
+            let why = "it was replaced or removed while the program ran, and not by the program".to_owned();
+            return Err(from_shield(ShieldError::GrantChanged { path: path.clone(), why }));
+        }
         world.journal.applied(id, now.as_ref()).map_err(from_journal)?;
     }
     outcome
+}
+
+/// The files that the program may change, and what is there now. The first that is not what was granted is an error,
+/// before anything is written down.
+fn targets<'p>(
+    world: &World,
+    shield: &shield::ShieldedRun,
+    writes: &'p [String],
+) -> Result<Vec<(&'p String, Option<Fingerprint>)>, Error> {
+    let mut targets = Vec::new();
+    for path in writes {
+        let there = safe_path::fingerprint(Path::new(path)).or_else(|error| match error {
+            PathError::NotFound(_) => Ok(None),
+            other => Err(from_path(other)),
+        })?;
+        // Policy was asked when the run began; a folder may have come since.
+        if there.as_ref().is_some_and(|there| there.kind == "directory") {
+            let text = format!("{path} has become a folder, and what a program does to a folder cannot be undone");
+            return Err(failure("conflict", text));
+        }
+        let changed = |why: &str| from_shield(ShieldError::GrantChanged { path: path.clone(), why: why.into() });
+        match (shield.bound(path), &there) {
+            // Children reach it by the path itself.
+            (None, _) if world.level != ShieldLevel::Confined => {}
+            // The pre-image must be of what children can change.
+            (Some(Bound::Object { dev, ino }), Some(there)) if (*dev, *ino) == (there.dev, there.ino) => {}
+            (Some(Bound::Object { .. }), Some(_)) => return Err(changed("something else is there now")),
+            (Some(Bound::Object { .. }), None) => return Err(changed("nothing is there now")),
+            (Some(bound @ Bound::Refused(_)), _) => {
+                return Err(failure("shield", format!("{path} is granted, but children cannot change it: {bound}")));
+            }
+            // Children cannot change or make it, so whatever happens there is somebody else's.
+            (Some(Bound::Absent | Bound::Forbidden) | None, _) => continue,
+        }
+        targets.push((path, there));
+    }
+    Ok(targets)
 }
 
 /// Starts the program, waits for it, and notes that Foil itself saw it.

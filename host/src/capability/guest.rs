@@ -122,7 +122,10 @@ pub(crate) fn from_shield(error: ShieldError) -> Error {
         ShieldError::NotStarted { .. } => failure("not-executable", error.to_string()),
         ShieldError::Limit(text) => Error::Limit(text),
         ShieldError::Invalid(text) => Error::Invalid(text),
-        ShieldError::Unavailable { .. } | ShieldError::Unseen(_) | ShieldError::Lost(_) => {
+        ShieldError::Unavailable { .. }
+        | ShieldError::GrantChanged { .. }
+        | ShieldError::Unseen(_)
+        | ShieldError::Lost(_) => {
             failure("shield", error.to_string())
         }
     }

@@ -190,7 +190,8 @@ impl RunJournal {
     /// It happened; `learned` is what is there now (`None`: nothing, or nothing to compare with). Undo compares with it.
     pub fn applied(&self, id: EffectId, learned: Option<&Fingerprint>) -> Result<()> {
         fault::point("applied.before");
-        let learned = learned.and_then(|l| serde_json::to_string(l).ok());
+        // `null` is written down too: that the program left nothing is knowledge, which an effect in doubt has not.
+        let learned = serde_json::to_string(&learned).ok();
         self.mark(id, EffectState::Applied, learned.as_deref(), None)?;
         fault::point("applied.after");
         Ok(())

@@ -37,6 +37,36 @@ pub struct ChildLimits {
     pub overlay: u64,
 }
 
+/// What a granted path was bound to when the run began. In `confined` children reach that and nothing else by the grant,
+/// wherever the path leads later.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Bound {
+    /// This object, which the run's init holds.
+    Object {
+        /// Device.
+        dev: u64,
+        /// Inode.
+        ino: u64,
+    },
+    /// Nothing was there.
+    Absent,
+    /// The user may not go there.
+    Forbidden,
+    /// Something was there that cannot be granted: a symbolic link, a file with other hard links. The clause says why.
+    Refused(String),
+}
+
+impl std::fmt::Display for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Object { .. } => write!(f, "it is bound"),
+            Self::Absent => write!(f, "nothing is there (the shield grants what exists; grant its folder)"),
+            Self::Forbidden => write!(f, "this user may not go there"),
+            Self::Refused(why) => write!(f, "{why}"),
+        }
+    }
+}
+
 /// What a run's shield is to be.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct RunSpec {
@@ -131,6 +161,17 @@ pub enum ShieldError {
         missing: bool,
         /// Our own shield refused what the system would have allowed: inconclusive, never `blocked`.
         shield: bool,
+    },
+    /// A granted path does not lead to what it led to when the run began.
+    #[error(
+        "the granted path {path} is not what it was when the run began: {why}. Programs act only on what was there then. \
+         Find out who changes the path, and run again"
+    )]
+    GrantChanged {
+        /// The path, as it was granted.
+        path: String,
+        /// What is wrong with it, as a clause.
+        why: String,
     },
     /// A limit on children.
     #[error("{0}")]

@@ -16,7 +16,7 @@ mod steps;
 mod wire;
 
 pub use api::{
-    Birth, BirthLog, BirthStage, ChildLimits, Ending, ExecOutcome, ExecRequest, Identity, Launcher, RunSpec,
+    Birth, BirthLog, BirthStage, Bound, ChildLimits, Ending, ExecOutcome, ExecRequest, Identity, Launcher, RunSpec,
     ShieldError, ShieldedRun, Tree,
 };
 pub use file_op::{FileFailure, FileOp, Fingerprint};

@@ -1,6 +1,6 @@
 //! The messages between the host, the launcher and a run's init.
 
-use super::api::RunSpec;
+use super::api::{Bound, RunSpec};
 use super::file_op::{FileFailure, FileOp, Fingerprint};
 use super::scene::Scene;
 use serde::{Deserialize, Serialize};
@@ -90,8 +90,13 @@ pub struct ExecOrder {
 /// Init to host.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Reply {
-    /// The shield stands. What of it could not be had, in sentences.
-    Ready(Vec<String>),
+    /// The shield stands.
+    Ready {
+        /// What of it could not be had, in sentences.
+        gaps: Vec<String>,
+        /// What each write grant is bound to. Only `confined` binds them.
+        writes: Vec<(String, Bound)>,
+    },
     /// It does not.
     Unavailable(String),
     /// The program ended.
@@ -115,6 +120,15 @@ pub enum Reply {
         missing: bool,
         /// The shield refused what the system would have allowed.
         shield: bool,
+    },
+    /// The program did not start, because a granted path leads elsewhere now.
+    GrantChanged {
+        /// Which call this answers.
+        id: u64,
+        /// The path.
+        path: String,
+        /// What is wrong with it, as a clause.
+        why: String,
     },
     /// The file effect.
     File {
@@ -152,9 +166,10 @@ impl Reply {
     /// Which call this answers; `None` for the greeting.
     pub fn id(&self) -> Option<u64> {
         match self {
-            Self::Ready(_) | Self::Unavailable(_) => None,
+            Self::Ready { .. } | Self::Unavailable(_) => None,
             Self::Ended { id, .. }
             | Self::NotStarted { id, .. }
+            | Self::GrantChanged { id, .. }
             | Self::File { id, .. }
             | Self::Published { id, .. }
             | Self::Looked { id, .. }

@@ -90,6 +90,17 @@ struct Row {
     restoring: bool,
 }
 
+impl Row {
+    /// Whether the journal knows that nothing was there once the effect had happened. (Journals of earlier versions say
+    /// so by the state alone.)
+    fn learned_gone(&self) -> bool {
+        match &self.told {
+            Some(told) => told.is_null(),
+            None => self.state == EffectState::Applied,
+        }
+    }
+}
+
 /// What came of one effect, for the journal's mark.
 #[derive(Debug)]
 struct Step {

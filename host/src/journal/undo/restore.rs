@@ -53,8 +53,8 @@ impl Undoing<'_> {
             let _ = rustix::fs::unlinkat(&place.folder, &staged, AtFlags::empty());
         }
         let Place { folder, held } = place;
+        let learned_gone = *after == After::Unknown && row.learned_gone();
         let Some((held, found)) = held else {
-            let learned_gone = *after == After::Unknown && row.state != EffectState::Intended && row.learned.is_none();
             if *after != After::Nothing && !learned_gone {
                 return Ok(conflict("somebody else removed it"));
             }
@@ -82,12 +82,17 @@ impl Undoing<'_> {
         let learned_same = row.learned.as_ref().is_some_and(|l| self.same_file(path, l, now));
         if !self.same_file(path, before, now) && !learned_same {
             let same = safe_path::metadata_matches(now, before);
-            if same && matches!(after, After::Nothing | After::Unknown) {
+            // A program's effect removed the file only if it was gone when the program ended. Otherwise the file that the
+            // program changed is not here any more, however much this one is like it.
+            if same && (*after == After::Nothing || learned_gone) {
                 // Ours, brought back before a crash, or somebody's who was faster: either way it is as it was.
                 self.came_back(path, before, &held);
                 return Ok(verified(&wanted, UndoOutcome::NothingToDo));
             }
             return Ok(conflict("somebody else put another file there"));
+        }
+        if learned_same && !self.same_file(path, before, now) && found.hard_links > 1 {
+            return Ok(conflict("it was replaced by a file that has other names too (hard links), which would change with it"));
         }
         let is_before = (&now.kind, &now.sha256, now.size) == (&before.kind, &before.sha256, before.size);
         let difference = attributes::difference(&held, &found, before, &wanted.rest, path);

@@ -3,13 +3,14 @@
 use super::births::Births;
 use super::environment;
 use super::output::Capture;
-use crate::shield::api::{BirthLog, Ending, ExecOutcome, ExecRequest, RunSpec, ShieldError, Tree};
+use crate::shield::api::{BirthLog, Bound, Ending, ExecOutcome, ExecRequest, RunSpec, ShieldError, Tree};
 use crate::shield::file_op::{FileFailure, FileOp, Fingerprint};
 use crate::shield::init::birth;
 use crate::shield::protocol::{Ended, ExecOrder, Order, Reply};
 use crate::shield::scene::Scene;
 use crate::shield::wire;
 use foil_manifest::{Network, ShieldLevel};
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
@@ -39,6 +40,8 @@ pub struct ShieldedRun {
     scratch: String,
     environment: Vec<(String, String)>,
     gaps: Vec<String>,
+    /// What write grants are bound to, by path.
+    writes: HashMap<String, Bound>,
     init: u32,
     socket: AsyncFd<OwnedFd>,
     births: Arc<Births>,
@@ -54,8 +57,8 @@ impl ShieldedRun {
         let socket = watched(socket)?;
         let first = tokio::time::timeout(SET_UP, receive(&socket)).await;
         let first = first.map_err(|_| ShieldError::Lost(format!("it was not set up within {SET_UP:?}")))??;
-        let (gaps, init) = match first.message {
-            Reply::Ready(gaps) => (gaps, first.pid.unwrap_or(0)),
+        let (gaps, writes, init) = match first.message {
+            Reply::Ready { gaps, writes } => (gaps, writes, first.pid.unwrap_or(0)),
             Reply::Unavailable(reason) => return Err(ShieldError::Unavailable { level, reason }),
             other => return Err(ShieldError::Lost(format!("init began with {other:?}"))),
         };
@@ -67,6 +70,7 @@ impl ShieldedRun {
             scratch: spec.scratch.display().to_string(),
             environment: environment::base(&spec),
             gaps,
+            writes: writes.into_iter().collect(),
             init,
             socket,
             births: Arc::new(Births::new(births, init)),
@@ -130,6 +134,10 @@ impl ShieldedRun {
             Reply::NotStarted { reason, missing, shield, .. } => {
                 self.births.forget(id);
                 return Err(ShieldError::NotStarted { program: request.program, reason, missing, shield });
+            }
+            Reply::GrantChanged { path, why, .. } => {
+                self.births.forget(id);
+                return Err(ShieldError::GrantChanged { path, why });
             }
             other => return Err(ShieldError::Lost(format!("init answered a start with {other:?}"))),
         };
@@ -257,6 +265,11 @@ impl ShieldedRun {
     /// What this machine or user could not give of the level, in sentences: it is the level still, but says less.
     pub fn gaps(&self) -> &[String] {
         &self.gaps
+    }
+
+    /// What a write grant was bound to when the run began. `None`: the level binds no grants, or there is no such grant.
+    pub fn bound(&self, path: &str) -> Option<&Bound> {
+        self.writes.get(path)
     }
 
     /// Kills everything and waits until the namespace is gone.

@@ -61,18 +61,19 @@ pub fn live(birth: Birth<'_>) -> i32 {
     let Ok(go) = prepare(&keep).and_then(|()| wire::receive::<Go>(birth.setup)) else { return 1 };
     let Some(go) = go.map(|parcel| parcel.message) else { return 1 };
     let mut gaps = go.gaps;
-    let (standing, backstage): (NamespacesReady, _) = match setup::namespaces(&birth, &mut gaps) {
-        Ok(backstage) => (Ok(()), backstage),
-        Err(reason) => (Err(reason), None),
+    let (standing, ground): (NamespacesReady, _) = match setup::namespaces(&birth, &mut gaps) {
+        Ok(ground) => (Ok(()), ground),
+        Err(reason) => (Err(reason), setup::Ground::default()),
     };
     if wire::send(birth.setup, &standing, &[]).is_err() || standing.is_err() {
         return 1;
     }
-    match setup::shield(&birth, backstage, &mut gaps) {
+    match setup::shield(&birth, ground, &mut gaps) {
         Ok(mut shielded) => {
             let Ok(Some(admitted)) = wire::receive::<Admitted>(birth.setup) else { return 1 };
             shielded.count_processes &= !admitted.message.processes_held;
-            if wire::send(birth.run, &Reply::Ready(gaps), &[]).is_err() {
+            let writes = shielded.holds.writes().to_vec();
+            if wire::send(birth.run, &Reply::Ready { gaps, writes }, &[]).is_err() {
                 return 1;
             }
             serve::Init::new(birth, shielded).serve()

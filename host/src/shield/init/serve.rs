@@ -7,6 +7,7 @@ use super::web::Web;
 use super::{Birth, birth, file_effect, helper, look};
 use crate::shield::protocol::{Ended, ExecOrder, Order, Reply};
 use crate::shield::scene::Scene;
+use crate::shield::steps::holds::Changed;
 use crate::shield::steps::identity;
 use crate::shield::{BirthStage, FileFailure, wire};
 use foil_manifest::Network;
@@ -205,6 +206,9 @@ impl<'a> Init<'a> {
         ) else {
             return self.reply(&not_started("a NUL byte in its arguments".into()));
         };
+        if let Err(Changed { path, why }) = self.shielded.holds.check() {
+            return self.reply(&Reply::GrantChanged { id, path, why });
+        }
         let started = birth::now();
         let stdin = match rest.first() {
             Some(fd) if order.stdin => fd.as_raw_fd(),

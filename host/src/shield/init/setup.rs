@@ -3,6 +3,7 @@
 use super::child::Template;
 use super::{Birth, Reach};
 use crate::shield::overlay;
+use crate::shield::steps::holds::Holds;
 use crate::shield::steps::limits::Limits;
 use crate::shield::steps::mounts::Backstage;
 use crate::shield::steps::{capabilities, identity, landlock, mounts, network, seccomp};
@@ -26,16 +27,27 @@ pub struct Shielded {
     pub count_processes: bool,
     /// Where file effects are performed, if not in what children see.
     pub backstage: Option<Backstage>,
+    /// What the grants are bound to.
+    pub holds: Holds,
     /// Init is still whoever the launcher was; children and helpers become the run's identity each by itself.
     pub late_identity: bool,
 }
 
+/// What the namespaces' set-up leaves for the rest of it.
+#[derive(Debug, Default)]
+pub struct Ground {
+    backstage: Option<Backstage>,
+    holds: Holds,
+}
+
 /// The namespaces that init was forked into, made usable.
-pub fn namespaces(birth: &Birth<'_>, gaps: &mut Vec<String>) -> Result<Option<Backstage>, String> {
+pub fn namespaces(birth: &Birth<'_>, gaps: &mut Vec<String>) -> Result<Ground, String> {
+    let confined = birth.spec.level == ShieldLevel::Confined;
     let Some(spaces) = birth.namespaces else {
-        let subreaper = process::set_child_subreaper(Some(process::getpid()))
-            .map_err(|error| format!("cannot be a subreaper: {error}"));
-        return subreaper.map(|()| None);
+        process::set_child_subreaper(Some(process::getpid()))
+            .map_err(|error| format!("cannot be a subreaper: {error}"))?;
+        let holds = if confined { Holds::take(&birth.spec, landlock::is_base, gaps)? } else { Holds::default() };
+        return Ok(Ground { backstage: None, holds });
     };
     if spaces.user {
         map_ids(birth.ids.0, birth.ids.1)?;
@@ -49,7 +61,7 @@ pub fn namespaces(birth: &Birth<'_>, gaps: &mut Vec<String>) -> Result<Option<Ba
     if spaces.network {
         network::loopback_up()?;
     }
-    if birth.spec.level == ShieldLevel::Confined {
+    if confined {
         match mounts::fresh_proc() {
             Ok(()) => mounts::seal_proc()?,
             Err(error) if spaces.user => gaps.push(format!(
@@ -58,13 +70,16 @@ pub fn namespaces(birth: &Birth<'_>, gaps: &mut Vec<String>) -> Result<Option<Ba
             Err(error) => return Err(format!("cannot mount a fresh /proc: {error}")),
         }
         mounts::cover_sockets(&birth.spec.writes)?;
-        return mounts::write_protect(&birth.spec, mounts::proc_is_own()).map(Some);
+        let backstage = Backstage::leave()?;
+        let holds = Holds::take(&birth.spec, landlock::is_base, gaps)?;
+        mounts::write_protect(&birth.spec, &holds, mounts::proc_is_own())?;
+        return Ok(Ground { backstage: Some(backstage), holds });
     }
-    Ok(None)
+    Ok(Ground::default())
 }
 
 /// Everything after the namespaces.
-pub fn shield(birth: &Birth<'_>, backstage: Option<Backstage>, gaps: &mut Vec<String>) -> Result<Shielded, String> {
+pub fn shield(birth: &Birth<'_>, ground: Ground, gaps: &mut Vec<String>) -> Result<Shielded, String> {
     let spec = &birth.spec;
     let own_users = birth.namespaces.is_some_and(|spaces| spaces.user);
     let reach = if birth.namespaces.is_some() { Reach::Namespace } else { Reach::Descendants };
@@ -89,7 +104,7 @@ pub fn shield(birth: &Birth<'_>, backstage: Option<Backstage>, gaps: &mut Vec<St
         if around.scope_abstract_sockets && version < landlock::SCOPES_FROM {
             gaps.push("this kernel's Landlock does not keep abstract sockets in (Linux 6.12 does)".into());
         }
-        template.landlock = Some((landlock::rules(spec, around, gaps)?, landlock::restrict_flags(version)));
+        template.landlock = Some((landlock::rules(&ground.holds, around)?, landlock::restrict_flags(version)));
     }
     let late = drop_privileges(birth, own_users, &mut template)?;
     // After the identity: becoming somebody else resets both.
@@ -103,7 +118,8 @@ pub fn shield(birth: &Birth<'_>, backstage: Option<Backstage>, gaps: &mut Vec<St
         reach,
         signals: child_signals()?,
         count_processes: spec.level != ShieldLevel::Open && !held,
-        backstage,
+        backstage: ground.backstage,
+        holds: ground.holds,
         late_identity: late,
     })
 }

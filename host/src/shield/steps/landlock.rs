@@ -5,13 +5,14 @@
 //! calls are therefore in separate domains: they can signal each other (inside a pid namespace of the run), but not
 //! trace each other.
 
-use crate::shield::RunSpec;
+use super::holds::{Holds, Purpose};
 use landlock::{
     ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr, RulesetCreatedAttr,
     Scope,
 };
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 /// Built and tested against this version of Landlock; older kernels give what they have.
 const NEWEST: ABI = ABI::V9;
@@ -75,8 +76,15 @@ pub fn version() -> Result<u32, String> {
 /// The first version that keeps signals and abstract sockets in.
 pub const SCOPES_FROM: u32 = 6;
 
-/// Builds the rules; what could not be granted is said in `gaps`.
-pub fn rules(spec: &RunSpec, around: Surroundings, gaps: &mut Vec<String>) -> Result<OwnedFd, String> {
+/// Whether children may read this path without a grant.
+pub fn is_base(path: &str) -> bool {
+    let path = Path::new(path);
+    let plain = path.components().all(|part| !matches!(part, std::path::Component::ParentDir));
+    plain && PROGRAMS.iter().chain(SETTINGS).any(|base| path.starts_with(base))
+}
+
+/// Builds the rules.
+pub fn rules(holds: &Holds, around: Surroundings) -> Result<OwnedFd, String> {
     let failed = |error: &dyn std::fmt::Display| format!("cannot build the Landlock rules: {error}");
     let all = AccessFs::from_all(NEWEST);
     let mut ruleset = Ruleset::default()
@@ -101,43 +109,29 @@ pub fn rules(spec: &RunSpec, around: Surroundings, gaps: &mut Vec<String>) -> Re
     for (path, access) in base.chain(DEVICES.iter().map(|path| (*path, device))) {
         // What a system does not have needs no rule.
         if let Ok(fd) = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
-            rules = allow(rules, fd, access).map_err(|error| failed(&error))?;
+            rules = allow(rules, &fd, access).map_err(|error| failed(&error))?;
         }
     }
     if around.own_proc {
         let fd = open("/proc", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(|error| failed(&error))?;
-        rules = allow(rules, fd, look | AccessFs::WriteFile | AccessFs::Truncate).map_err(|error| failed(&error))?;
+        rules = allow(rules, &fd, look | AccessFs::WriteFile | AccessFs::Truncate).map_err(|error| failed(&error))?;
     }
-    for path in &spec.reads {
-        match open(path.as_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
-            Ok(fd) => rules = allow(rules, fd, run).map_err(|error| failed(&error))?,
-            Err(error) => gaps.push(format!("children cannot read {path}, though it is granted: {error}")),
+    for (purpose, access) in [(Purpose::Read, run), (Purpose::Write, change)] {
+        for hold in holds.of(purpose) {
+            rules = allow(rules, &hold.place, access).map_err(|error| failed(&error))?;
         }
     }
-    for path in &spec.writes {
-        // Not through a link at the end: whoever may replace it would choose what children may change.
-        match open(path.as_str(), OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty()) {
-            Ok(fd) if is(&fd, FileType::Symlink) => {
-                gaps.push(format!("children cannot change {path}, though it is granted: it is a symbolic link"));
-            }
-            Ok(fd) => rules = allow(rules, fd, change).map_err(|error| failed(&error))?,
-            Err(error) => gaps.push(format!(
-                "children cannot change {path}, though it is granted: {error} (Landlock grants what exists; grant its folder)"
-            )),
-        }
-    }
-    let scratch = open(&spec.scratch, OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())
-        .map_err(|error| format!("the scratch folder {} cannot be opened: {error}", spec.scratch.display()))?;
+    let scratch = holds.scratch().ok_or_else(|| failed(&"the scratch folder is not held"))?;
     rules = allow(rules, scratch, all).map_err(|error| failed(&error))?;
     Option::<OwnedFd>::from(rules).ok_or_else(|| failed(&"the kernel gave no ruleset"))
 }
 
 fn allow(
     rules: landlock::RulesetCreated,
-    fd: OwnedFd,
+    fd: &OwnedFd,
     access: BitFlags<AccessFs>,
 ) -> Result<landlock::RulesetCreated, landlock::RulesetError> {
-    let access = if is(&fd, FileType::Directory) { access } else { access & AccessFs::from_file(NEWEST) };
+    let access = if is(fd, FileType::Directory) { access } else { access & AccessFs::from_file(NEWEST) };
     rules.add_rule(PathBeneath::new(fd, access))
 }
 

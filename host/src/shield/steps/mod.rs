@@ -4,6 +4,7 @@
 
 pub mod capabilities;
 pub mod descriptors;
+pub mod holds;
 pub mod identity;
 pub mod landlock;
 pub mod limits;

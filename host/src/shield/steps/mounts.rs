@@ -1,7 +1,8 @@
 //! The run's own view of the file system, in a mount namespace of its own: its /proc, and what is writable at all.
 
+use super::holds::{Holds, Purpose};
 use crate::shield::RunSpec;
-use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::mount::{
     MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, mount, mount_bind, mount_change, mount_remount,
@@ -94,52 +95,53 @@ pub struct Backstage {
     _namespace: OwnedFd,
 }
 
+impl Backstage {
+    /// Keeps the mounts as they are, and gives the calling process a copy of them for its children.
+    pub fn leave() -> Result<Self, String> {
+        let failed = |error: &dyn std::fmt::Display| format!("cannot keep the mounts for file effects: {error}");
+        let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let backstage = Self {
+            root: open("/", folder, Mode::empty()).map_err(|error| failed(&error))?,
+            _namespace: open("/proc/self/ns/mnt", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+                .map_err(|error| failed(&error))?,
+        };
+        // SAFETY: the calling process has one thread; only its view of the mounts changes.
+        if unsafe { libc::unshare(libc::CLONE_NEWNS) } != 0 {
+            return Err(failed(&std::io::Error::last_os_error()));
+        }
+        Ok(backstage)
+    }
+}
+
 /// Makes every mount read-only for the calling process and its children, but those of the scratch folder, of the write
-/// grants and of the run's own /proc.
+/// grants and of the run's own /proc. `holds` were taken in this mount namespace.
 ///
 /// Landlock says nothing of modes, owners, times, attributes and (before its third version) sizes: without this a root
 /// child could make any program of the machine set-uid.
-pub fn write_protect(spec: &RunSpec, own_proc: bool) -> Result<Backstage, String> {
+pub fn write_protect(spec: &RunSpec, holds: &Holds, own_proc: bool) -> Result<(), String> {
     let failed = |error: &dyn std::fmt::Display| format!("cannot write-protect the mounts: {error}");
-    let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let backstage = Backstage {
-        root: open("/", folder, Mode::empty()).map_err(|error| failed(&error))?,
-        _namespace: open("/proc/self/ns/mnt", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|error| failed(&error))?,
-    };
-    // SAFETY: the calling process has one thread; only its view of the mounts changes.
-    if unsafe { libc::unshare(libc::CLONE_NEWNS) } != 0 {
-        return Err(failed(&std::io::Error::last_os_error()));
-    }
     // Everything may be changed: there is nothing to protect.
     if spec.writes.iter().any(|path| Path::new(path).parent().is_none()) {
-        return Ok(backstage);
+        return Ok(());
     }
-    let scratch = spec.scratch.display().to_string();
     let mut writable = Vec::new();
-    for path in spec.writes.iter().chain([&scratch]) {
-        // What is not there, or is a link, is not granted: the Landlock rules say so to the host.
-        let Ok(place) = open(path.as_str(), OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) else {
-            continue;
-        };
-        if fstat(&place).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink) {
-            continue;
-        }
+    let granted = holds.of(Purpose::Write).map(|hold| (hold.path.as_str(), &hold.place));
+    for (path, place) in granted.chain(holds.scratch().map(|place| ("the scratch folder", place))) {
         // A copy from before, with the flags that each mount has: what the machine mounted read-only stays so.
         let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
-        let copy = open_tree(&place, "", flags | OpenTreeFlags::AT_EMPTY_PATH);
+        let copy = open_tree(place, "", flags | OpenTreeFlags::AT_EMPTY_PATH);
         writable.push((copy.map_err(|error| format!("cannot keep {path} writable: {error}"))?, place));
     }
     set_read_only(c"/", true, true).map_err(|error| failed(&error))?;
     for (copy, place) in writable {
         let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-        move_mount(&copy, "", &place, "", flags).map_err(|error| failed(&error))?;
+        move_mount(&copy, "", place, "", flags).map_err(|error| failed(&error))?;
     }
     if own_proc {
         // Only the mount itself: what `seal_proc` closed stays closed.
         set_read_only(c"/proc", false, false).map_err(|error| failed(&error))?;
     }
-    Ok(backstage)
+    Ok(())
 }
 
 /// Sets or clears the read-only flag of a mount, or of it and all below.
