@@ -411,7 +411,8 @@ fn a_file_like_the_original_does_not_hide_the_one_that_was_changed() {
     );
     conflict(&found, "another file");
     // Nor at the next clean-up.
-    let again: Vec<_> = recover(&bench).into_iter().flat_map(|report| report.effects).map(|(_, outcome)| outcome).collect();
+    let again: Vec<_> =
+        recover(&bench).into_iter().flat_map(|report| report.effects).map(|(_, outcome)| outcome).collect();
     conflict(&again, "another file");
 }
 
@@ -436,4 +437,40 @@ fn an_effect_in_doubt_writes_into_nothing_that_is_not_the_original() {
     let report = run.undo_all(&NoHost).unwrap();
     assert!(matches!(report.effects.as_slice(), [(_, UndoOutcome::Conflict(_))]), "{report:?}");
     assert!(!path.exists());
+}
+
+/// The scratch folder's files may have other names by now, and be open in other processes.
+#[test]
+fn nothing_of_the_scratch_folder_stays_set_id_under_another_name() {
+    let bench = Bench::new();
+    let (twin, deep) = (bench.work.join("twin"), bench.work.join("deep-twin"));
+    let mut held = None;
+    let found = outcomes(
+        &bench,
+        |actor| {
+            let scratch = actor.scratch(&bench.work);
+            fs::create_dir(scratch.join("below")).unwrap();
+            for (name, twin) in [("tool", &twin), ("below/tool", &deep)] {
+                fs::write(scratch.join(name), "#!/bin/sh").unwrap();
+                fs::set_permissions(scratch.join(name), fs::Permissions::from_mode(0o6755)).unwrap();
+                if rustix::process::geteuid().is_root() {
+                    let value = [1, 0, 0, 2, 0, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+                    let flags = rustix::fs::XattrFlags::empty();
+                    rustix::fs::setxattr(scratch.join(name), "security.capability", &value, flags).unwrap();
+                }
+                fs::hard_link(scratch.join(name), twin).unwrap();
+            }
+            fs::copy("/bin/true", scratch.join("open")).unwrap();
+            fs::set_permissions(scratch.join("open"), fs::Permissions::from_mode(0o4755)).unwrap();
+            held = Some(fs::File::open(scratch.join("open")).unwrap());
+        },
+        || {},
+    );
+    assert_eq!(found, [UndoOutcome::Undone]);
+    for path in [&twin, &deep] {
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o7777, 0o755);
+        let mut value = [0_u8; 64];
+        assert!(rustix::fs::getxattr(path, "security.capability", &mut value[..]).is_err());
+    }
+    assert_eq!(held.unwrap().metadata().unwrap().permissions().mode() & 0o7777, 0o755);
 }

@@ -92,7 +92,7 @@ fn the_kernels_controls_are_out_of_reach() {
          mount -t cgroup -o pids pids /mnt/c && echo MOUNTED cgroup; mount -t cgroup2 none /mnt/c && echo MOUNTED cgroup2
          unshare -C sh -c 'mount -t cgroup2 none /mnt/c && echo MOUNTED'; unshare -UrCm sh -c 'mount -t cgroup2 none /mnt/c && echo MOUNTED'
          PROBE cgroup-namespace; PROBE clone3; ls /sys/kernel/debug /sys/kernel/tracing /sys/fs/cgroup 2>/dev/null | grep -v :
-         PROBE reboot; PROBE settime; PROBE module; PROBE keyctl; PROBE io-uring; PROBE core-limit; PROBE open-by-handle /etc
+         PROBE reboot; PROBE settime; PROBE module; PROBE keyctl; PROBE io-uring; PROBE core-limit 4096; PROBE core-limit 0; PROBE open-by-handle /etc
          date -s '2001-01-01'; dmesg -C; swapoff -a; sysctl -w kernel.hostname=foil",
     );
     for said in said {
@@ -102,6 +102,7 @@ fn the_kernels_controls_are_out_of_reach() {
         for denied in ["cgroup-namespace", "reboot", "settime", "module", "keyctl", "core-limit", "open-by-handle"] {
             assert!(said.contains(&format!("probe:{denied} EPERM")), "{denied} in {said}");
         }
+        assert_eq!(said.matches("probe:core-limit EPERM").count(), 2, "{said}");
         for absent in ["clone3", "io-uring"] {
             assert!(said.contains(&format!("probe:{absent} ENOSYS")), "{absent} in {said}");
         }
@@ -166,4 +167,17 @@ fn it_refuses_to_run_outside_an_init() {
     let spec = overlay::spec(std::path::Path::new("/tmp"));
     let reason = foil::shield::overlay::enter(&spec).unwrap_err();
     assert!(reason.contains("init of a pid namespace"), "{reason}");
+}
+
+/// A set-id file of the view is nobody's but the view's: whoever comes in through `/proc` runs it as themselves.
+#[test]
+fn set_id_files_stay_in_the_view() {
+    if !root() {
+        return;
+    }
+    let mut case = Case::new("cp /usr/bin/id /var/tmp/tool; chmod 4755 /var/tmp/tool; stat -c %a /var/tmp/tool");
+    case.after = "/var/tmp/tool".into();
+    let said = case.run();
+    assert!(said.contains("4755\n"), "{said}");
+    assert!(!std::fs::exists("/var/tmp/tool").unwrap(), "{said}");
 }

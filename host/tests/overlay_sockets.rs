@@ -111,6 +111,11 @@ fn without_scopes_there_are_no_unix_sockets() {
         assert!(refused(UnixDatagram::unbound().unwrap_err()));
         assert!(refused(UnixDatagram::pair().unwrap_err()));
         UnixStream::pair().unwrap();
+        // A raw Unix socket is a datagram socket by another name.
+        use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+        for kind in [SockType::Raw, SockType::Datagram] {
+            assert!(socketpair(AddressFamily::Unix, kind, None, SockFlag::empty()).is_err());
+        }
         std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         0
     });

@@ -43,7 +43,7 @@ pub struct PreparedLink {
 pub struct Prepared {
     /// The run's id.
     pub run: RunId,
-    /// The run's scratch folder, not made yet.
+    /// The run's scratch folder, not made yet. The folder that it lies in is the run's, too.
     pub scratch: PathBuf,
     /// What the file says.
     pub experiment: Experiment,
@@ -222,9 +222,9 @@ pub(super) fn variables(run: &RunId, scratch: &Path, cluster: Option<&Cluster>) 
     }
 }
 
-/// The folder of a run.
+/// The scratch folder of a run: in a folder of the run's own, through which nobody else gets.
 pub(super) fn scratch(run: &RunId) -> Result<PathBuf, String> {
-    Ok(crate::temporary::folder()?.join(format!("foil-{run}")))
+    Ok(crate::temporary::folder()?.join(format!("foil-{run}")).join("scratch"))
 }
 
 impl RunReport {

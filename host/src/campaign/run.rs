@@ -23,7 +23,9 @@ use crate::shield::{ChildLimits, Launcher, RunSpec, ShieldedRun};
 use anyhow::Context as _;
 use foil_manifest::ShieldLevel;
 use std::collections::BTreeMap;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::Permissions;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -223,21 +225,36 @@ impl<'a> Live<'a> {
         }
     }
 
+    /// Makes the run's folder, and the scratch folder in it.
+    ///
+    /// The outer one is for nobody but whoever runs Foil, so that nothing that a child makes can be reached from outside,
+    /// whatever modes it gives it. `confined` opens a way for a run of another user in its own mounts. `open` cannot, and
+    /// holds nothing in anyway; what children of an overlay do to a folder stays in it.
     fn make_scratch(&self) -> anyhow::Result<()> {
         let scratch = &self.prepared.scratch;
-        let owner = self.prepared.identity.as_ref().map_or_else(|| rustix::process::geteuid().as_raw(), |i| i.uid);
-        let path = scratch.display().to_string();
+        let identity = self.prepared.identity.as_ref();
+        let own = scratch.parent().context("the scratch folder has no parent")?;
+        let path = own.display().to_string();
+        let owner = identity.map_or_else(|| rustix::process::geteuid().as_raw(), |i| i.uid);
         let effect = Effect {
             capability: "host".into(),
             what: format!("make the scratch folder {path}"),
             undo: Undo::RemoveScratch { path, owner },
         };
         let id = self.journal.intend(&effect)?;
-        std::fs::DirBuilder::new()
-            .mode(0o700)
-            .create(scratch)
-            .with_context(|| format!("cannot make the scratch folder {}", scratch.display()))?;
-        if let Some(identity) = &self.prepared.identity {
+        let confined = self.prepared.authorised.shield == ShieldLevel::Confined;
+        let make = |folder: &Path, mode| {
+            let made = std::fs::DirBuilder::new().mode(mode).create(folder);
+            made.with_context(|| format!("cannot make the scratch folder {}", folder.display()))
+        };
+        make(own, 0o700)?;
+        if identity.is_some() && !confined {
+            // Not at its making, where the umask has a say.
+            std::fs::set_permissions(own, Permissions::from_mode(0o711))
+                .with_context(|| format!("cannot open the way to {}", scratch.display()))?;
+        }
+        make(scratch, 0o700)?;
+        if let Some(identity) = identity {
             std::os::unix::fs::lchown(scratch, Some(identity.uid), Some(identity.gid))
                 .with_context(|| format!("cannot give {} to {}", scratch.display(), identity.name))?;
         }

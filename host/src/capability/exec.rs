@@ -86,17 +86,10 @@ async fn with_pre_images(
     fault::point("effect.after");
     for (id, path) in intended {
         // What the program left is what the undo will compare with.
-        let now = safe_path::fingerprint(Path::new(path)).or_else(|e| match e {
-            PathError::NotFound(_) => Ok(None),
-            other => Err(from_path(other)),
-        })?;
-        let found = now.as_ref().map(|now| (now.dev, now.ino));
-        if matches!(shield.bound(path), Some(Bound::Object { dev, ino }) if found != Some((*dev, *ino))) {
-            // Children cannot replace it, so somebody else did. What is there now is not what the program left: the
-            // effect stays in doubt, and its undo will say so and leave the stranger's file alone.
-            let why = "it was replaced or removed while the program ran, and not by the program".to_owned();
-            return Err(from_shield(ShieldError::GrantChanged { path: path.clone(), why }));
-        }
+        //
+        // Children of `confined` cannot replace it. Where it was replaced, somebody else did, and what is there now is not
+        // what the program left: the effect stays in doubt, and its undo will say so and leave the stranger's file alone.
+        let now = there(path, shield.bound(path))?;
         world.journal.applied(id, now.as_ref()).map_err(from_journal)?;
     }
     outcome
@@ -111,32 +104,43 @@ fn targets<'p>(
 ) -> Result<Vec<(&'p String, Option<Fingerprint>)>, Error> {
     let mut targets = Vec::new();
     for path in writes {
-        let there = safe_path::fingerprint(Path::new(path)).or_else(|error| match error {
-            PathError::NotFound(_) => Ok(None),
-            other => Err(from_path(other)),
-        })?;
+        let bound = shield.bound(path);
+        match bound {
+            // Children reach it by the path itself, or the pre-image must be of what they can change.
+            None if world.level != ShieldLevel::Confined => {}
+            Some(Bound::Object { .. }) => {}
+            Some(Bound::Refused(why)) => {
+                return Err(failure("shield", format!("{path} is granted, but children cannot change it: {why}")));
+            }
+            // Children can neither change nor make it, so whatever happens there is somebody else's doing.
+            None | Some(Bound::Absent | Bound::Forbidden) => continue,
+        }
+        let there = there(path, bound)?;
         // Policy was asked when the run began; a folder may have come since.
         if there.as_ref().is_some_and(|there| there.kind == "directory") {
             let text = format!("{path} has become a folder, and what a program does to a folder cannot be undone");
             return Err(failure("conflict", text));
         }
-        let changed = |why: &str| from_shield(ShieldError::GrantChanged { path: path.clone(), why: why.into() });
-        match (shield.bound(path), &there) {
-            // Children reach it by the path itself.
-            (None, _) if world.level != ShieldLevel::Confined => {}
-            // The pre-image must be of what children can change.
-            (Some(Bound::Object { dev, ino }), Some(there)) if (*dev, *ino) == (there.dev, there.ino) => {}
-            (Some(Bound::Object { .. }), Some(_)) => return Err(changed("something else is there now")),
-            (Some(Bound::Object { .. }), None) => return Err(changed("nothing is there now")),
-            (Some(bound @ Bound::Refused(_)), _) => {
-                return Err(failure("shield", format!("{path} is granted, but children cannot change it: {bound}")));
-            }
-            // Children cannot change or make it, so whatever happens there is somebody else's.
-            (Some(Bound::Absent | Bound::Forbidden) | None, _) => continue,
-        }
         targets.push((path, there));
     }
     Ok(targets)
+}
+
+/// What is at a path now: of a path that is bound, nothing but what it is bound to.
+fn there(path: &str, bound: Option<&Bound>) -> Result<Option<Fingerprint>, Error> {
+    let found = safe_path::fingerprint(Path::new(path));
+    let why = match (bound, &found) {
+        (Some(Bound::Object { dev, ino }), Ok(Some(found))) if (*dev, *ino) == (found.dev, found.ino) => None,
+        (Some(Bound::Object { .. }), Ok(Some(_))) => Some("something else is there now".to_owned()),
+        (Some(Bound::Object { .. }), Err(PathError::Refused { why, .. })) => Some(why.clone()),
+        (Some(Bound::Object { .. }), Ok(None) | Err(PathError::NotFound(_))) => Some("nothing is there now".to_owned()),
+        _ => None,
+    };
+    match (why, found) {
+        (Some(why), _) => Err(from_shield(ShieldError::GrantChanged { path: path.to_owned(), why })),
+        (None, Err(PathError::NotFound(_))) => Ok(None),
+        (None, found) => found.map_err(from_path),
+    }
 }
 
 /// Starts the program, waits for it, and notes that Foil itself saw it.

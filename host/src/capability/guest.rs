@@ -125,9 +125,7 @@ pub(crate) fn from_shield(error: ShieldError) -> Error {
         ShieldError::Unavailable { .. }
         | ShieldError::GrantChanged { .. }
         | ShieldError::Unseen(_)
-        | ShieldError::Lost(_) => {
-            failure("shield", error.to_string())
-        }
+        | ShieldError::Lost(_) => failure("shield", error.to_string()),
     }
 }
 

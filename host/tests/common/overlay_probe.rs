@@ -33,7 +33,7 @@ pub fn run(words: &str) -> String {
             .write(true)
             .open(argument)
             .and_then(|mut file| io::Write::write_all(&mut file, b"x")),
-        "core-limit" => core_limit(),
+        "core-limit" => core_limit(number(argument) as u64),
         other => Err(io::Error::other(other.to_string())),
     };
     match outcome {
@@ -108,13 +108,10 @@ fn climb() -> io::Result<()> {
     }
 }
 
-/// A core limit that the kernel's pipe handler would take.
-fn core_limit() -> io::Result<()> {
-    let limit = libc::rlimit { rlim_cur: 4096, rlim_max: 4096 };
+/// A core limit: any but 1 has the kernel's pipe handler called.
+fn core_limit(bytes: u64) -> io::Result<()> {
+    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
     // SAFETY: the structure outlives the call.
-    if unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const limit) } == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    let status = unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const limit) };
+    if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -92,7 +92,9 @@ impl Undoing<'_> {
             return Ok(conflict("somebody else put another file there"));
         }
         if learned_same && !self.same_file(path, before, now) && found.hard_links > 1 {
-            return Ok(conflict("it was replaced by a file that has other names too (hard links), which would change with it"));
+            return Ok(conflict(
+                "it was replaced by a file that has other names too (hard links), which would change with it",
+            ));
         }
         let is_before = (&now.kind, &now.sha256, now.size) == (&before.kind, &before.sha256, before.size);
         let difference = attributes::difference(&held, &found, before, &wanted.rest, path);

@@ -6,7 +6,7 @@
 use super::super::{UndoOutcome, fault};
 use crate::capability::safe_path::{self, PathError, flags};
 use crate::run_id::RunId;
-use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, StatxFlags};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -137,11 +137,14 @@ enum Found {
 }
 
 fn unlink_or_hold(at: &File, name: &OsStr, mount: u64, path: &Path) -> Tried<Found> {
-    match rustix::fs::unlinkat(at, name, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => return Ok(Found::Removed),
-        // A directory: EISDIR on Linux, EPERM where a file system follows POSIX. Others may not be removed.
-        Err(Errno::ISDIR | Errno::PERM) => {}
-        Err(e) => return Ok(Found::Stuck(e.to_string())),
+    let armed = disarm(at, name).err();
+    if armed.is_none() {
+        match rustix::fs::unlinkat(at, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => return Ok(Found::Removed),
+            // A directory: EISDIR on Linux, EPERM where a file system follows POSIX. Others may not be removed.
+            Err(Errno::ISDIR | Errno::PERM) => {}
+            Err(e) => return Ok(Found::Stuck(e.to_string())),
+        }
     }
     let Some(held) = safe_path::entry(at.as_fd(), name, path)? else { return Ok(Found::Removed) };
     let meta = held.metadata().map_err(|e| PathError::from_io(path, "looking at it", &e))?;
@@ -149,8 +152,10 @@ fn unlink_or_hold(at: &File, name: &OsStr, mount: u64, path: &Path) -> Tried<Fou
         // A child may have made it immutable or append-only. With another name it may be somebody else's file, who did.
         let only_here = meta.nlink() == 1 && mount_of(&held, path)? == mount;
         let freed = only_here && flags::unprotect(&held, path).unwrap_or(false);
-        if freed && rustix::fs::unlinkat(at, name, AtFlags::empty()).is_ok() {
+        if freed && disarm(at, name).is_ok() && rustix::fs::unlinkat(at, name, AtFlags::empty()).is_ok() {
             Found::Removed
+        } else if let Some(e) = armed {
+            Found::Stuck(format!("it gives rights to whoever runs it, and they cannot be taken from it: {e}"))
         } else {
             Found::Stuck("it may not be removed (is it immutable?)".into())
         }
@@ -159,6 +164,33 @@ fn unlink_or_hold(at: &File, name: &OsStr, mount: u64, path: &Path) -> Tried<Fou
     } else {
         Found::Directory(held, (meta.dev(), meta.ino()))
     })
+}
+
+/// Takes set-id bits and file capabilities from a regular file. Removing a name does not: the file lives on under another
+/// (a hard link), and for whoever has it open.
+fn disarm(at: &File, name: &OsStr) -> std::result::Result<(), Errno> {
+    const SET_ID: u32 = 0o6000;
+    // What is gone, or cannot be looked at, the removal judges.
+    let Ok(stat) = rustix::fs::statat(at, name, AtFlags::SYMLINK_NOFOLLOW) else { return Ok(()) };
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Ok(());
+    }
+    // Held first, so that a link that comes in its place is not followed. There is nobody left to put one there, but for
+    // whoever runs Foil.
+    let held = match rustix::fs::openat(at, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
+        Ok(held) => held,
+        Err(Errno::NOENT) => return Ok(()),
+        Err(e) => return Err(e),
+    };
+    let link = safe_path::fd_path(&held);
+    if stat.st_mode & SET_ID != 0 {
+        rustix::fs::chmodat(CWD, &link, Mode::from_raw_mode(stat.st_mode & 0o1777), AtFlags::empty())?;
+    }
+    match rustix::fs::removexattr(&link, "security.capability") {
+        // Only root could have given it any.
+        Ok(()) | Err(Errno::NODATA | Errno::NOTSUP | Errno::PERM | Errno::NOSYS | Errno::ACCESS) => Ok(()),
+        Err(e) => Err(e),
+    }
 }
 
 /// Opens a directory for listing and changing. As an ordinary user, a directory of mode 000 is opened up first.

@@ -7,6 +7,7 @@
 use super::birth;
 use crate::shield::BirthStage;
 use crate::shield::overlay::View;
+use crate::shield::steps::filter::Filter;
 use crate::shield::steps::{identity, landlock, limits::Limits};
 use std::cell::Cell;
 use std::ffi::{CString, c_char, c_int, c_void};
@@ -25,6 +26,8 @@ pub struct Template {
     pub landlock: Option<(OwnedFd, libc::c_uint)>,
     /// The private view of `overlay`, which init holds and its children join.
     pub view: Option<View>,
+    /// The system call filter of `confined`; an overlay's view has its own.
+    pub filter: Option<Filter>,
     /// Resource limits; none in `open`.
     pub limits: Option<Limits>,
     /// Who to become, where init itself did not: user, group, groups.
@@ -41,7 +44,7 @@ impl Template {
     /// A new one.
     pub fn new(births: RawFd, null: OwnedFd) -> Self {
         let stack = vec![0; STACK / size_of::<u128>()];
-        Self { landlock: None, view: None, limits: None, identity: None, births, null, stack }
+        Self { landlock: None, view: None, filter: None, limits: None, identity: None, births, null, stack }
     }
 }
 
@@ -139,16 +142,23 @@ fn become_program(shared: &Shared<'_>) -> Result<(), Failure> {
             }
         }
     }
-    if let Some(view) = &template.view {
-        let errno = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EIO);
-        view.join().map_err(|error| Failure { stage: Stage::Shield("overlay"), errno: errno(error) })?;
-    }
+    // Before the view, whose filter keeps the limit on core dumps as it is.
     if let Some(limits) = &template.limits {
         limits.apply().map_err(|errno| Failure { stage: Stage::Shield("limits"), errno })?;
+    }
+    let errno = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EIO);
+    if let Some(view) = &template.view {
+        view.join().map_err(|error| Failure { stage: Stage::Shield("overlay"), errno: errno(error) })?;
     }
     if let Some((rules, flags)) = &template.landlock {
         landlock::restrict(rules.as_raw_fd(), *flags)
             .map_err(|errno| Failure { stage: Stage::Shield("Landlock"), errno })?;
+    }
+    // Before the identity, with which goes the capability that takes the place of `no_new_privs`.
+    if let Some(filter) = &template.filter {
+        filter
+            .install()
+            .map_err(|error| Failure { stage: Stage::Shield("system call filter"), errno: errno(error) })?;
     }
     if let Some((uid, gid, groups)) = &template.identity {
         identity::raw(*uid, *gid, groups).map_err(|(what, errno)| Failure { stage: Stage::Shield(what), errno })?;

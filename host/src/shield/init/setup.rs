@@ -3,15 +3,17 @@
 use super::child::Template;
 use super::{Birth, Reach};
 use crate::shield::overlay;
+use crate::shield::steps::filter::{Filter, Unix};
 use crate::shield::steps::holds::Holds;
-use crate::shield::steps::limits::Limits;
+use crate::shield::steps::limits::{self, Limits};
 use crate::shield::steps::mounts::Backstage;
-use crate::shield::steps::{capabilities, identity, landlock, mounts, network, seccomp};
+use crate::shield::steps::{capabilities, identity, landlock, mounts, network, scratch, services, terminals};
 use foil_manifest::{Network, ShieldLevel};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::process::{self, DumpableBehavior};
 use rustix::thread::CapabilitySet;
+use std::ffi::CStr;
 use std::os::fd::AsRawFd;
 
 /// What the set-up leaves for init's service.
@@ -38,6 +40,7 @@ pub struct Shielded {
 pub struct Ground {
     backstage: Option<Backstage>,
     holds: Holds,
+    own_terminals: bool,
 }
 
 /// The namespaces that init was forked into, made usable.
@@ -46,8 +49,14 @@ pub fn namespaces(birth: &Birth<'_>, gaps: &mut Vec<String>) -> Result<Ground, S
     let Some(spaces) = birth.namespaces else {
         process::set_child_subreaper(Some(process::getpid()))
             .map_err(|error| format!("cannot be a subreaper: {error}"))?;
-        let holds = if confined { Holds::take(&birth.spec, landlock::is_base, gaps)? } else { Holds::default() };
-        return Ok(Ground { backstage: None, holds });
+        if !confined {
+            return Ok(Ground::default());
+        }
+        if scratch::is_out_of_reach(&birth.spec)? {
+            return Err("without a mount namespace the run's user has no way to its scratch folder".into());
+        }
+        let holds = Holds::take(&birth.spec, landlock::is_base, gaps)?;
+        return Ok(Ground { holds, ..Ground::default() });
     };
     if spaces.user {
         map_ids(birth.ids.0, birth.ids.1)?;
@@ -69,11 +78,23 @@ pub fn namespaces(birth: &Birth<'_>, gaps: &mut Vec<String>) -> Result<Ground, S
             )),
             Err(error) => return Err(format!("cannot mount a fresh /proc: {error}")),
         }
-        mounts::cover_sockets(&birth.spec.writes)?;
+        let own_terminals = terminals::private().unwrap_or_else(|why| {
+            gaps.push(why);
+            false
+        });
+        // Where file effects are performed, too: by the same user.
+        if scratch::is_out_of_reach(&birth.spec)? {
+            scratch::open_way(&birth.spec)?;
+        }
         let backstage = Backstage::leave()?;
         let holds = Holds::take(&birth.spec, landlock::is_base, gaps)?;
-        mounts::write_protect(&birth.spec, &holds, mounts::proc_is_own())?;
-        return Ok(Ground { backstage: Some(backstage), holds });
+        let own = [(c"/proc", mounts::proc_is_own()), (terminals::FOLDER, own_terminals)];
+        let own: Vec<&CStr> = own.into_iter().filter_map(|(path, is_own)| is_own.then_some(path)).collect();
+        mounts::write_protect(&birth.spec, &holds, &own)?;
+        if services::are_granted(&holds) {
+            services::cover(&birth.spec)?;
+        }
+        return Ok(Ground { backstage: Some(backstage), holds, own_terminals });
     }
     Ok(Ground::default())
 }
@@ -93,15 +114,22 @@ pub fn shield(birth: &Birth<'_>, ground: Ground, gaps: &mut Vec<String>) -> Resu
         let limits = Limits::new(&spec.limits, own_users);
         held = limits.holds_processes();
         template.limits = Some(limits);
+        if let Err(why) = limits::hold_cores() {
+            gaps.push(why);
+        }
     }
     if spec.level == ShieldLevel::Confined {
         let version = landlock::version()?;
         let around = landlock::Surroundings {
             own_proc: reach == Reach::Namespace && mounts::proc_is_own(),
+            own_terminals: ground.own_terminals,
             scope_signals: reach == Reach::Descendants,
             scope_abstract_sockets: spec.network == Network::Host,
         };
-        if around.scope_abstract_sockets && version < landlock::SCOPES_FROM {
+        // A socket that is granted by name is there to be connected to.
+        let granted = services::are_granted(&ground.holds);
+        template.filter = Some(Filter::confined(if granted { Unix::All } else { Unix::Pairs }));
+        if granted && around.scope_abstract_sockets && version < landlock::SCOPES_FROM {
             gaps.push("this kernel's Landlock does not keep abstract sockets in (Linux 6.12 does)".into());
         }
         template.landlock = Some((landlock::rules(&ground.holds, around)?, landlock::restrict_flags(version)));
@@ -160,10 +188,9 @@ fn drop_privileges(birth: &Birth<'_>, own_users: bool, template: &mut Template) 
                 .into());
         }
     }
-    match spec.level {
-        ShieldLevel::Open => {}
-        ShieldLevel::Confined => seccomp::install(&seccomp::program(seccomp::List::Confined)?)?,
-        ShieldLevel::Overlay => seccomp::install(&seccomp::program(seccomp::List::Overlay)?)?,
+    if spec.level != ShieldLevel::Open {
+        // Children have another one besides; this also holds init and its helpers.
+        Filter::machine().install().map_err(|error| format!("cannot install the system call filter: {error}"))?;
     }
     let identity = spec.identity.as_ref().filter(|identity| identity.uid != birth.ids.0);
     match identity {

@@ -34,7 +34,7 @@ pub(in crate::shield) mod mountinfo;
 mod pseudo;
 mod scope;
 mod stage;
-mod tree;
+pub(in crate::shield) mod tree;
 mod userns;
 
 use std::io;
@@ -155,7 +155,9 @@ fn enter_held(spec: &RunSpec, hold: Hold) -> Result<View, Refusal> {
         return Err(format!("the scratch folder {} is not in the view", spec.scratch.display()).into());
     }
     drop(holder); // it is not in the scope that follows
-    let scoped = own_network || scope::enter();
+    // Without a user namespace, root in the view is root of the machine, and whoever has the run's user (`run-as`) may enter
+    // the view through `/proc` and hand it a descriptor.
+    let scoped = hold == Hold::UserNamespace && (own_network || scope::enter());
     nix::sys::prctl::set_dumpable(false).map_err(|error| format!("the init cannot be made untraceable: {error}"))?;
     let (gone, filter) = (gone(hold, own_network), Filter::new(scoped));
     Ok(View { namespaces, gone, filter, cores_piped, hold, masked, layers })

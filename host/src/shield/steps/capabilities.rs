@@ -32,9 +32,15 @@ pub const MACHINE_WIDE: CapabilitySet = CapabilitySet::SYS_MODULE
     .union(CapabilitySet::LINUX_IMMUTABLE)
     .union(CapabilitySet::CHECKPOINT_RESTORE);
 
-/// Besides [`MACHINE_WIDE`], `confined` drops `SYS_ADMIN`: mounts, namespaces and much of the kernel's surface hang on
-/// it, and nothing that a Landlock domain allows needs it.
-pub const CONFINED: CapabilitySet = MACHINE_WIDE.union(CapabilitySet::SYS_ADMIN);
+/// Besides [`MACHINE_WIDE`], `confined` drops:
+///
+/// - `SYS_ADMIN`: mounts, namespaces and much of the kernel's surface hang on it, and nothing that a Landlock domain
+///   allows needs it.
+/// - `SETFCAP`: a file with capabilities outlives the shield, as a set-id file does, for whoever can reach it. Its mode is
+///   an argument that the filter sees; an attribute is not.
+/// - `SYS_RESOURCE`: the limits that the run was given.
+pub const CONFINED: CapabilitySet =
+    MACHINE_WIDE.union(CapabilitySet::SYS_ADMIN).union(CapabilitySet::SETFCAP).union(CapabilitySet::SYS_RESOURCE);
 
 /// The network of the machine, for children that share it.
 pub const NETWORK: CapabilitySet = CapabilitySet::NET_ADMIN;

@@ -110,7 +110,10 @@ impl Hold {
             return Err(Bound::Refused("it is a symbolic link; grant the real path".into()));
         }
         if purpose == Purpose::Write && has_other_names(stat) {
-            return Err(Bound::Refused(format!("it has {} names (hard links); what changes it changes them all", stat.st_nlink)));
+            return Err(Bound::Refused(format!(
+                "it has {} names (hard links); what changes it changes them all",
+                stat.st_nlink
+            )));
         }
         Ok(Self { path: path.to_owned(), purpose, place, kind, identity: identity(stat) })
     }
@@ -118,9 +121,7 @@ impl Hold {
     fn check(&self) -> Result<(), Changed> {
         let changed = |why: String| Err(Changed { path: self.path.clone(), why });
         match resolve(&self.path) {
-            Ok((_, now)) if identity(&now) != self.identity => {
-                changed("something else is there now".into())
-            }
+            Ok((_, now)) if identity(&now) != self.identity => changed("something else is there now".into()),
             Ok((_, now)) if self.purpose == Purpose::Write && has_other_names(&now) => {
                 changed(format!("it has {} names (hard links) now", now.st_nlink))
             }

@@ -48,14 +48,18 @@ const SETTINGS: &[&str] = &[
 ];
 
 /// Devices without state of the machine's: read, write and ioctl.
-const DEVICES: &[&str] =
-    &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx", "/dev/pts"];
+const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
+
+/// Terminals, where they are the run's own.
+const TERMINALS: &[&str] = &["/dev/ptmx", "/dev/pts"];
 
 /// What the rules depend on besides the run's specification.
 #[derive(Debug, Clone, Copy)]
 pub struct Surroundings {
     /// /proc shows the run's processes only and is sealed: its files may be written.
     pub own_proc: bool,
+    /// /dev/pts has the run's terminals only.
+    pub own_terminals: bool,
     /// No pid namespace: Landlock must keep signals in.
     pub scope_signals: bool,
     /// No network namespace: Landlock must keep abstract sockets in.
@@ -106,7 +110,8 @@ pub fn rules(holds: &Holds, around: Surroundings) -> Result<OwnedFd, String> {
     // unless a read grant says so.
     let change = all & !BitFlags::from(AccessFs::Execute);
     let base = PROGRAMS.iter().map(|path| (*path, run)).chain(SETTINGS.iter().map(|path| (*path, look)));
-    for (path, access) in base.chain(DEVICES.iter().map(|path| (*path, device))) {
+    let terminals = TERMINALS.iter().filter(|_| around.own_terminals);
+    for (path, access) in base.chain(DEVICES.iter().chain(terminals).map(|path| (*path, device))) {
         // What a system does not have needs no rule.
         if let Ok(fd) = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
             rules = allow(rules, &fd, access).map_err(|error| failed(&error))?;

@@ -9,6 +9,29 @@ use crate::shield::ChildLimits;
 /// Files that one child may hold open: far more than a technique needs, far fewer than exhaust the machine's table.
 const OPEN_FILES: u64 = 4096;
 
+/// No core dumps: they are files that nobody journaled. One byte and not none: 1 also keeps the kernel from piping a core
+/// to the machine's handler, which runs outside of any shield; 0 does not (core(5)).
+const CORE: u64 = 1;
+
+/// Gives the calling process the limit on core dumps that its children are to have, while it may still raise one of 0.
+/// Returns what is wrong where it may not and the machine has a handler.
+pub fn hold_cores() -> Result<(), String> {
+    let one = libc::rlimit { rlim_cur: CORE as libc::rlim_t, rlim_max: CORE as libc::rlim_t };
+    // SAFETY: the structure outlives the call, which only reads it.
+    if unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const one) } == 0 {
+        return Ok(());
+    }
+    let error = std::io::Error::last_os_error();
+    let pattern = std::fs::read("/proc/sys/kernel/core_pattern").unwrap_or_default();
+    if !matches!(pattern.first(), Some(b'|' | b'@')) {
+        return Ok(()); // a limit of 0 does as well where cores are files
+    }
+    Err(format!(
+        "the limit on core dumps cannot be raised from 0 to 1 ({error}), and only 1 keeps the core of a child that crashes \
+         from the machine's handler"
+    ))
+}
+
 /// Limits in the form that a child sets without allocating: soft and hard alike.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -20,9 +43,8 @@ impl Limits {
     /// For a child of a run with these limits. `own_user_namespace`: process counts start at zero.
     pub fn new(limits: &ChildLimits, own_user_namespace: bool) -> Self {
         let rows = [
-            // No core dumps: they are files that nobody journaled. One byte and not none: 1 also keeps the kernel from
-            // piping a core to the machine's handler, which runs outside of any shield; 0 does not (core(5)).
-            (libc::RLIMIT_CORE as libc::c_uint, 1),
+            // See `hold_cores`. The filter keeps children from changing it.
+            (libc::RLIMIT_CORE as libc::c_uint, CORE),
             (libc::RLIMIT_AS as libc::c_uint, limits.memory),
             (libc::RLIMIT_FSIZE as libc::c_uint, limits.file_size),
             (libc::RLIMIT_NOFILE as libc::c_uint, OPEN_FILES),

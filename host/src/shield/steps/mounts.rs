@@ -8,25 +8,10 @@ use rustix::mount::{
     MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, mount, mount_bind, mount_change, mount_remount,
     move_mount, open_tree,
 };
-use std::ffi::OsStr;
+use std::ffi::{CStr, OsStr};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-
-/// Sockets whose servers act as root for whoever can write to them. Landlock says nothing of connecting to a socket by
-/// path before its ninth version (Linux 7.1), so `confined` covers them, unless a write grant names them.
-const ROOTS_SOCKETS: &[&str] = &[
-    "/run/docker.sock",
-    "/run/containerd/containerd.sock",
-    "/run/crio/crio.sock",
-    "/run/podman/podman.sock",
-    "/run/dbus/system_bus_socket",
-    "/run/systemd/private",
-    "/run/snapd.socket",
-    "/run/lxd.socket",
-    "/run/libvirt/libvirt-sock",
-    "/run/acpid.socket",
-];
 
 /// Stops mounts from travelling between this namespace and any other.
 pub fn detach() -> Result<(), String> {
@@ -71,21 +56,6 @@ fn read_only(path: &Path) -> Result<(), Errno> {
     mount_remount(path, flags, "")
 }
 
-/// Covers the sockets of services that act as root, but those that `granted` names or lies above of.
-pub fn cover_sockets(granted: &[String]) -> Result<(), String> {
-    for socket in ROOTS_SOCKETS {
-        if granted.iter().any(|path| Path::new(socket).starts_with(path)) {
-            continue;
-        }
-        match mount_bind("/dev/null", *socket) {
-            // Not there, or out of reach for this user, who then cannot connect either.
-            Ok(()) | Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => {}
-            Err(error) => return Err(format!("cannot cover {socket}: {error}")),
-        }
-    }
-    Ok(())
-}
-
 /// The mounts as they were before [`write_protect`]: init performs file effects there that children may not.
 #[derive(Debug)]
 pub struct Backstage {
@@ -114,11 +84,11 @@ impl Backstage {
 }
 
 /// Makes every mount read-only for the calling process and its children, but those of the scratch folder, of the write
-/// grants and of the run's own /proc. `holds` were taken in this mount namespace.
+/// grants and of the run's `own` file systems. `holds` were taken in this mount namespace.
 ///
 /// Landlock says nothing of modes, owners, times, attributes and (before its third version) sizes: without this a root
 /// child could make any program of the machine set-uid.
-pub fn write_protect(spec: &RunSpec, holds: &Holds, own_proc: bool) -> Result<(), String> {
+pub fn write_protect(spec: &RunSpec, holds: &Holds, own: &[&CStr]) -> Result<(), String> {
     let failed = |error: &dyn std::fmt::Display| format!("cannot write-protect the mounts: {error}");
     // Everything may be changed: there is nothing to protect.
     if spec.writes.iter().any(|path| Path::new(path).parent().is_none()) {
@@ -137,15 +107,15 @@ pub fn write_protect(spec: &RunSpec, holds: &Holds, own_proc: bool) -> Result<()
         let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
         move_mount(&copy, "", place, "", flags).map_err(|error| failed(&error))?;
     }
-    if own_proc {
+    for path in own {
         // Only the mount itself: what `seal_proc` closed stays closed.
-        set_read_only(c"/proc", false, false).map_err(|error| failed(&error))?;
+        set_read_only(path, false, false).map_err(|error| failed(&error))?;
     }
     Ok(())
 }
 
 /// Sets or clears the read-only flag of a mount, or of it and all below.
-fn set_read_only(path: &std::ffi::CStr, read_only: bool, recursive: bool) -> std::io::Result<()> {
+pub fn set_read_only(path: &CStr, read_only: bool, recursive: bool) -> std::io::Result<()> {
     let (set, clear) = if read_only { (libc::MOUNT_ATTR_RDONLY, 0) } else { (0, libc::MOUNT_ATTR_RDONLY) };
     let attributes = libc::mount_attr { attr_set: set, attr_clr: clear, propagation: 0, userns_fd: 0 };
     let flags = if recursive { libc::AT_RECURSIVE } else { 0 };
