@@ -159,6 +159,10 @@ pub struct Manifest {
     /// Sensors' rules and events that should notice it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expected: Vec<String>,
+    /// For a check: the kinds of events that it looks for in the inbox, such as `falco`. What was lost of other kinds does not count.
+    /// Empty: any, or the one that a parameter names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<String>,
     /// Shield levels that it works in, preferred first. Empty: `confined`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shield: Vec<ShieldLevel>,

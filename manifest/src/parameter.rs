@@ -33,8 +33,10 @@ pub enum ParameterType {
     Collector,
     /// Text: the id of a Sigma rule or a pattern of its title. A rule must fit that something here feeds.
     SigmaRule,
-    /// Text: the name of a cluster's node. `foil run --each-node` sets it.
+    /// Text: the name of a cluster's node. `foil run --each-node` sets it. What another node's sensor lost does not blind the check.
     Node,
+    /// Text: the kind of event that the check looks for, such as `alertmanager`. What the inbox lost of other kinds does not blind it.
+    EventKind,
     /// A list: patterns of an event's fields, each as `NAME=PATTERN`.
     Fields,
     /// Text: a pattern that is not empty.
@@ -89,6 +91,7 @@ impl ParameterType {
             | Self::Collector
             | Self::SigmaRule
             | Self::Node
+            | Self::EventKind
             | Self::Pattern
             | Self::PathPattern
             | Self::Path
@@ -250,6 +253,7 @@ fn syntax(kind: ParameterType, text: &str) -> Result<(), String> {
         }
         ParameterType::Duration | ParameterType::Regex => must(!text.is_empty(), "text that is not empty"),
         ParameterType::String
+        | ParameterType::EventKind
         | ParameterType::Strings
         | ParameterType::Integer
         | ParameterType::Number

@@ -1,6 +1,6 @@
 //! What checks over a collector's events share: looking page by page, patterns over fields, and evidence of a bounded size.
 
-use crate::events::{Event, read};
+use crate::events::{Event, doubt, read};
 use crate::{Error, Observation, Result, Sighting, pattern};
 
 /// Events asked for at once.
@@ -24,15 +24,32 @@ pub fn search(collector: &str, cursor: u64, line: impl Fn(&Event) -> Option<Stri
 /// # Errors
 /// Those of [`read`].
 pub fn search_with(collector: &str, cursor: u64, sighting: impl Fn(&Event) -> Option<Sighting>) -> Result<Observation> {
+    search_or_doubt(collector, cursor, sighting, |_| false)
+}
+
+/// The same, where `could` says of an incomplete event without a sighting whether it may be one that was looked for all the same.
+///
+/// # Errors
+/// Those of [`read`]; [`doubt`] where nothing was found and there was such an event. The next look begins at the same place.
+pub fn search_or_doubt(
+    collector: &str,
+    cursor: u64,
+    sighting: impl Fn(&Event) -> Option<Sighting>,
+    could: impl Fn(&Event) -> bool,
+) -> Result<Observation> {
+    let mut doubtful = false;
     let mut observation = Observation::up_to(cursor, 0);
     loop {
         let page = read(collector, observation.cursor, PAGE)?;
         for event in &page.events {
             observation.looked_at = observation.looked_at.saturating_add(1);
             observation.cursor = event.sequence;
-            if let Some(mut sighting) = sighting(event) {
-                cut(&mut sighting.summary, LINE);
-                observation.push(sighting);
+            match sighting(event) {
+                Some(mut sighting) => {
+                    cut(&mut sighting.summary, LINE);
+                    observation.push(sighting);
+                }
+                None => doubtful |= event.is_incomplete() && could(event),
             }
             if observation.sightings.len() >= ENOUGH {
                 return Ok(observation);
@@ -40,7 +57,7 @@ pub fn search_with(collector: &str, cursor: u64, sighting: impl Fn(&Event) -> Op
         }
         observation.cursor = page.next;
         if page.drained || page.events.is_empty() {
-            return Ok(observation);
+            return if doubtful && observation.sightings.is_empty() { Err(doubt()) } else { Ok(observation) };
         }
     }
 }
@@ -84,6 +101,15 @@ impl Wanted {
         self.fields.is_empty() && self.contains.is_none()
     }
 
+    /// Whether an incomplete event may fit: what it lacks, or was cut, may be anything.
+    pub fn could_fit(&self, event: &Event, prefixes: &[&str]) -> bool {
+        let could = |(name, wanted): &(String, String)| {
+            event.could_have(name, wanted)
+                || prefixes.iter().any(|prefix| event.could_have(&[prefix, name.as_str()].concat(), wanted))
+        };
+        event.is_incomplete() && self.fields.iter().all(could)
+    }
+
     /// Whether the event fits. A name stands for the field below one of `prefixes` too: `proc.name` for `output_fields.proc.name`.
     pub fn fits(&self, event: &Event, prefixes: &[&str]) -> bool {
         let value = |name: &str| {
@@ -116,6 +142,27 @@ mod tests {
             assert!(matches!(Wanted::new(&[bad.to_owned()], None), Err(Error::Invalid(_))), "{bad}");
         }
         assert!(matches!(Wanted::new(&[], Some(" ")), Err(Error::Invalid(_))));
+    }
+
+    #[test]
+    fn an_incomplete_event_is_a_doubt_where_it_could_fit() {
+        let wanted = |text: &str| Wanted::new(&[text.to_owned()], None).unwrap();
+        let look = |event: Event, text: &str| {
+            let host = fake::Host::new();
+            host.event("file.x", event);
+            let wanted = wanted(text);
+            let found = |e: &Event| wanted.fits(e, &[]).then(|| Sighting::of(e, String::new()));
+            search_or_doubt("file.x", 0, found, |e| wanted.could_fit(e, &[]))
+        };
+        let event = || fake::event("line").with("a", "1").with("long", "x".repeat(16 << 10));
+        let cut = || event().with("incomplete", "yes");
+        let doubtful = |event: Event, text: &str| look(event, text).is_err_and(|e| e.code() == Some("incomplete"));
+        assert!(doubtful(cut(), "absent=1") && doubtful(cut(), "long=y"));
+        assert!(!doubtful(cut(), "a=2") && !doubtful(event(), "absent=1"));
+        assert_eq!(look(cut(), "a=1").unwrap().sightings.len(), 1);
+        let truncated = || event().with("annotations.audit.k8s.io/truncated", "true");
+        assert!(doubtful(truncated(), "requestObject.spec.x=1") && doubtful(truncated(), "responseObject=1"));
+        assert!(!doubtful(truncated(), "objectRef.name=x") && !doubtful(truncated(), "long=y"));
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use super::prepared::Prepared;
 use crate::collector::audit::{self, OwnRules, RuleError, plan_own_rules};
-use crate::collector::{ArmOptions, Armed, Blindness, EventLog, Observed, ProcessTree, Recorded, arm, observed};
+use crate::collector::{
+    ArmOptions, Armed, Blindness, EventLog, Interest, Observed, ProcessTree, Recorded, arm, observed,
+};
 use crate::collector::{file, rules};
 use crate::journal::{Effect, RunJournal, Undo};
 use crate::report::Evidence;
@@ -81,8 +83,8 @@ impl Arming {
         log.read(0, 100).events.iter().filter_map(|event| line(&event.fields)).collect()
     }
 
-    /// Why absence would prove nothing in any of these collectors.
-    pub(super) fn blind(&self, names: &BTreeSet<String>) -> Option<Blindness> {
+    /// Why absence would prove nothing in any of these collectors to a link that looks for this.
+    pub(super) fn blind(&self, names: &BTreeSet<String>, interest: &Interest) -> Option<Blindness> {
         let by_rules = names.contains(rules::NAME);
         if by_rules {
             // Only a collector itself can tell what its source lost; the rules then see it in its log.
@@ -91,7 +93,7 @@ impl Arming {
             }
         }
         let blind = names.iter().find_map(|name| match self.armed.get(name) {
-            Some(Ok(armed)) => armed.verify(),
+            Some(Ok(armed)) => armed.verify_about(interest),
             Some(Err(blind)) => Some(blind.clone()),
             None => Some(Blindness::Dead(format!("`{name}` was not armed"))),
         });

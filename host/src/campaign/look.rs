@@ -2,6 +2,7 @@
 
 use super::arming::Arming;
 use super::attest::{self, Cited, Seen};
+use super::interest;
 use super::prepared::PreparedLink;
 use super::run::Live;
 use super::watch::{Passed, Sight};
@@ -122,7 +123,8 @@ impl Sight for Look<'_> {
     }
 
     fn blind(&self) -> Option<Blindness> {
-        self.arming.blind(&self.read())
+        let interest = interest::of(&self.live.prepared, self.link, &self.arming.tree.containers);
+        self.arming.blind(&self.read(), &interest)
     }
 }
 

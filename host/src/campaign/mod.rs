@@ -10,6 +10,7 @@ mod cluster;
 pub mod document;
 pub mod experiment;
 mod imported;
+mod interest;
 mod look;
 mod mistakes;
 pub mod outputs;

@@ -97,7 +97,9 @@ pub async fn watch(link: &Link, zero: Zero, demanded: TiedBy, sight: &mut impl S
                 let why = sight.blind().map_or(message, |blind| blind.to_string());
                 return unknown(report, why);
             }
-            Err(error) => Some(error.to_string()),
+            // A later event may settle it; at the end it is why nothing is known.
+            Err(PhaseError::Failed { code, message }) if code == "incomplete" => Some(message),
+            Err(error) => Some(format!("the check could not look: {error}")),
         };
         if last {
             break failed;
@@ -122,8 +124,8 @@ pub async fn watch(link: &Link, zero: Zero, demanded: TiedBy, sight: &mut impl S
     if let Some(blind) = blind {
         return unknown(report, blind.to_string());
     }
-    if let Some(error) = failed {
-        return unknown(report, format!("the check could not look: {error}"));
+    if let Some(why) = failed {
+        return unknown(report, why);
     }
     if report.evidence.iter().any(|e| e.own_observation) {
         return unknown(report, "only Foil itself observed it, which says nothing of a sensor".to_owned());

@@ -5,6 +5,7 @@ mod judged;
 pub use judged::{Judged, JudgedPage};
 
 use super::foreign::Likeness;
+use super::loss::{Interest, Loss, Losses};
 use super::tree::{ProcessTree, Whose};
 use super::{Attribution, Blindness, ClockGrain, Event, clock, lock};
 use crate::run_id::RunId;
@@ -102,6 +103,7 @@ struct Inner {
     /// When strangers were last thrown out; not more than once a second.
     compacted: u64,
     blind: Option<Blindness>,
+    losses: Losses,
 }
 
 /// Strangers are thrown out of a full log when they are this old (nanoseconds): by then nothing that is still on its way can
@@ -142,6 +144,9 @@ impl EventLog {
         let size = size(&event);
         {
             let mut inner = lock(&self.inner);
+            if let Some(host) = event.fields.get("hostname").filter(|_| event.likeness.is_some()) {
+                inner.losses.saw(host);
+            }
             if self.is_full(&inner, size) {
                 self.compact(&mut inner);
             }
@@ -247,8 +252,13 @@ impl EventLog {
         }
     }
 
-    /// Why absence proves nothing, where it does not.
+    /// Why absence proves nothing, wherever one looks.
     pub fn blind(&self) -> Option<Blindness> {
+        self.blind_about(&Interest::default())
+    }
+
+    /// Why absence proves nothing to a link that looks for this.
+    pub fn blind_about(&self, interest: &Interest) -> Option<Blindness> {
         let inner = lock(&self.inner);
         let full = || {
             let LogLimits { events, bytes } = self.limits;
@@ -257,7 +267,19 @@ impl EventLog {
                 inner.dropped
             ))
         };
-        inner.blind.clone().or_else(|| (inner.dropped > 0).then(full))
+        let lost = || inner.losses.about(interest).map(|loss| Blindness::Lost(loss.to_string()));
+        inner.blind.clone().or_else(|| (inner.dropped > 0).then(full)).or_else(lost)
+    }
+
+    /// Says that something was lost on the way in.
+    pub fn lose(&self, loss: Loss) {
+        lock(&self.inner).losses.add(loss);
+        self.changed.notify_waiters();
+    }
+
+    /// Says how many events a host's Falco has lost since its start.
+    pub fn lost_in_all(&self, host: Option<String>, count: u64) {
+        lock(&self.inner).losses.total(host, count);
     }
 
     /// Says that absence proves nothing from now on. The first reason stands.

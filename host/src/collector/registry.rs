@@ -6,7 +6,7 @@ use super::inbox::{self, Subscription};
 use super::kubernetes::{self, FalcoLogs};
 use super::observed::{self, Observed};
 use super::rules::{self, Evaluation, RuleSet};
-use super::{Blindness, EventLog, LogLimits, ProcessTree, Sensors};
+use super::{Blindness, EventLog, Interest, LogLimits, ProcessTree, Sensors};
 use crate::cluster::Cluster;
 use crate::run_id::RunId;
 use std::sync::Arc;
@@ -126,12 +126,17 @@ impl Armed {
 
     /// Looks whether the collector has missed anything so far. Call it before a `missed` is believed. Blocks for about a millisecond.
     pub fn verify(&self) -> Option<Blindness> {
+        self.verify_about(&Interest::default())
+    }
+
+    /// The same for what such a link looks for: what was lost elsewhere does not count.
+    pub fn verify_about(&self, interest: &Interest) -> Option<Blindness> {
         match &self.source {
             Source::Audit(collector) => collector.verify(),
             Source::Observed(_) => self.log.blind(),
-            Source::File(follower) => follower.verify(),
-            Source::Inbox(subscription) => subscription.verify(),
-            Source::Falco(logs) => logs.verify(),
+            Source::File(follower) => follower.verify_about(interest),
+            Source::Inbox(subscription) => subscription.verify_about(interest),
+            Source::Falco(logs) => logs.verify_about(interest),
             Source::Rules(evaluation) => evaluation.verify(),
         }
     }

@@ -91,6 +91,7 @@ fn manifest(script: &Script, judgement: &Judgement) -> Result<Manifest, String> 
         impact: if judgement.destructive.is_some() { Impact::Destructive } else { Impact::Reversible },
         idempotent: false,
         expected: Vec::new(),
+        events: Vec::new(),
         shield: vec![ShieldLevel::Overlay],
         root: script.elevation,
         programs: Vec::new(),

@@ -4,4 +4,5 @@ mod attribution;
 mod file;
 mod inbox;
 mod load;
+mod losses;
 mod support;

@@ -159,6 +159,7 @@ impl Guest {
         for id in all.map(|c| object::text(c, "/containerID")).filter_map(|id| id.rsplit("://").next()) {
             self.world.containers.add(id);
         }
+        self.world.containers.is_on(object::text(pod, "/metadata/uid"), object::text(pod, "/spec/nodeName"));
     }
 }
 

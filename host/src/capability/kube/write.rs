@@ -88,6 +88,9 @@ impl Guest {
         self.decide_kube(&KubeCall { object: Some(&object), ..address.call(KubeVerb::Create) })?;
         let plural = address.plural.clone();
         let world = Arc::clone(&self.world);
+        if KubeCall::bears_pods(&address.group, &plural) {
+            self.world.containers.made((plural == "pods").then_some(1));
+        }
         let created = effect(&self.world, async move { create(&world, &session, address, object).await }).await?;
         shown(&plural, created)
     }

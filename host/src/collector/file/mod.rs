@@ -7,7 +7,7 @@ pub(super) mod line;
 mod reader;
 mod tail;
 
-use super::{Blindness, EventLog};
+use super::{Blindness, EventLog, Interest};
 use crate::policy::sources::FileSource;
 use reader::Reader;
 use std::path::Path;
@@ -57,8 +57,13 @@ impl Follower {
     /// Takes in all that is in the file by now, and says whether anything was missed so far. A line without an end, or a file that is
     /// not there, is blindness for the moment only.
     pub fn verify(&self) -> Option<Blindness> {
+        self.verify_about(&Interest::default())
+    }
+
+    /// The same for what such a link looks for.
+    pub fn verify_about(&self, interest: &Interest) -> Option<Blindness> {
         let open = self.reader.catch_up();
-        self.log.blind().or(open)
+        self.log.blind_about(interest).or(open)
     }
 
     /// Takes in what is there, and stops.

@@ -1,8 +1,9 @@
 //! The one reader of a log, with a thread that lives as long as anybody follows it.
 
 use super::super::foreign::Subscribers;
+use super::super::loss::{Cause, Loss, Origin, shown};
 use super::super::{Blindness, EventLog, lock, netlink};
-use super::line::Lines;
+use super::line::{Lines, Read};
 use super::tail::{self, Line, Tail};
 use crate::policy::sources::FileSource;
 use rustix::event::EventfdFlags;
@@ -253,7 +254,7 @@ impl State {
         for tail in older.iter_mut().chain(current.iter_mut()) {
             if lines.is_whole(tail.partial()) {
                 let line = tail.take_partial();
-                deliver(Line::Whole(&line), lines, subscribers);
+                deliver(Line::Whole(&line), path, lines, subscribers);
             }
         }
         let partial = current.as_ref().map_or(&[][..], Tail::partial);
@@ -272,7 +273,7 @@ fn take_in(tail: &mut Tail, path: &str, lines: &Lines, subscribers: &Subscribers
     let mut cut = false;
     let read = tail.read(|line| {
         cut |= matches!(line, Line::Head(_));
-        deliver(line, lines, subscribers);
+        deliver(line, path, lines, subscribers);
     });
     match read {
         Ok(false) => {}
@@ -286,12 +287,19 @@ fn take_in(tail: &mut Tail, path: &str, lines: &Lines, subscribers: &Subscribers
     }
 }
 
-fn deliver(line: Line<'_>, lines: &Lines, subscribers: &Subscribers) {
-    let (raw, event) = match line {
-        Line::Whole(raw) => (raw, lines.event(raw)),
-        Line::Head(raw) => (raw, Some(lines.cut(raw))),
+fn deliver(line: Line<'_>, path: &str, lines: &Lines, subscribers: &Subscribers) {
+    let (raw, read) = match line {
+        Line::Whole(raw) => (raw, lines.read(raw)),
+        Line::Head(raw) => (raw, Read { event: Some(lines.cut(raw)), ..Read::default() }),
     };
-    let Some(mut event) = event else { return };
+    if let Some(internal) = read.internal {
+        subscribers.tell(internal, None, None);
+    }
+    if read.unreadable {
+        let cause = Cause::Unreadable { file: path.to_owned(), first: shown(raw) };
+        subscribers.lose(&Loss { origin: Origin::default(), cause, count: 1 });
+    }
+    let Some(mut event) = read.event else { return };
     let targets = subscribers.route(&mut event, raw);
     let event = Arc::new(event);
     targets.iter().for_each(|log| log.push(Arc::clone(&event)));

@@ -3,10 +3,12 @@
 
 mod fields;
 mod identity;
+pub mod internal;
 mod moment;
 mod subscribers;
 
 pub use fields::{flatten, plain};
+pub use internal::Internal;
 pub use moment::moment;
 pub use subscribers::Subscribers;
 

@@ -1,6 +1,8 @@
 //! Who gets a foreign event: the run that it names, else every run that listens.
 
+use super::super::loss::{Loss, Origin};
 use super::super::{EventLog, Recorded};
+use super::Internal;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -38,6 +40,26 @@ impl Subscribers {
     /// All logs.
     pub fn all(&self) -> impl Iterator<Item = &Arc<EventLog>> {
         self.logs.values()
+    }
+
+    /// Tells all logs what was lost on the way in.
+    pub fn lose(&self, loss: &Loss) {
+        self.all().for_each(|log| log.lose(loss.clone()));
+    }
+
+    /// Tells all logs what Falco says of itself. A `node` is the cluster's word for where it is.
+    pub fn tell(&self, internal: Internal, kind: Option<&'static str>, node: Option<&str>) {
+        match internal {
+            Internal::Lost(loss) => {
+                let origin = Origin { kind, node: node.map(ToOwned::to_owned), ..loss.origin };
+                self.lose(&Loss { origin, ..loss });
+            }
+            Internal::Total(host, count) => {
+                let host = node.map(ToOwned::to_owned).or(host);
+                self.all().for_each(|log| log.lost_in_all(host.clone(), count));
+            }
+            Internal::Other => {}
+        }
     }
 
     /// Notes in the event which runs `raw` names, and says whose it is: theirs, or everybody's where it names none that listens.

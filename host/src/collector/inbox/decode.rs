@@ -29,7 +29,8 @@ impl Sender {
         }
     }
 
-    fn kind(self) -> &'static str {
+    /// The kind of its events.
+    pub fn kind(self) -> &'static str {
         match self {
             Self::Falco => "falco",
             Self::Alertmanager => "alertmanager",
@@ -50,8 +51,17 @@ fn bad(why: impl Into<String>) -> Undecodable {
     Undecodable { status: StatusCode::BAD_REQUEST, why: why.into() }
 }
 
-/// The events of a body, each with its text. All of them or none: a body that is half right is wrong.
-pub fn decode(sender: Sender, body: &[u8]) -> Result<Vec<(Recorded, Vec<u8>)>, Undecodable> {
+/// What a body holds.
+#[derive(Debug)]
+pub struct Decoded {
+    /// The events, each with its text.
+    pub events: Vec<(Recorded, Vec<u8>)>,
+    /// How many the sender says that it left out.
+    pub truncated: u64,
+}
+
+/// The events of a body. All of them or none: a body that is half right is wrong.
+pub fn decode(sender: Sender, body: &[u8]) -> Result<Decoded, Undecodable> {
     let received = clock::realtime();
     let mut values = Vec::new();
     for value in serde_json::Deserializer::from_slice(body).into_iter::<Value>() {
@@ -63,6 +73,11 @@ pub fn decode(sender: Sender, body: &[u8]) -> Result<Vec<(Recorded, Vec<u8>)>, U
     }
     // Mostly it is one, which is its body: that spares writing it again.
     let whole = matches!(values.as_slice(), [Value::Object(_)]).then_some(body);
+    let left_out = |value: &Value| value.get("truncatedAlerts").and_then(Value::as_u64).unwrap_or_default();
+    let truncated = match sender {
+        Sender::Alertmanager => values.iter().map(left_out).fold(0, u64::saturating_add),
+        _ => 0,
+    };
     let items = match sender {
         Sender::Falco | Sender::Any => plain(values)?,
         Sender::Alertmanager => alerts(values)?,
@@ -86,7 +101,7 @@ pub fn decode(sender: Sender, body: &[u8]) -> Result<Vec<(Recorded, Vec<u8>)>, U
         let raw = whole.filter(|_| alone).map_or_else(|| item.to_string().into_bytes(), <[u8]>::to_vec);
         Ok((foreign::event(sender.kind(), flatten(&item, &raw), None, received), raw))
     };
-    items.into_iter().map(event).collect()
+    Ok(Decoded { events: items.into_iter().map(event).collect::<Result<_, _>>()?, truncated })
 }
 
 fn too_many() -> Undecodable {

@@ -1,17 +1,20 @@
 //! `inbox`: events that sensors push to the host over HTTP.
 //!
 //! A request is answered with success only once its events are in the log of every run that they are for; where one of these has no
-//! room, nothing is taken and the sender is told to come again. So nothing that was accepted is lost.
+//! room, nothing is taken and the sender is told to come again. So nothing that was accepted is lost. What is refused blinds the runs
+//! that listen, for events of that kind: not every sender comes again.
 
 mod decode;
 mod request;
 mod server;
 mod token;
 
-use super::foreign::Subscribers;
-use super::{Blindness, EventLog, Recorded, lock};
+use super::foreign::{Subscribers, internal};
+use super::loss::{Cause, Origin};
+use super::{Blindness, EventLog, Interest, Loss, Recorded, lock};
 use crate::policy::sources::InboxSource;
 use anyhow::Context as _;
+use decode::Sender;
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -128,10 +131,23 @@ impl Drop for Inbox {
 struct Full;
 
 impl Shared {
+    /// Tells all runs that listen what was lost on the way in.
+    fn lose(&self, loss: Loss) {
+        lock(&self.subscribers).lose(&loss);
+    }
+
     /// All of these events go into all logs that they are for, or none into any. With each event comes its text, for the ids in it.
-    fn deliver(&self, events: Vec<(Recorded, Vec<u8>)>) -> Result<(), Full> {
+    fn deliver(&self, kind: &'static str, events: Vec<(Recorded, Vec<u8>)>) -> Result<(), Full> {
         // Held to the end: who says that there is room must be the only one who takes it.
         let subscribers = lock(&self.subscribers);
+        let mut events = events;
+        events.retain(|(event, _)| match internal::of(&event.fields) {
+            Some(internal) => {
+                subscribers.tell(internal, Some(kind).filter(|kind| *kind == Sender::Falco.kind()), None);
+                false
+            }
+            None => true,
+        });
         let mut by_log: BTreeMap<*const EventLog, (&Arc<EventLog>, Vec<Arc<Recorded>>)> = BTreeMap::new();
         for (mut event, raw) in events {
             let targets = subscribers.route(&mut event, &raw);
@@ -140,14 +156,14 @@ impl Shared {
                 by_log.entry(Arc::as_ptr(log)).or_insert_with(|| (log, Vec::new())).1.push(Arc::clone(&event));
             }
         }
-        let mut full = false;
-        for (log, events) in by_log.values().filter(|(log, events)| !log.has_room_for(events)) {
-            full = true;
+        if by_log.values().any(|(log, events)| !log.has_room_for(events)) {
             // Not every sender comes again.
-            let count = events.len();
-            log.set_blind(Blindness::Lost(format!("the log was full: {count} pushed events were refused (HTTP 503)")));
-        }
-        if full {
+            let cause = Cause::Told("pushed events were refused (HTTP 503), since a run's log was full".to_owned());
+            let origin = Origin { kind: Some(kind), ..Origin::default() };
+            by_log.values().for_each(|(log, events)| {
+                let count = u64::try_from(events.len()).unwrap_or(u64::MAX);
+                log.lose(Loss { origin: origin.clone(), cause: cause.clone(), count });
+            });
             return Err(Full);
         }
         for (log, events) in by_log.into_values() {
@@ -168,9 +184,14 @@ pub struct Subscription {
 impl Subscription {
     /// Whether anything was missed so far.
     pub fn verify(&self) -> Option<Blindness> {
+        self.verify_about(&Interest::default())
+    }
+
+    /// Whether anything was missed so far that such a link looks for.
+    pub fn verify_about(&self, interest: &Interest) -> Option<Blindness> {
         let ended = self.inbox.thread.as_ref().is_none_or(JoinHandle::is_finished);
         let dead = || Blindness::Dead(format!("the inbox on {} has ended", self.inbox.address));
-        self.log.blind().or_else(|| ended.then(dead))
+        self.log.blind_about(interest).or_else(|| ended.then(dead))
     }
 }
 

@@ -1,12 +1,15 @@
 //! One request: who sends it, whether it may, what it holds, and the answer, which is a sentence.
 
+use super::super::loss::{Cause, Loss, Origin, shown};
 use super::decode::{Sender, decode};
 use super::{Full, Shared};
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::StreamExt as _;
+use std::net::IpAddr;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -16,6 +19,8 @@ pub const MAX_BODY: usize = 4 << 20;
 const MAX_BODIES: usize = 64 << 10;
 /// How long a body may take.
 const BODY: Duration = Duration::from_secs(20);
+/// How much of a path's first part is shown, in bytes.
+const PATH: usize = 40;
 /// When a sender that was refused for want of room may come again, in seconds.
 const AGAIN: &str = "1";
 
@@ -30,11 +35,25 @@ fn refuse(status: StatusCode, why: impl Into<String>) -> Refusal {
     (status, None, why.into())
 }
 
-/// The answer.
-pub async fn answer(shared: &Shared, bodies: &Semaphore, request: Request) -> Response {
-    match accept(shared, bodies, request).await {
+/// The answer. What is refused is told to the runs that listen.
+pub async fn answer(shared: &Shared, bodies: &Semaphore, peer: IpAddr, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let path = head.uri.path().trim_start_matches('/').to_owned();
+    let (first, rest) = path.split_once('/').unwrap_or((&path, ""));
+    let sender = Sender::of(first);
+    // Others look whether somebody is there, and have nothing to say.
+    let speaks = matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
+    match accept(shared, bodies, first, rest, &head, body).await {
         Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
         Err((status, extra, why)) => {
+            // Where there was no room, the runs that it was for were told.
+            if speaks && status != StatusCode::SERVICE_UNAVAILABLE {
+                // Not what stands behind it, which may be a token.
+                let path = format!("/{}", shown(first.get(..PATH).unwrap_or(first).as_bytes()));
+                let cause = Cause::Refused { status: status.as_u16(), path, from: peer, why: shown(why.as_bytes()) };
+                let origin = Origin { kind: sender.map(Sender::kind), ..Origin::default() };
+                shared.lose(Loss { origin, cause, count: 1 });
+            }
             let mut response = (status, why + "\n").into_response();
             if let Some((name, value)) = extra {
                 response.headers_mut().insert(name, HeaderValue::from_static(value));
@@ -44,11 +63,15 @@ pub async fn answer(shared: &Shared, bodies: &Semaphore, request: Request) -> Re
     }
 }
 
-async fn accept(shared: &Shared, bodies: &Semaphore, request: Request) -> Result<String, Refusal> {
-    let (head, body) = request.into_parts();
-    let path = head.uri.path().trim_start_matches('/');
-    let (first, rest) = path.split_once('/').unwrap_or((path, ""));
-    if path == "healthz" && matches!(head.method, Method::GET | Method::HEAD) {
+async fn accept(
+    shared: &Shared,
+    bodies: &Semaphore,
+    first: &str,
+    rest: &str,
+    head: &Parts,
+    body: Body,
+) -> Result<String, Refusal> {
+    if first == "healthz" && rest.is_empty() && matches!(head.method, Method::GET | Method::HEAD) {
         return Ok(r#"{"status":"ok"}"#.to_owned());
     }
     let Some(sender) = Sender::of(first) else {
@@ -62,9 +85,13 @@ async fn accept(shared: &Shared, bodies: &Semaphore, request: Request) -> Result
     authorise(shared, &head.headers, rest)?;
     check_type(&head.headers)?;
     let body = read(bodies, &head.headers, body).await?;
-    let events = decode(sender, &body).map_err(|error| refuse(error.status, error.why))?;
-    let count = events.len();
-    shared.deliver(events).map_err(|Full| {
+    let decoded = decode(sender, &body).map_err(|error| refuse(error.status, error.why))?;
+    let count = decoded.events.len();
+    if decoded.truncated > 0 {
+        let origin = Origin { kind: Some(sender.kind()), ..Origin::default() };
+        shared.lose(Loss { origin, cause: Cause::Truncated, count: decoded.truncated });
+    }
+    shared.deliver(sender.kind(), decoded.events).map_err(|Full| {
         let why = "a run's log is full, so nothing was taken: send it again";
         (StatusCode::SERVICE_UNAVAILABLE, Some((header::RETRY_AFTER, AGAIN)), why.to_owned())
     })?;

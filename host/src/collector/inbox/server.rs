@@ -1,10 +1,11 @@
 //! Connections: how many, and for how long.
 
 use super::{Shared, request};
-use axum::Router;
-use axum::extract::Request;
+use crate::collector::loss::{Cause, Loss, Origin};
+use axum::body::Body;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
+use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -29,21 +30,27 @@ pub async fn serve(
     let listener = TcpListener::from_std(listener)?;
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let bodies = Arc::new(request::bodies());
-    let app = Router::new().fallback(move |request: Request| {
-        let (shared, bodies) = (Arc::clone(&shared), Arc::clone(&bodies));
-        async move { request::answer(&shared, &bodies, request).await }
-    });
     loop {
-        let next = async {
-            let slot = Arc::clone(&slots).acquire_owned().await.ok();
-            (slot, listener.accept().await)
-        };
-        let (slot, accepted) = tokio::select! {
+        let accepted = tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            next = next => next,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => drop(tokio::spawn(converse(stream, app.clone(), slot))),
+            Ok((stream, peer)) => {
+                let slot = match Arc::clone(&slots).try_acquire_owned() {
+                    Ok(slot) => Some(slot),
+                    Err(_) => {
+                        // Whoever waits behind this one may give up, and not come again.
+                        shared.lose(Loss { origin: Origin::default(), cause: Cause::Crowded, count: 1 });
+                        tokio::select! {
+                            () = stop.cancelled() => return Ok(()),
+                            slot = Arc::clone(&slots).acquire_owned() => slot.ok(),
+                        }
+                    }
+                };
+                let (shared, bodies) = (Arc::clone(&shared), Arc::clone(&bodies));
+                tokio::spawn(converse(stream, peer.ip().to_canonical(), shared, bodies, slot));
+            }
             // No more descriptors, or the other side is gone already.
             Err(error) => {
                 tracing::debug!("the inbox could not accept a connection: {error}");
@@ -53,11 +60,22 @@ pub async fn serve(
     }
 }
 
-async fn converse(stream: TcpStream, app: Router, _slot: Option<OwnedSemaphorePermit>) {
+async fn converse(
+    stream: TcpStream,
+    peer: IpAddr,
+    shared: Arc<Shared>,
+    bodies: Arc<Semaphore>,
+    _slot: Option<OwnedSemaphorePermit>,
+) {
     let _ = stream.set_nodelay(true);
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(MAX_HEAD);
-    let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+    let told = Arc::clone(&shared);
+    let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let (shared, bodies) = (Arc::clone(&shared), Arc::clone(&bodies));
+        async move { Ok::<_, Infallible>(request::answer(&shared, &bodies, peer, request.map(Body::new)).await) }
+    });
+    let connection = http.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => ended,
@@ -69,5 +87,12 @@ async fn converse(stream: TcpStream, app: Router, _slot: Option<OwnedSemaphorePe
     };
     if let Err(error) = ended {
         tracing::debug!("a connection to the inbox broke off: {error}");
+        // A sensor that speaks TLS here, or whose request ended in its head, had something to say. One that only looks whether
+        // somebody listens sends nothing, and what a body lacked was said where it was read.
+        if error.is_parse() || error.is_incomplete_message() {
+            let why = if error.is_parse() { "it is not HTTP/1; is it TLS?" } else { "its request broke off" };
+            let cause = Cause::NoRequest { from: peer, why: why.to_owned() };
+            told.lose(Loss { origin: Origin::default(), cause, count: 1 });
+        }
     }
 }

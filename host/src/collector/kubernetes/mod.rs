@@ -8,14 +8,16 @@
 //! | `poller` | the thread, who listens, and when an absence may be believed |
 //! | `round` | one look at all pods |
 //! | `pods` | what the API says of a pod, and how far its log was read |
+//! | `trouble` | why a pod's log is not known to its end, and which links that blinds |
 //! | `text` | a piece of a log: which of its lines are new |
 
 mod pods;
 mod poller;
 mod round;
 mod text;
+mod trouble;
 
-use super::{Blindness, EventLog};
+use super::{Blindness, EventLog, Interest};
 use crate::cluster::Cluster;
 use poller::Poller;
 use std::sync::Arc;
@@ -47,8 +49,13 @@ impl FalcoLogs {
 
     /// Looks at all logs once more, and says whether anything was missed so far.
     pub fn verify(&self) -> Option<Blindness> {
+        self.verify_about(&Interest::default())
+    }
+
+    /// The same for what such a link looks for: a node that it is not about blinds no link.
+    pub fn verify_about(&self, interest: &Interest) -> Option<Blindness> {
         let before = self.log.newest();
-        let trouble = self.poller.catch_up();
+        let trouble = trouble::about(&self.poller.catch_up(), interest);
         let late = || {
             // The link's own last look is over: what came after it would be taken for an absence.
             let more = self.log.read_own(before, 1_000);
@@ -56,7 +63,7 @@ impl FalcoLogs {
                 Blindness::Lost("alerts were read after the link's last look: give it more time by `grace`".into())
             })
         };
-        self.log.blind().or(trouble).or_else(late)
+        self.log.blind_about(interest).or(trouble).or_else(late)
     }
 
     /// Stops. What is still to come is nobody's any more.

@@ -1,10 +1,12 @@
 //! The one poller of a cluster: a thread that lives as long as anybody listens.
 
-use super::super::file::line::Lines;
+use super::super::file::line::{Lines, Read};
 use super::super::foreign::Subscribers;
+use super::super::loss::{Cause, Loss, Origin};
 use super::super::{Blindness, EventLog, lock};
 use super::pods::Pod;
 use super::round::Rounds;
+use super::trouble::Trouble;
 use crate::cluster::{Cluster, ClusterRef, Session};
 use crate::policy::cluster::FalcoPods;
 use jiff::{SignedDuration, Timestamp};
@@ -50,7 +52,7 @@ pub struct Listeners {
 struct Told {
     begun: u64,
     ended: u64,
-    trouble: Option<Blindness>,
+    trouble: Vec<Trouble>,
 }
 
 impl Poller {
@@ -96,8 +98,8 @@ impl Poller {
         lock(&self.listeners.subscribers).remove(number);
     }
 
-    /// Waits for a round that begins now. Says why an absence proves nothing for the moment.
-    pub fn catch_up(&self) -> Option<Blindness> {
+    /// Waits for a round that begins now. Says why an absence proves nothing for the moment, and where.
+    pub fn catch_up(&self) -> Vec<Trouble> {
         let wait = || self.wait();
         match Handle::try_current().map(|handle| handle.runtime_flavor()) {
             // Others go on meanwhile.
@@ -106,7 +108,7 @@ impl Poller {
         }
     }
 
-    fn wait(&self) -> Option<Blindness> {
+    fn wait(&self) -> Vec<Trouble> {
         let Listeners { rounds, ended, hurry, .. } = &*self.listeners;
         let told = lock(rounds);
         let wanted = told.begun.saturating_add(1);
@@ -114,10 +116,14 @@ impl Poller {
         let waits = |told: &mut Told| told.ended < wanted && !self.thread.is_finished();
         let (told, late) = ended.wait_timeout_while(told, PATIENCE, waits).unwrap_or_else(PoisonError::into_inner);
         if self.thread.is_finished() {
-            return Some(Blindness::Dead("whoever reads Falco's logs has ended".into()));
+            return vec![Trouble::All(Blindness::Dead("whoever reads Falco's logs has ended".into()))];
         }
-        let slow = || Blindness::Lost(format!("Falco's logs were not read within {PATIENCE:?}"));
-        told.trouble.clone().or_else(|| late.timed_out().then(slow))
+        let mut trouble = told.trouble.clone();
+        if late.timed_out() {
+            let slow = format!("Falco's logs were not read within {PATIENCE:?}");
+            trouble.push(Trouble::All(Blindness::Lost(slow)));
+        }
+        trouble
     }
 }
 
@@ -153,15 +159,19 @@ impl Listeners {
     pub fn deliver(&self, pod: &Pod, written: Timestamp, line: &[u8]) {
         let written = u64::try_from(written.as_nanosecond()).unwrap_or_default();
         let head = line.get(..MAX_LINE);
-        let event = match head {
-            Some(head) => Some(Lines::json().cut(head)),
-            None => Lines::json().event_at(line, written),
+        let read = match head {
+            Some(head) => Read { event: Some(Lines::json().cut(head)), ..Read::default() },
+            None => Lines::json().read_at(line, written),
         };
-        let Some(mut event) = event else { return };
-        let torn = event.fields.contains_key("unparsed") && line.trim_ascii().starts_with(b"{");
-        if head.is_some() || torn {
-            self.lost(&format!("a line of the pod {} was cut, and what it says was not read", pod.name));
-        } else if !event.fields.contains_key("unparsed") {
+        if let Some(internal) = read.internal {
+            lock(&self.subscribers).tell(internal, None, Some(&pod.node));
+        }
+        let Some(mut event) = read.event else { return };
+        let unparsed = event.fields.contains_key("unparsed");
+        // What Falco itself logs is text: only an object that was torn, or that not all could be read of, was an alert.
+        if head.is_some() || (read.unreadable && (!unparsed || line.trim_ascii().starts_with(b"{"))) {
+            self.lost(&pod.node, &format!("a line of the pod {} was cut, and what it says was not read", pod.name));
+        } else if !unparsed {
             super::KIND.clone_into(&mut event.kind);
         }
         // Over whatever a line may say of it: these are not Falco's words but the cluster's.
@@ -173,8 +183,10 @@ impl Listeners {
         targets.iter().for_each(|log| log.push(Arc::clone(&event)));
     }
 
-    /// What was written is lost: all who listen now are told.
-    pub fn lost(&self, why: &str) {
-        lock(&self.subscribers).all().for_each(|log| log.set_blind(Blindness::Lost(why.to_owned())));
+    /// What was written on this node is lost: all who listen now are told. An empty `node` may be any.
+    pub fn lost(&self, node: &str, why: &str) {
+        let node = Some(node).filter(|node| !node.is_empty()).map(ToOwned::to_owned);
+        let origin = Origin { node, ..Origin::default() };
+        lock(&self.subscribers).lose(&Loss { origin, cause: Cause::Told(why.to_owned()), count: 1 });
     }
 }

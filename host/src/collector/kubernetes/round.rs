@@ -4,6 +4,7 @@ use super::super::Blindness;
 use super::pods::{Followed, Pod};
 use super::poller::Listeners;
 use super::text::{Piece, Place};
+use super::trouble::Trouble;
 use crate::cluster::{Address, KubeError, Selection, Session};
 use crate::engine::cut;
 use crate::policy::cluster::FalcoPods;
@@ -20,8 +21,6 @@ const PAGE: u32 = 100;
 /// Bytes of a log that are read at once, and pieces of one log a round: the rest is the next round's.
 const PIECE: usize = 2 << 20;
 const PIECES: usize = 4;
-/// Pods that a message names.
-const NAMED: usize = 3;
 
 /// What is known of the pods from one round to the next.
 #[derive(Debug)]
@@ -43,22 +42,23 @@ impl Rounds {
         Self { falco: rule.falco.clone(), at_once, session, armed, pods: BTreeMap::new() }
     }
 
-    /// Reads all that was written by now, and says why an absence proves nothing for the moment.
-    pub async fn next(&mut self, listeners: &Listeners) -> Option<Blindness> {
+    /// Reads all that was written by now, and says why an absence proves nothing for the moment, and where.
+    pub async fn next(&mut self, listeners: &Listeners) -> Vec<Trouble> {
+        let all = |why: String| vec![Trouble::All(Blindness::Dead(why))];
         if let Err(why) = self.session.cluster().verify().await {
-            return Some(Blindness::Dead(why.to_string()));
+            return all(why.to_string());
         }
         let FalcoPods { namespace, selector, container } = &self.falco;
         let listed = match self.list().await {
             Ok(listed) => listed,
             Err(error) => {
-                return Some(Blindness::Dead(format!("Falco's pods in {namespace} cannot be listed: {error}")));
+                return all(format!("Falco's pods in {namespace} cannot be listed: {error}"));
             }
         };
         if listed.is_empty() {
-            return Some(Blindness::Dead(format!(
+            return all(format!(
                 "there is no pod `{selector}` in the namespace {namespace}: foil.yaml says by `kubernetes: falco:` where Falco's are"
-            )));
+            ));
         }
         let mut known = std::mem::take(&mut self.pods);
         let followed = listed.into_iter().map(|pod| {
@@ -72,7 +72,8 @@ impl Rounds {
         self.pods = read.into_iter().map(|followed| (followed.pod.uid.clone(), followed)).collect();
         for gone in known.into_values().filter(|gone| !gone.done && !gone.id.is_empty()) {
             let name = &gone.pod.name;
-            listeners.lost(&format!("the pod {namespace}/{name} is gone, and what {container} wrote last with it"));
+            let why = format!("the pod {namespace}/{name} is gone, and what {container} wrote last with it");
+            listeners.lost(&gone.pod.node, &why);
         }
         trouble(&self.pods)
     }
@@ -95,16 +96,13 @@ impl Rounds {
     }
 }
 
-/// What is the matter with pods, in one sentence.
-fn trouble(pods: &BTreeMap<String, Followed>) -> Option<Blindness> {
-    let mut all: Vec<String> = pods
-        .values()
-        .filter_map(|followed| Some(format!("{}: {}", followed.pod.name, followed.trouble.as_ref()?)))
-        .collect();
-    let more = all.len().saturating_sub(NAMED);
-    all.truncate(NAMED);
-    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-    (!all.is_empty()).then(|| Blindness::Lost(format!("Falco's pod {}{more}", all.join("; "))))
+/// What is the matter with pods.
+fn trouble(pods: &BTreeMap<String, Followed>) -> Vec<Trouble> {
+    let of = |followed: &Followed| {
+        let why = format!("{}: {}", followed.pod.name, followed.trouble.as_ref()?);
+        Some(Trouble::Pod { node: followed.pod.node.clone(), why })
+    };
+    pods.values().filter_map(of).collect()
 }
 
 struct Reader<'a> {
@@ -134,10 +132,11 @@ impl Reader<'_> {
             self.rest(followed, container.restarts).await;
             followed.place = Some(Place::at(self.armed));
         } else if followed.torn {
-            self.listeners.lost(&format!(
+            let why = format!(
                 "the log of the pod {} was replaced between two looks, as kubelets do with long ones",
                 followed.pod.name
-            ));
+            );
+            self.listeners.lost(&followed.pod.node, &why);
             followed.place = followed.place.take().map(Place::without_anchor);
         }
         followed.torn = false;
@@ -170,7 +169,8 @@ impl Reader<'_> {
         let pod = &followed.pod;
         let lost = |why: &str| {
             let name = &pod.name;
-            self.listeners.lost(&format!("Falco was started again in the pod {name}, and what it wrote last {why}"));
+            let why = format!("Falco was started again in the pod {name}, and what it wrote last {why}");
+            self.listeners.lost(&pod.node, &why);
         };
         if restarts != followed.restarts.saturating_add(1) {
             return lost("is not kept: it was started more than once");
@@ -193,7 +193,7 @@ impl Reader<'_> {
                 Piece::Foreign(why) => return Err(Stop::Why(why)),
                 // A line longer than a piece, or more lines in a second than fit into one.
                 Piece::Torn | Piece::Read { lines: 0, .. } if full => {
-                    self.listeners.lost(&format!("the pod {} writes more than can be read", pod.name));
+                    self.listeners.lost(&pod.node, &format!("the pod {} writes more than can be read", pod.name));
                     *place = self.begin(&pod.name).await.map_err(Stop::Why)?;
                     return Ok(());
                 }

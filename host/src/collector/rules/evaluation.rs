@@ -2,6 +2,7 @@
 
 use super::events::Programs;
 use super::set::{Loaded, Plan, RuleSet};
+use crate::collector::loss::{Cause, Loss, Origin};
 use crate::collector::{Blindness, Event, EventLog, Recorded, audit, lock};
 use futures_util::future::select_all;
 use std::collections::BTreeMap;
@@ -129,6 +130,13 @@ impl Shared {
             *cursor = page.next;
             done &= page.drained;
             for event in page.events.iter().filter(|event| !event.own_observation) {
+                if is_incomplete(event) && self.rules.about(&feed.name) > 0 {
+                    let cause = Cause::Told(format!(
+                        "`{}`: an event of this run is incomplete, so rules could not be tried on all of it",
+                        feed.name
+                    ));
+                    self.log.lose(Loss { origin: Origin::default(), cause, count: 1 });
+                }
                 let matching = self.rules.matching(event, &feed.plan, programs);
                 if matching.is_empty() {
                     programs.note(event);
@@ -155,6 +163,12 @@ impl Shared {
         }
         done
     }
+}
+
+/// Parts of it were left out: by Foil, which keeps a bounded part of an event, or by a Kubernetes API server.
+fn is_incomplete(event: &Event) -> bool {
+    let says = |name: &str, value: &str| event.fields.get(name).is_some_and(|said| said == value);
+    says("incomplete", "yes") || says("annotations.audit.k8s.io/truncated", "true")
 }
 
 /// A match, with all that the source event says, so that it is tied to the run in the same way.

@@ -20,16 +20,22 @@ impl Check for AuditEvent {
     fn probe(_: &Context, query: &Query, cursor: u64) -> Result<Observation> {
         query.check()?;
         let mut observation = Observation::up_to(cursor, 0);
+        let mut doubtful = false;
         loop {
             let page = events::read(&query.collector, observation.cursor, PAGE)?;
             let read = page.events.len();
             observation.looked_at = observation.looked_at.saturating_add(read as u32);
-            for event in page.events.iter().filter(|event| query.matches(event)) {
-                observation.push(line::sighting(event));
+            for event in &page.events {
+                if query.matches(event) {
+                    observation.push(line::sighting(event));
+                } else {
+                    doubtful |= event.is_incomplete() && query.could_match(event);
+                }
             }
             observation.cursor = page.next;
             if page.drained || read == 0 || observation.sightings.len() >= ENOUGH {
-                return Ok(observation);
+                let nothing = doubtful && observation.sightings.is_empty();
+                return if nothing { Err(events::doubt()) } else { Ok(observation) };
             }
         }
     }

@@ -45,6 +45,23 @@ impl Query {
             && fits(&self.key, &|wanted| keys(field("key")).any(|key| key == wanted))
             && self.success.is_none_or(|wanted| succeeded(field("success")) == Some(wanted))
     }
+
+    /// Whether an incomplete event may be what was asked for: records of it may be missing, and its arguments are cut where they are
+    /// long.
+    pub fn could_match(&self, event: &Event) -> bool {
+        let records = event.field("records").unwrap_or_default();
+        let call = records.split(' ').any(|record| record == "SYSCALL");
+        let kind = |kinds: &String| !call || kinds.split(',').any(|kind| kind.trim() == event.kind);
+        let field =
+            |wanted: &Option<String>, name: &str| wanted.as_ref().is_none_or(|wanted| event.could_have(name, wanted));
+        let keyed = |key: &String| !call || keys(event.field("key").unwrap_or_default()).any(|known| known == key);
+        let ended = |wanted| !call || succeeded(event.field("success").unwrap_or_default()) == Some(wanted);
+        self.event.as_ref().is_none_or(kind)
+            && field(&self.exe, "exe")
+            && field(&self.comm, "comm")
+            && self.key.as_ref().is_none_or(keyed)
+            && self.success.is_none_or(ended)
+    }
 }
 
 /// The paths that the call named: `path`, the one that matters most, then all of `paths`, quoted as for a shell.

@@ -137,3 +137,21 @@ fn long_lines_are_cut_between_characters() {
     let sighting = &seen.sightings[0];
     assert!(sighting.summary.len() <= 300 && sighting.summary.ends_with('…'));
 }
+
+#[test]
+fn an_incomplete_event_is_a_doubt_where_it_could_match() {
+    let doubtful = |event: Event, query: &[(&str, Value)]| {
+        host([event.with("incomplete", "yes")])
+            .probe::<AuditEvent>(query, 0)
+            .is_err_and(|e| e.code() == Some("incomplete"))
+    };
+    let cut = || uname().with("records", "SYSCALL EXECVE PROCTITLE");
+    assert!(doubtful(cut(), &[("argv", "--the-end".into())]) && doubtful(cut(), &[("path", "/etc/shadow".into())]));
+    for other in [("event", "openat"), ("exe", "/bin/cat"), ("key", "other")] {
+        assert!(!doubtful(cut(), &[(other.0, other.1.into()), ("argv", "--the-end".into())]), "{other:?}");
+    }
+    assert!(!doubtful(cut(), &[("argv", "uname".into())]), "it was found");
+    let torn = fake::event("path").with("records", "PATH").with("path", "/x");
+    assert!(doubtful(torn, &[("event", "openat".into()), ("key", "k".into())]));
+    assert!(host([cut()]).probe::<AuditEvent>(&[("argv", "--the-end".into())], 0).is_ok());
+}

@@ -6,7 +6,7 @@ mod priority;
 use expected::{Expected, Reason};
 use foil_sdk::events::Event;
 use foil_sdk::prelude::*;
-use foil_sdk::search::{Wanted, search_with};
+use foil_sdk::search::{Wanted, search_or_doubt};
 use foil_sdk::{Fact, falco, pattern};
 use priority::{PRIORITIES, Priority};
 
@@ -78,7 +78,12 @@ impl Check for FalcoAlert {
         let wanted = Wanted::new(&query.fields, None)?;
         let lowest = query.lowest()?;
         let expected = query.expected(&wanted)?;
-        search_with(&query.collector, cursor, |event| {
+        // What comes of a rule is short and kept; what a rule's output names may be left out.
+        let could = |event: &Event| {
+            query.rule.as_ref().is_none_or(|wanted| event.could_have("rule", wanted))
+                && wanted.could_fit(event, &FIELDS)
+        };
+        let found = |event: &Event| {
             let (rule, said) = (event.field("rule").unwrap_or_default(), event.field("priority").unwrap_or_default());
             let fits = is_alert(event)
                 && query.rule.as_ref().is_none_or(|wanted| wanted == rule || pattern::matches(wanted, rule))
@@ -91,7 +96,8 @@ impl Check for FalcoAlert {
             let mut sighting = Sighting::of(event, line(event, rule, said, reason.as_ref())).severity(severity);
             sighting.facts.extend(reason.map(|reason| Fact::new("matched", reason)));
             Some(sighting)
-        })
+        };
+        search_or_doubt(&query.collector, cursor, found, could)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use foil_sdk::events::Event;
 use foil_sdk::prelude::*;
-use foil_sdk::search::{Wanted, search};
+use foil_sdk::search::{Wanted, search_or_doubt};
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -23,7 +23,8 @@ impl Check for FileLine {
         if wanted.is_empty() {
             return Err(Error::Invalid("say which line by `fields` or `contains`: any line would match".to_owned()));
         }
-        search(&query.collector, cursor, |event| wanted.fits(event, &[]).then(|| line(event)))
+        let found = |event: &Event| wanted.fits(event, &[]).then(|| Sighting::of(event, line(event)));
+        search_or_doubt(&query.collector, cursor, found, |event| wanted.could_fit(event, &[]))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use foil_sdk::events::Event;
 use foil_sdk::prelude::*;
-use foil_sdk::search::{Wanted, search_with};
+use foil_sdk::search::{Wanted, search_or_doubt};
 
 /// The collector that it reads.
 const INBOX: &str = "inbox";
@@ -29,12 +29,14 @@ impl Check for InboxEvent {
         if wanted.is_empty() {
             return Err(Error::Invalid("say which event by `fields` or `contains`: any event would match".to_owned()));
         }
-        let fits =
-            |event: &Event| query.kind.as_ref().is_none_or(|kind| *kind == event.kind) && wanted.fits(event, &[]);
+        let is_kind = |event: &Event| query.kind.as_ref().is_none_or(|kind| *kind == event.kind);
         let severity = |event: &Event| SEVERITY.iter().find_map(|name| event.field(name)).map(ToOwned::to_owned);
-        search_with(INBOX, cursor, |event| {
-            fits(event).then(|| Sighting::of(event, line(event)).severity(severity(event).as_deref()))
-        })
+        let found = |event: &Event| {
+            let fits = is_kind(event) && wanted.fits(event, &[]);
+            fits.then(|| Sighting::of(event, line(event)).severity(severity(event).as_deref()))
+        };
+        let could = |event: &Event| is_kind(event) && wanted.could_fit(event, &[]);
+        search_or_doubt(INBOX, cursor, found, could)
     }
 }
 

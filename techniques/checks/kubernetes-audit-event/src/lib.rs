@@ -3,7 +3,7 @@
 use foil_sdk::events::Event;
 use foil_sdk::pattern;
 use foil_sdk::prelude::*;
-use foil_sdk::search::{Wanted, search};
+use foil_sdk::search::{Wanted, search_or_doubt};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
@@ -37,11 +37,14 @@ impl Check for AuditEvent {
         }
         // The stages of one request share an id.
         let counted = RefCell::new(BTreeSet::new());
-        search(&query.collector, cursor, |event| {
+        let found = |event: &Event| {
             let id = event.field("auditID")?;
             let fits = query.is_of(context, event) && query.fits(event) && wanted.fits(event, &[]);
-            (fits && counted.borrow_mut().insert(id.to_owned())).then(|| line(event))
-        })
+            (fits && counted.borrow_mut().insert(id.to_owned())).then(|| Sighting::of(event, line(event)))
+        };
+        // What a request is about is never cut: only fields of the objects in it are.
+        let could = |event: &Event| query.is_of(context, event) && query.fits(event) && wanted.could_fit(event, &[]);
+        search_or_doubt(&query.collector, cursor, found, could)
     }
 }
 

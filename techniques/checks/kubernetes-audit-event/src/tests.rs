@@ -118,3 +118,24 @@ fn what_is_no_audit_is_passed_over_and_a_query_for_anything_is_refused() {
         assert!(matches!(host.probe::<AuditEvent>(&query, 0), Err(Error::Invalid(_))));
     }
 }
+
+#[test]
+fn what_an_object_lacked_that_was_cut_is_not_known() {
+    let probe = |truncated: bool, field: &str| {
+        let host = host();
+        let event = event(&host).with("annotations.audit.k8s.io/truncated", truncated);
+        host.event(LOG, event);
+        let query = [("collector", LOG.into()), ("verb", "create".into()), ("fields", Value::from(&[field][..]))];
+        host.probe::<AuditEvent>(&query, 0).map(|seen| seen.sightings.len()).map_err(|e| e.code().map(str::to_owned))
+    };
+    let cut = Err(Some("incomplete".to_owned()));
+    assert_eq!(probe(true, "requestObject.spec.hostNetwork=true"), cut);
+    assert_eq!(probe(false, "requestObject.spec.hostNetwork=true"), Ok(0));
+    assert_eq!((probe(true, "objectRef.name=other"), probe(true, "objectRef.resource=pods")), (Ok(0), Ok(1)));
+    // Another request's object says nothing.
+    let host = host();
+    host.event(LOG, event(&host).with("annotations.audit.k8s.io/truncated", true));
+    let query =
+        [("collector", LOG.into()), ("verb", "delete".into()), ("fields", Value::from(&["requestObject.a=1"][..]))];
+    assert_eq!(host.probe::<AuditEvent>(&query, 0).unwrap().sightings.len(), 0);
+}

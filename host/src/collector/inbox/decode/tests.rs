@@ -2,7 +2,7 @@ use super::*;
 
 fn decoded(sender: Sender, body: &str) -> Result<Vec<Recorded>, String> {
     decode(sender, body.as_bytes())
-        .map(|events| events.into_iter().map(|(event, _)| event).collect())
+        .map(|decoded| decoded.events.into_iter().map(|(event, _)| event).collect())
         .map_err(|e| format!("{} {}", e.status.as_u16(), e.why))
 }
 
@@ -71,4 +71,13 @@ fn what_is_not_what_it_should_be_is_told_so() {
         let why = decoded(sender, body).unwrap_err();
         assert!(why.starts_with(expected), "{why}");
     }
+}
+
+#[test]
+fn what_alertmanager_left_out_is_counted() {
+    let body = |n: &str| format!(r#"{{"truncatedAlerts":{n},"alerts":[{{"status":"firing","labels":{{}}}}]}}"#);
+    for (n, count) in [("3", 3), ("0", 0), ("null", 0)] {
+        assert_eq!(decode(Sender::Alertmanager, body(n).as_bytes()).unwrap().truncated, count);
+    }
+    assert_eq!(decode(Sender::Any, body("3").as_bytes()).unwrap().truncated, 0);
 }

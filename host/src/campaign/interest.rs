@@ -1,0 +1,37 @@
+//! What a link looks for, as far as its check's manifest, its parameters and the run say it.
+
+use super::prepared::{Prepared, PreparedLink};
+use crate::collector::Interest;
+use crate::collector::tree::Containers;
+use crate::engine::bindings::types::Value;
+use foil_manifest::ParameterType;
+use std::collections::BTreeSet;
+
+/// What was lost elsewhere does not blind the link.
+pub(super) fn of(prepared: &Prepared, link: &PreparedLink, containers: &Containers) -> Interest {
+    let own = || prepared.node.clone().map(|node| BTreeSet::from([node]));
+    Interest {
+        kinds: kinds(link),
+        named: text(link, ParameterType::Node),
+        nodes: containers.nodes().or_else(own),
+        host: prepared.acts().then(|| prepared.target.clone()),
+    }
+}
+
+/// The kinds of events that it looks for; `None`: any.
+pub(super) fn kinds(link: &PreparedLink) -> Option<BTreeSet<String>> {
+    let named = text(link, ParameterType::EventKind).map(|kind| BTreeSet::from([kind]));
+    let declared = || link.check.manifest.events.iter().cloned().collect::<BTreeSet<_>>();
+    named.or_else(|| Some(declared()).filter(|kinds| !kinds.is_empty()))
+}
+
+/// What is given for the first parameter of that type.
+fn text(link: &PreparedLink, kind: ParameterType) -> Option<String> {
+    let declared = &link.check.manifest.parameters;
+    let mut given =
+        link.parameters.iter().filter(|given| declared.get(&given.name).is_some_and(|declared| declared.kind == kind));
+    given.find_map(|given| match &given.value {
+        Value::Text(text) => Some(text.clone()),
+        _ => None,
+    })
+}
