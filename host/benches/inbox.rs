@@ -28,7 +28,7 @@ fn main() {
     for round in 0..ROUNDS + 1 {
         let limits = LogLimits { events: 100_000, bytes: 1 << 30 };
         let log = Arc::new(EventLog::new(RunId::new(), Some(ProcessTree::without_connector()), limits));
-        let source = InboxSource { listen: "127.0.0.1:0".to_owned(), token_file: None };
+        let source = InboxSource { listen: "127.0.0.1:0".to_owned(), ..InboxSource::default() };
         let inbox = Inbox::open(&source, Path::new("/")).expect("an inbox");
         let subscription = inbox.subscribe(&log);
         let times = (push(inbox.address(), body), push(bare, body));

@@ -29,6 +29,7 @@ pub mod policy;
 pub mod report;
 pub mod run_id;
 pub mod shield;
+pub mod span;
 pub mod state;
 pub mod suggest;
 pub mod temporary;

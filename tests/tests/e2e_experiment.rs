@@ -136,6 +136,9 @@ fn what_never_comes_is_missed_and_the_link_is_named() {
     let report = bench.foil(&["run", "e.yaml", "--format", "json"]).says(1, &[]).report();
     assert_eq!((&report["verdict"], &report["links"][0]["verdict"]), (&"fail".into(), &"missed".into()), "{report:#}");
     assert!(report["reason"].as_str().is_some_and(|r| r.contains("telemetry") && r.contains("missed")), "{report:#}");
+    // The stream itself is alive: a message to the kernel came back, which no rule records.
+    let sensor = &report["links"][0]["sensors"][0];
+    assert_eq!((&sensor["feed"], &sensor["proof"]), (&"linux.audit".into(), &"answered".into()), "{report:#}");
     bench.foil(&["run", "e.yaml"]).says(1, &["fail", "missed", "telemetry", "linux.audit-event"]);
     bench.is_clean();
 }

@@ -3,11 +3,12 @@
 use foil_tests::e2e::Bench;
 use serde_json::Value;
 
-/// A bench whose log `falco.jsonl` is followed, with a technique that may write it.
+/// A bench whose log `falco.jsonl` is followed, with a technique that may write it. Nobody is there who would notice a canary.
 fn bench() -> Bench {
     let bench = Bench::new();
     bench.grant_shell();
-    let environment = "environment: e2e\nshield: [confined, overlay, open]\nfiles: { falco: { path: falco.jsonl } }\n";
+    let environment = "environment: e2e\nshield: [confined, overlay, open]\n\
+                       files: { falco: { path: falco.jsonl, canary: { make: none } } }\n";
     bench.write("foil.yaml", environment);
     bench.write("falco.jsonl", "");
     bench
@@ -240,8 +241,9 @@ fn hours_and_blackouts_hold() {
 fn a_pushed_alert_settles_its_link_and_nobody_elses() {
     let bench = bench();
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
-    let environment =
-        format!("environment: e2e\nshield: [open]\nparallel: 2\ninbox: {{ listen: '127.0.0.1:{port}' }}\n");
+    let environment = format!(
+        "environment: e2e\nshield: [open]\nparallel: 2\ninbox: {{ listen: '127.0.0.1:{port}', senders: {{ falco: {{ canary: {{ make: none }} }} }} }}\n"
+    );
     bench.write("foil.yaml", &environment);
     let body = r#"{\"rule\":\"Pushed\",\"priority\":\"Warning\",\"output\":\"o\",\"output_fields\":{\"proc.env[FOIL_RUN_ID]\":\"$FOIL_RUN_ID\"}}"#;
     let push = format!(

@@ -2,6 +2,7 @@
 
 use super::severity::Severity;
 use crate::collector::audit::RuleRequest;
+use crate::span::Span;
 use foil_manifest::{ShieldLevel, TiedBy};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -223,38 +224,16 @@ impl std::fmt::Display for Hop {
     }
 }
 
-/// A length of time, as `500ms`, `30s`, `5m` or `1h 30m`; from a millisecond to a day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(try_from = "String")]
-#[schemars(extend("pattern" = r"^(\d+(\.\d+)?\s*(milli(s|seconds?)|msecs?|ms|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s)[\s,]*)+$"))]
-pub struct Span(Duration);
-
-impl TryFrom<String> for Span {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        span(&text).map(Self)
-    }
-}
-
-/// Reads a length of time.
-pub(super) fn span(text: &str) -> Result<Duration, String> {
-    text.parse::<jiff::SignedDuration>()
-        .ok()
-        .and_then(|span| Duration::try_from(span).ok())
-        .filter(|span| (Duration::from_millis(1)..=Duration::from_secs(86_400)).contains(span))
-        .ok_or_else(|| format!("`{text}` is no length of time between 1ms and 24h: write 500ms, 30s, 5m or 1h 30m"))
-}
-
 impl Link {
     /// How long after the detonation it counts as seen.
     pub fn within(&self) -> Duration {
-        self.within.0
+        self.within.duration()
     }
 
     /// How much longer it is waited for.
     pub fn grace(&self) -> Duration {
-        self.grace.map_or_else(|| (self.within.0 / 5).max(Duration::from_secs(1)), |grace| grace.0)
+        let default = || (self.within.duration() / 5).max(Duration::from_secs(1));
+        self.grace.map_or_else(default, Span::duration)
     }
 }
 

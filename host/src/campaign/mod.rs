@@ -6,6 +6,7 @@
 mod arming;
 pub mod attempts;
 pub mod attest;
+pub mod canary;
 mod cluster;
 pub mod document;
 pub mod experiment;

@@ -108,6 +108,7 @@ impl Preparation<'_> {
             sensors: Arc::default(),
             rules: None,
             sources: (self.environment.sources.clone(), self.environment.folder.clone()),
+            shields: self.environment.shield.clone(),
             windows: self.environment.windows.clone(),
             cluster: self.cluster.clone().filter(|_| needed),
             node: None,

@@ -16,7 +16,7 @@ use crate::run_id::RunId;
 use crate::shield::Identity;
 use foil_manifest::kube::KubeCall;
 use foil_manifest::pattern::Variables;
-use foil_manifest::{Capability, CapabilityName, KubeVerb, Manifest, ParameterType, TiedBy};
+use foil_manifest::{Capability, CapabilityName, KubeVerb, Manifest, ParameterType, ShieldLevel, TiedBy};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -69,6 +69,8 @@ pub struct Prepared {
     pub rules: Option<Arc<RuleSet>>,
     /// What they are opened from, and the folder that paths in it are relative to.
     pub sources: (Sources, String),
+    /// The shields that the environment allows.
+    pub shields: Vec<ShieldLevel>,
     /// When it may run.
     pub windows: Windows,
     /// The environment's cluster, where the technique or a check may reach it.

@@ -1,13 +1,14 @@
 //! One run: from the first line in the journal to the last.
 
 use super::arming::Arming;
+use super::canary::{self, Canaries, SensorProof};
 use super::experiment::Hold;
 use super::imported::{self, Aftermath, Stage};
 use super::look::Look;
 use super::prepared::{Prepared, PreparedLink};
 use super::undo_host::Machine;
-use super::verdict::{Detonation, Judged, contradicted, judge};
-use super::watch::{self, Zero};
+use super::verdict::{Detonation, Judged, LinkVerdict, contradicted, judge};
+use super::watch::{self, Sight as _, Zero};
 use crate::capability::{Guest, LogLine, World, unix_nanos};
 use crate::cluster::Session;
 use crate::collector::tree::Containers;
@@ -46,6 +47,8 @@ pub struct Host {
     pub parallel: usize,
     /// Shows what is waited for.
     pub progress: Progress,
+    /// Shows whether sensors are alive.
+    pub canaries: Canaries,
 }
 
 /// How long effects under way may take to end in the journal once the run is over.
@@ -410,7 +413,23 @@ impl<'a> Live<'a> {
         let mut look = Look::new(self, link, world, arming, context, module, zero.unix_ns);
         let mut report = watch::watch(&link.link, zero, link.tied_by, &mut look).await;
         report.own_rules = arming.own_rules(&look.read(), &report.evidence);
+        if report.verdict == LinkVerdict::Missed && !self.host.cancel.is_cancelled() {
+            self.doubt(link, &look, zero, &mut report).await;
+        }
         report
+    }
+
+    /// Looks whether the sensors of a link that saw nothing are alive: a miss is not believed otherwise.
+    async fn doubt(&self, link: &PreparedLink, look: &Look<'_>, zero: Zero, report: &mut LinkReport) {
+        let deadline = zero.instant + link.link.within() + link.link.grace();
+        let plans = canary::plans(&self.prepared, link, &look.read());
+        let prove = |plan| self.host.canaries.prove(self.host, &self.prepared, plan, deadline);
+        report.sensors = futures_util::future::join_all(plans.iter().map(prove)).await;
+        let silent = report.sensors.iter().find_map(SensorProof::blinds);
+        // What was lost is mostly said some time later.
+        if let Some(why) = silent.or_else(|| look.blind().map(|blind| blind.to_string())) {
+            (report.verdict, report.reason) = (LinkVerdict::Unknown, Some(why));
+        }
     }
 
     /// Ends the children, and undoes what the technique did.

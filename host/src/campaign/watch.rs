@@ -68,6 +68,7 @@ pub async fn watch(link: &Link, zero: Zero, demanded: TiedBy, sight: &mut impl S
         tied_by: None,
         caution: None,
         uncounted: Vec::new(),
+        sensors: Vec::new(),
     };
     let deadline = zero.instant + link.within() + link.grace();
     let (mut cursor, mut wait) = (0, FIRST_WAIT);

@@ -4,8 +4,8 @@ mod text;
 
 use super::load::{Loader, Unit, files};
 use super::{Exit, Format, Global};
-use crate::campaign::Prepared;
 use crate::campaign::sequence::PreparedCampaign;
+use crate::campaign::{Prepared, canary};
 use foil_manifest::{CapabilityName, Manifest, ShieldLevel};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -72,6 +72,7 @@ fn of_experiment(plan: &Prepared) -> Value {
         "shield": plan.authorised.shield, "impact": plan.technique.manifest.impact,
         "requests": plan.authorised.permission.request, "grant": plan.authorised.permission.grant,
         "guardrail": plan.authorised.permission.guardrail, "unmet": plan.unmet, "links": links, "undo": undo(plan),
+        "canaries": canaries(plan),
     })
 }
 
@@ -82,6 +83,18 @@ fn parameters(manifest: &Manifest, with: &BTreeMap<String, Value>) -> BTreeMap<S
         Some((name.clone(), value.clone()))
     };
     manifest.parameters.iter().filter_map(value).collect()
+}
+
+/// What is made to show that the sensors of its links are alive.
+fn canaries(plan: &Prepared) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for link in &plan.links {
+        let plans = canary::plans(plan, link, &link.collectors);
+        all.extend(plans.iter().filter_map(canary::Plan::describe));
+    }
+    all.sort();
+    all.dedup();
+    all
 }
 
 /// The cluster, where the run reaches one.

@@ -3,6 +3,7 @@
 use super::load::Unit;
 use super::mistakes::Mistakes;
 use super::{Exit, Global, InternalError, discover, grants_file};
+use crate::campaign::canary::Canaries;
 use crate::campaign::references::EarlierStep;
 use crate::campaign::verdict::Verdict;
 use crate::campaign::{Experiment, Host, Preparation, PrepareError, Prepared, attempts, sequence};
@@ -15,6 +16,7 @@ use crate::policy::{Environment, Grants};
 use crate::report::{self, Progress, RunReport};
 use crate::shield::Launcher;
 use anyhow::Context as _;
+use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -148,9 +150,11 @@ pub(super) fn run_units(
     let engine = Engine::new(state.join("cache")).map_err(InternalError)?;
     let parallel = parallel.clamp(1, MOST_AT_ONCE);
     let progress = Progress::new();
-    let host = Arc::new(Host { engine, journal, launcher, cancel: CancellationToken::new(), parallel, progress });
+    let (cancel, canaries) = (CancellationToken::new(), Canaries::default());
+    let host = Arc::new(Host { engine, journal, launcher, cancel, parallel, progress, canaries });
     let reports = runtime.block_on(async {
         super::signals::watch(&host.cancel, &host.progress)?;
+        let sensors = tokio::spawn(first_canaries(Arc::clone(&host), &units));
         let turns = Arc::new(Semaphore::new(parallel));
         let mut running = tokio::task::JoinSet::new();
         let mut reports = Vec::new();
@@ -180,6 +184,15 @@ pub(super) fn run_units(
                 }
             }
         }
+        // Where all is settled, nobody waits for what a sensor says.
+        host.canaries.stop();
+        let broke_off = sensors.await.is_err();
+        if broke_off {
+            anstream::eprintln!("foil: the look at the sensors broke off; `foil cleanup` puts back what it left");
+        }
+        for left in host.canaries.end().await {
+            anstream::eprintln!("foil: left behind: {left}");
+        }
         if let Some(error) = unprinted {
             return Err(anyhow::Error::from(error).context("a report could not be printed; every run was put back"));
         }
@@ -189,6 +202,18 @@ pub(super) fn run_units(
     // Every run has ended by now. A thread that still compiles what was given up is not waited for.
     runtime.shutdown_background();
     reports
+}
+
+/// Looks at the beginning whether the sensors are alive, so that a dead one is told at once.
+fn first_canaries(host: Arc<Host>, units: &[Unit]) -> impl Future<Output = ()> + Send + 'static {
+    let experiments: Vec<_> = units.iter().flat_map(Unit::experiments).cloned().collect();
+    async move {
+        for proof in host.canaries.begin(&host, &experiments).await {
+            if let Some(why) = proof.blinds().filter(|_| !host.cancel.is_cancelled()) {
+                host.progress.aside(|| anstream::eprintln!("foil: {why}: what it does not notice will be unknown"));
+            }
+        }
+    }
 }
 
 /// Runs a unit. A fault in it is its own runs' error; the others go on.

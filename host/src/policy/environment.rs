@@ -245,6 +245,7 @@ fn file_source((name, source): (String, Spanned<FileSource>)) -> Result<(String,
             }
             _ => source.regex().map(drop).map_err(|why| format!("`files: {name}`: {why}"))?,
         }
+        source.sensor().check().map_err(|why| format!("`files: {name}`: {why}"))?;
         let fields = match source.format {
             FileFormat::Json => return Ok(()),
             FileFormat::Text => BTreeSet::new(),
@@ -270,6 +271,13 @@ fn check_inbox(inbox: &InboxSource) -> Result<(), String> {
     })?;
     if !address.ip().is_loopback() && inbox.token_file.is_none() {
         return Err(format!("`listen: {address}` is reached from outside this machine: that takes a `token-file`"));
+    }
+    const KINDS: [&str; 4] = ["falco", "alertmanager", "kubernetes-audit", "event"];
+    for (kind, sensor) in &inbox.senders {
+        if !KINDS.contains(&kind.as_str()) {
+            return Err(format!("`senders: {}`: the kinds of senders are {}", quote(kind), KINDS.join(", ")));
+        }
+        sensor.check().map_err(|why| format!("`senders: {kind}`: {why}"))?;
     }
     Ok(())
 }

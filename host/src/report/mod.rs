@@ -25,6 +25,7 @@ pub use text::print;
 pub use tie::{Caution, CautionKind, EvidenceEvent, Uncounted, falco_hint};
 pub use words::{uncounted, wrap};
 
+use crate::campaign::canary::SensorProof;
 use crate::campaign::verdict::{LinkVerdict, Verdict};
 use crate::capability::LogLine;
 use crate::cli::Exit;
@@ -217,6 +218,9 @@ pub struct LinkReport {
     pub uncounted: Vec<Uncounted>,
     /// It was missed, and a link behind it was seen: then the check, or what it reads, is wrong, and not the sensor.
     pub contradicted: bool,
+    /// Whether the sensors of a link that saw nothing were shown to be alive.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sensors: Vec<SensorProof>,
 }
 
 /// One sighting.

@@ -65,7 +65,8 @@ fn the_token_is_asked_for_before_anything_is_read() {
     let path = folder.path().join("token");
     std::fs::write(&path, format!("{token}\n")).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let source = InboxSource { listen: "127.0.0.1:0".into(), token_file: Some("token".into()) };
+    let source =
+        InboxSource { listen: "127.0.0.1:0".into(), token_file: Some("token".into()), ..InboxSource::default() };
     let log = log();
     let inbox = Inbox::open(&source, folder.path()).unwrap();
     let _subscription = inbox.subscribe(&log);
@@ -102,7 +103,7 @@ fn the_token_is_asked_for_before_anything_is_read() {
 fn one_address_is_one_server_and_another_programs_is_said_to_be_in_use() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap();
-    let source = InboxSource { listen: address.to_string(), token_file: None };
+    let source = InboxSource { listen: address.to_string(), ..InboxSource::default() };
     let error = format!("{:#}", Inbox::open(&source, Path::new("/")).unwrap_err());
     assert!(error.contains(&format!("cannot listen on {address}")) && error.contains("in use"), "{error}");
     drop(free);

@@ -64,7 +64,8 @@ fn what_comes_without_the_token_is_a_loss_and_after_the_run_is_none() {
     let token = folder.path().join("token");
     std::fs::write(&token, "a-token-of-some-length").expect("writable");
     std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).expect("ours");
-    let source = InboxSource { listen: "127.0.0.1:0".into(), token_file: Some("token".into()) };
+    let source =
+        InboxSource { listen: "127.0.0.1:0".into(), token_file: Some("token".into()), ..InboxSource::default() };
     let inbox = Inbox::open(&source, folder.path()).expect("an inbox");
     let (before, now) = (log(), log());
     drop(inbox.subscribe(&before));

@@ -25,7 +25,7 @@ pub fn log_of(tree: &Arc<ProcessTree>, limits: LogLimits) -> Arc<EventLog> {
 }
 
 pub fn source(path: &Path, format: FileFormat) -> FileSource {
-    FileSource { path: path.to_str().expect("UTF-8").to_owned(), format, pattern: None, time: None }
+    FileSource { path: path.to_str().expect("UTF-8").to_owned(), format, ..FileSource::default() }
 }
 
 /// All events so far.
@@ -49,7 +49,7 @@ pub fn until(what: &str, mut so: impl FnMut() -> bool) {
 
 /// An inbox on any port, with one subscriber.
 pub fn inbox(log: &Arc<EventLog>) -> (Arc<Inbox>, Subscription) {
-    let source = InboxSource { listen: "127.0.0.1:0".into(), token_file: None };
+    let source = InboxSource { listen: "127.0.0.1:0".into(), ..InboxSource::default() };
     let inbox = Inbox::open(&source, Path::new("/")).expect("an inbox");
     let subscription = inbox.subscribe(log);
     (inbox, subscription)

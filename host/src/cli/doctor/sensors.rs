@@ -1,10 +1,11 @@
 //! The operator's sensors, as foil.yaml names them.
 
 use super::{Area, Finding};
+use crate::campaign::canary;
 use crate::cli::rules::{feeds, lacking, paths};
 use crate::cli::{Global, discover};
 use crate::collector::rules::RuleSet;
-use crate::policy::sources::{InboxSource, Sources};
+use crate::policy::sources::{CanaryMaker, CanarySource, InboxSource, SensorSource, Sources};
 use std::fs::File;
 use std::io::ErrorKind;
 use std::net::TcpListener;
@@ -18,9 +19,13 @@ pub(super) fn look(global: &Global) -> Vec<Finding> {
     let folder = Path::new(&folder);
     for (name, source) in &sources.files {
         file(&mut area, name, &folder.join(&source.path));
+        alive(&mut area, &format!("file.{name}"), &source.sensor(), name == "falco");
     }
     if let Some(source) = &sources.inbox {
         inbox(&mut area, source, folder);
+        for (kind, sensor) in &source.senders {
+            alive(&mut area, &format!("inbox, {kind}"), sensor, kind == "falco");
+        }
     }
     if !sources.rules.is_empty() {
         rules(&mut area, &sources, folder);
@@ -45,6 +50,30 @@ fn file(area: &mut Area, name: &str, path: &Path) {
             format!("file.{name}: {shown} cannot be read: {error}"),
             "let the user that Foil runs as read it, or run as root",
         ),
+    }
+}
+
+/// What shows that a feed's sensor is alive.
+fn alive(area: &mut Area, feed: &str, sensor: &SensorSource, falco: bool) {
+    match &sensor.canary {
+        Some(CanarySource { make: Some(CanaryMaker::None), .. }) => {
+            area.ok("canary", format!("{feed}: none, as foil.yaml says; a dead sensor looks like a miss"));
+        }
+        Some(_) => area.ok("canary", format!("{feed}: made before a miss is believed")),
+        None if falco => area.ok("canary", format!("{feed}: Falco's, made before a miss of `falco.alert` is believed")),
+        None => area.warning(
+            "canary",
+            format!("{feed}: unless its links look for Falco's alerts, nothing shows that its sensor is alive"),
+            "name an event that it must notice: `canary: { command: [...], match: {...} }` in foil.yaml",
+        ),
+    }
+    let Some(url) = &sensor.healthz else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime.map_err(|error| error.to_string()).and_then(|runtime| runtime.block_on(canary::ask(url))) {
+        Ok(()) => area.ok("health", format!("{feed}: {url} answers")),
+        Err(why) => {
+            area.warning("health", format!("{feed}: {why}"), "start the sensor, or mend `healthz` in foil.yaml")
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A plan for people: within the terminal's width, or, where there is none, a line a statement.
 
-use super::{cluster, parameters, undo};
+use super::{canaries, cluster, parameters, undo};
 use crate::campaign::document::{Order, StepHold};
 use crate::campaign::experiment::{Hold, Outcome};
 use crate::campaign::sequence::PreparedCampaign;
@@ -110,6 +110,7 @@ impl Page {
         undo(plan).iter().for_each(|line| self.field("undo", line));
         self.conditions(plan);
         plan.links.iter().for_each(|link| self.link(link));
+        canaries(plan).iter().for_each(|line| self.field("canary", line));
         if let Some(rules) = &plan.experiment.audit.own_rules {
             let rules: Vec<&str> = rules.syscalls.iter().chain(&rules.rules).map(String::as_str).collect();
             self.field("audit", &format!("adds rules of its own where no audit daemon runs: {}", rules.join(", ")));

@@ -102,6 +102,11 @@ impl Control {
         }
     }
 
+    /// Has the kernel take a message of user space.
+    pub(super) fn tell(&self, kind: u16, payload: &[u8]) -> Result<(), ControlError> {
+        self.ask(kind, payload, 0, "a message cannot be given to the audit system").map(drop)
+    }
+
     /// Switches auditing on or off.
     pub fn enable(&self, on: bool) -> Result<(), ControlError> {
         // struct audit_status as the first kernels knew it: mask, enabled, and six words that the mask leaves out.

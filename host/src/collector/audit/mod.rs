@@ -3,6 +3,7 @@
 
 mod control;
 mod listener;
+mod message;
 mod own_rules;
 pub mod parse;
 mod request;
@@ -10,6 +11,7 @@ mod rule_data;
 mod rule_text;
 
 pub use control::{Control, ControlError, Status};
+pub use message::say;
 pub use own_rules::{
     KEY_PREFIX, OwnRules, RuleError, check_request, install, on_for_nobody, plan_own_rules, present, remove,
 };

@@ -6,6 +6,10 @@ use super::super::netlink::u32_at;
 pub const LIST_TASK: u32 = 1;
 /// The list that is gone through when a system call ends.
 pub const LIST_EXIT: u32 = 4;
+/// `AUDIT_FILTER_USER`: messages of user space.
+const LIST_USER: u32 = 0;
+/// `AUDIT_FILTER_EXCLUDE`: records that are left out.
+const LIST_EXCLUDE: u32 = 5;
 const PREPEND: u32 = 0x10;
 /// `AUDIT_NEVER`.
 pub const NEVER: u32 = 0;
@@ -14,7 +18,8 @@ pub const ALWAYS: u32 = 2;
 /// `AUDIT_FILTERKEY`.
 const KEY: u32 = 210;
 
-// linux/audit.h: `AUDIT_INODE`, `AUDIT_WATCH`, `AUDIT_DIR`, `AUDIT_EXE`.
+// linux/audit.h: `AUDIT_MSGTYPE`, `AUDIT_INODE`, `AUDIT_WATCH`, `AUDIT_DIR`, `AUDIT_EXE`.
+const MSGTYPE: u32 = 12;
 const INODE: u32 = 102;
 const WATCH: u32 = 105;
 const DIR: u32 = 107;
@@ -103,6 +108,19 @@ impl RuleData {
         (0..count).map(field).any(|field| matches!(field, INODE | WATCH | DIR | EXE))
     }
 
+    /// It may leave out messages of user space of this type (`-a never,user`, `-a always,exclude -F msgtype=…`).
+    pub fn hides(&self, message: u16) -> bool {
+        let count = usize::try_from(self.word(8)).unwrap_or(0).min(FIELDS);
+        let word = |table: usize, index: usize| self.word(table.saturating_add(index.saturating_mul(4)));
+        let another = |index: usize| {
+            word(FIELD, index) == MSGTYPE
+                && word(OPERATOR, index) == super::rule_text::EQUAL
+                && word(VALUE, index) != u32::from(message)
+        };
+        let hides = self.list() == LIST_EXCLUDE || (self.list() == LIST_USER && self.action() == NEVER);
+        hides && !(0..count).any(another)
+    }
+
     /// Its key, where it has one.
     pub fn key(&self) -> Option<&str> {
         let mut offset = SIZE;
@@ -142,6 +160,20 @@ mod tests {
         for (field, expected) in [(INODE, true), (WATCH, true), (DIR, true), (EXE, true), (1, false), (9, false)] {
             assert_eq!(looks(field).unwrap().looks_at_inodes(), expected, "{field}");
         }
+    }
+
+    #[test]
+    fn rules_that_leave_messages_out_are_known() {
+        let rule = |list: u32, action: u32, fields: &[(u32, u32, u32)]| {
+            let mut bytes = RuleData::exit(fields, &[], "k").unwrap().bytes().to_vec();
+            bytes[..4].copy_from_slice(&list.to_ne_bytes());
+            bytes[4..8].copy_from_slice(&action.to_ne_bytes());
+            RuleData::parse(&bytes).unwrap().hides(1005)
+        };
+        let of = |message| [(MSGTYPE, super::super::rule_text::EQUAL, message)];
+        assert!(rule(LIST_EXCLUDE, ALWAYS, &of(1005)) && rule(LIST_USER, NEVER, &[]));
+        assert!(!rule(LIST_EXCLUDE, ALWAYS, &of(1307)), "it leaves out something else");
+        assert!(!rule(LIST_USER, ALWAYS, &[]) && !rule(LIST_EXIT, NEVER, &of(1005)));
     }
 
     #[test]

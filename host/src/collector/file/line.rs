@@ -164,7 +164,7 @@ mod tests {
 
     fn event(format: FileFormat, pattern: Option<&str>, line: &[u8]) -> Option<BTreeMap<String, String>> {
         let pattern = pattern.map(ToOwned::to_owned);
-        let source = FileSource { path: "/x".into(), format, pattern, time: None };
+        let source = FileSource { path: "/x".into(), format, pattern, ..FileSource::default() };
         Lines::of(&source).unwrap().read(line).event.map(|event| event.fields)
     }
 
@@ -238,8 +238,12 @@ mod tests {
             br#"{"rule":"Falco internal: syscall event drop","output_fields":{"n_drops":"4"},"priority":"Debug"}"#;
         let read = Lines::json().read(line);
         assert!(read.event.is_none() && !read.unreadable && matches!(read.internal, Some(Internal::Lost(_))));
-        let source =
-            FileSource { path: "/x".into(), format: FileFormat::Regex, pattern: Some("^b".into()), time: None };
+        let source = FileSource {
+            path: "/x".into(),
+            format: FileFormat::Regex,
+            pattern: Some("^b".into()),
+            ..FileSource::default()
+        };
         let text = b"1: Debug Falco internal: syscall event drop. 4 system calls dropped in last second.";
         assert!(matches!(Lines::of(&source).unwrap().read(text).internal, Some(Internal::Lost(_))));
     }

@@ -1,6 +1,7 @@
 //! A link that was missed: what stands before it says where to look.
 
 use super::recorded;
+use crate::campaign::canary::SensorProof;
 use crate::campaign::experiment::Hop;
 use crate::campaign::verdict::LinkVerdict;
 use crate::engine::cut;
@@ -36,12 +37,31 @@ pub(super) fn sentence(link: &LinkReport, chain: &[&LinkReport]) -> Option<Strin
             format!("{}{}", capital(&presence(at, seen)), after(own, at, rule_matched))
         }
     };
+    let text = text + &alive(link);
     // What the check knows better: which nodes have no sensor, from where an alert came instead.
     let said = link
         .remark
         .as_ref()
         .map(|remark| format!(" `{}` says: {}.", cut(&link.check, 80), remark.trim_end_matches('.')));
     Some(text + &said.unwrap_or_default())
+}
+
+/// Whether the sensors were shown to be alive, as a sentence of its own.
+fn alive(link: &LinkReport) -> String {
+    let said: Vec<String> = link
+        .sensors
+        .iter()
+        .map(|proof| match proof {
+            SensorProof::Answered { feed, after_ms } => {
+                format!(" `{}` noticed a canary after {}, so its sensor is alive.", cut(feed, 80), span(*after_ms))
+            }
+            SensorProof::None { feed, reason } => {
+                format!(" Whether the sensor of `{}` is alive was not shown: {reason}.", cut(feed, 80))
+            }
+            SensorProof::Silent { .. } | SensorProof::Unwell { .. } => String::new(),
+        })
+        .collect();
+    said.concat()
 }
 
 /// The nearest hop before `own` that says something.

@@ -122,6 +122,13 @@ fn unknown(links: &[&LinkReport]) -> Option<String> {
     let why = links.first()?.reason.as_deref().map_or("no reason was given.".to_owned(), sentence_end);
     let names: Vec<String> = links.iter().map(|link| format!("`{}` ({})", link.link, link.check)).collect();
     let (is, it_was) = if links.len() == 1 { ("is", "it was") } else { ("are", "they were") };
+    if links.iter().any(|link| link.sensors.iter().any(|proof| proof.blinds().is_some())) {
+        return Some(format!(
+            "{} {is} unknown: {why} Look whether the sensor runs, and whether what it records comes to Foil, before you look \
+             at any rule; foil.yaml names another `canary` where this sensor is not to notice this one.",
+            names.join(", ")
+        ));
+    }
     Some(format!(
         "{} {is} unknown: {why} Whether {it_was} there is not known; the sensor is not to blame for that.",
         names.join(", ")
