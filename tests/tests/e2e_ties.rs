@@ -3,7 +3,8 @@
 use foil_tests::e2e::Bench;
 use serde_json::Value;
 
-const ENVIRONMENT: &str = "environment: e2e\nshield: [open]\nfiles: { falco: { path: falco.jsonl } }\n";
+const ENVIRONMENT: &str =
+    "environment: e2e\nshield: [open]\nfiles: { falco: { path: falco.jsonl, canary: { make: none } } }\n";
 
 fn bench() -> Bench {
     let bench = Bench::new();
