@@ -1,6 +1,6 @@
 //! What was lost on the way in, where it was lost, and which links that blinds.
 
-use super::foreign::plain;
+use crate::policy::text::printable;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
@@ -94,7 +94,7 @@ impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { origin, cause, count } = self;
         let place = origin.node.as_ref().or(origin.host.as_ref());
-        let on = place.map(|place| format!(" on {}", plain(place.as_bytes(), SHOWN))).unwrap_or_default();
+        let on = place.map(|place| format!(" on {}", printable(place.as_bytes(), SHOWN))).unwrap_or_default();
         let many = |one: &str, more: &str| match count {
             0 => more.to_owned(),
             1 => format!("1 {one}"),
@@ -136,7 +136,7 @@ impl fmt::Display for Loss {
 /// A piece of foreign text for a sentence.
 pub fn shown(bytes: &[u8]) -> String {
     let cut = if bytes.len() > SHOWN { "…" } else { "" };
-    plain(bytes, SHOWN) + cut
+    printable(bytes, SHOWN) + cut
 }
 
 /// What a link looks for, as far as it is known. What was lost elsewhere does not blind it. The default looks everywhere.
