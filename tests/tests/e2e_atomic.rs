@@ -339,7 +339,10 @@ fn what_was_not_granted_by_name_is_not_had_by_another_way() {
     bench.foil(&[&import[..], &["falco"]].concat()).says(0, &["1 experiment(s) were written"]);
     assert_eq!(std::fs::read_to_string(&path).expect("there"), text);
     bench.foil(&["grant", "falco.alert", "--yes", "--reason", "r", "--reviewer", "e"]).says(0, &[]);
-    bench.foil(&["plan", "x/atomic.T1105-2.yaml", "--modules", "mods"]).says(0, &["detection by falco.alert"]);
+    let plan = ["plan", "x/atomic.T1105-2.yaml", "--modules", "mods"];
+    bench.foil(&plan).says(2, &["there is no collector `inbox`"]);
+    bench.write("x/foil.yaml", "environment: e2e\ninbox: { listen: '127.0.0.1:2801' }\n");
+    bench.foil(&plan).says(0, &["detection by falco.alert"]);
 }
 
 /// The real library, imported and granted; its folder's name is `FOIL_ATOMICS`.

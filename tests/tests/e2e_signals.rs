@@ -23,15 +23,6 @@ fn sleeps(bench: &Bench) -> usize {
     bench.processes().iter().filter(is_sleep).count()
 }
 
-/// Stops a process that is no `foil` of the command line: children, and what holds them.
-fn stop(process: &str) {
-    let (pid, line) = process.split_once(' ').expect("a pid and a command line");
-    if !line.contains("fire") {
-        let pid = nix::unistd::Pid::from_raw(pid.parse().expect("a pid"));
-        nix::sys::signal::kill(pid, Signal::SIGSTOP).expect("it is there");
-    }
-}
-
 /// A run whose tree of processes is up.
 fn start(bench: &Bench, level: &str) -> Live {
     let script = format!("script={TREE}");
@@ -86,27 +77,18 @@ fn ctrl_c_and_sigterm_stop_clean_up_and_report() {
 }
 
 #[test]
-fn ctrl_c_twice_stops_waiting_and_cleanup_finishes() {
+fn ctrl_c_that_comes_twice_at_once_is_one() {
     let bench = bench();
     let mut live = start(&bench, "confined");
-    // What is stopped keeps the clean-up waiting.
-    bench.processes().iter().for_each(|process| stop(process));
     live.signal(Signal::SIGINT);
     until(STOPS, "foil heard it", || live.said().contains("stopping and cleaning up"));
-    // The terminal's and a wrapper's are one.
+    // The terminal's and a wrapper's.
     live.signal(Signal::SIGINT);
     live.signal(Signal::SIGTERM);
-    std::thread::sleep(Duration::from_millis(1_100));
-    assert!(live.is_alive() && !live.said().contains("no longer waiting"), "{}", live.said());
-    live.signal(Signal::SIGINT);
-    live.ends_within(Duration::from_secs(2)).says(4, &["no longer waiting", "foil cleanup"]);
-    assert_eq!(live.said().matches("stopping and cleaning up").count(), 1);
-    let left = bench.foil(&["journal", "residue"]);
-    left.says(4, &["scratch folder", "its run is dead and was not cleaned up"]);
-    assert!(!left.out.contains("No residue"), "{left:#?}");
-    bench.no_processes_within(Duration::from_secs(2));
-    bench.foil(&["cleanup"]).says(0, &["undone"]);
-    bench.is_clean();
+    let done = live.ends_within(STOPS);
+    stopped(&bench, &done);
+    let told = (done.err.matches("stopping and cleaning up").count(), done.err.contains("no longer waiting"));
+    assert_eq!(told, (1, false), "{done:#?}");
 }
 
 #[test]
@@ -117,7 +99,11 @@ fn kill_nine_of_foil_takes_the_whole_tree_along() {
         live.signal(Signal::SIGKILL);
         bench.no_processes_within(Duration::from_secs(2));
         assert_eq!(live.ends_within(STOPS).code, None);
+        let left = bench.foil(&["journal", "residue"]);
+        left.says(4, &["scratch folder", "its run is dead and was not cleaned up"]);
+        assert!(!left.out.contains("No residue"), "{left:#?}");
         bench.foil(&["cleanup"]).says(0, &["undone"]);
+        bench.foil(&["journal", "residue"]).says(0, &["No residue."]);
         bench.is_clean();
     }
 }
