@@ -7,7 +7,7 @@ mod common;
 use common::guest::{NOW, START, Starts, repeated, technique};
 use foil::capability::{Guest, World};
 use foil::engine::bindings::types::Context;
-use foil::engine::{Budget, Engine, Phase, detonate};
+use foil::engine::{Budget, Compiler, Engine, Phase, detonate};
 use foil::journal::{Journal, RunJournal, RunRecord};
 use foil::policy::{EffectiveLimits, Permission};
 use foil::run_id::RunId;
@@ -84,7 +84,7 @@ impl Bench {
             pid: std::process::id(),
         };
         let journal = Arc::new(journal.begin(&record).expect("a run"));
-        Self { engine: Engine::new(folder.join("cache")).expect("an engine"), journal }
+        Self { engine: Engine::new(folder.join("cache"), Compiler::Here).expect("an engine"), journal }
     }
 
     /// Detonates once. No shield: nothing that is measured comes so far.

@@ -3,7 +3,7 @@
 
 mod common;
 
-use foil::engine::Engine;
+use foil::engine::{Compiler, Engine};
 use foil::module::{Catalog, Filter};
 use std::time::{Duration, Instant};
 
@@ -11,12 +11,12 @@ const ROUNDS: usize = 20;
 
 fn main() {
     let cache = tempfile::tempdir().expect("a folder");
-    let engine = Engine::new(cache.path().join("cache")).expect("an engine");
+    let engine = Engine::new(cache.path().join("cache"), Compiler::Here).expect("an engine");
     let modules = Catalog::open(&[]).modules(&Filter::default());
-    let largest = modules.into_iter().max_by_key(|module| module.bytes.len()).expect("the pack");
+    let largest = modules.into_iter().max_by_key(|module| module.size).expect("the pack");
     let load = || {
         let began = Instant::now();
-        engine.compile(&largest.bytes, &largest.digest).expect("native code");
+        engine.compile(&largest.bytes.read(&largest.digest).expect("readable"), &largest.digest).expect("native code");
         began.elapsed()
     };
     let (mut cached, mut compiled): (Vec<Duration>, Vec<Duration>) = Default::default();
@@ -30,6 +30,6 @@ fn main() {
             cached.push(times.1);
         }
     }
-    let name = format!("load of {} ({} KiB) from the cache", largest.id(), largest.bytes.len() / 1024);
+    let name = format!("load of {} ({} KiB) from the cache", largest.id(), largest.size / 1024);
     common::line(&name, &mut cached, "compiling it", &mut compiled);
 }

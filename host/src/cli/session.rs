@@ -8,7 +8,7 @@ use crate::campaign::references::EarlierStep;
 use crate::campaign::verdict::Verdict;
 use crate::campaign::{Experiment, Host, Preparation, PrepareError, Prepared, attempts, sequence};
 use crate::cluster::Cluster;
-use crate::engine::Engine;
+use crate::engine::{Compiler, Engine};
 use crate::journal::Journal;
 use crate::module::{Catalog, Module};
 use crate::panics::caught_in;
@@ -147,7 +147,7 @@ pub(super) fn run_units(
         .build()
         .context("the runtime")
         .map_err(InternalError)?;
-    let engine = Engine::new(state.join("cache")).map_err(InternalError)?;
+    let engine = Engine::new(state.join("cache"), Compiler::this_program()).map_err(InternalError)?;
     let parallel = parallel.clamp(1, MOST_AT_ONCE);
     let progress = Progress::new();
     let (cancel, canaries) = (CancellationToken::new(), Canaries::default());

@@ -60,7 +60,7 @@ fn rights(modules: &[Module], args: Args, global: &Global) -> anyhow::Result<Exi
 fn json(module: &Module) -> serde_json::Value {
     serde_json::json!({
         "manifest": *module.manifest, "imports": module.imports.interfaces, "digest": module.digest,
-        "judged": module.judged(), "size": module.bytes.len(), "source": module.source.to_string(),
+        "judged": module.judged(), "size": module.size, "source": module.source.to_string(),
     })
 }
 
@@ -91,7 +91,7 @@ fn print(module: &Module) {
         field("programs", &manifest.programs.join(", "));
     }
     field("source", &module.source.to_string());
-    field("size", &format!("{} bytes", module.bytes.len()));
+    field("size", &format!("{} bytes", module.size));
     field("digest", &module.digest.to_string());
     print_limits(&manifest.limits);
     for (name, parameter) in &manifest.parameters {

@@ -25,22 +25,36 @@ impl Cache {
         bytes: &[u8],
         digest: &Digest,
     ) -> anyhow::Result<Component> {
-        let file = self.folder.join(format!("{}-{:016x}.cwasm", digest.hex(), compatibility(engine)));
-        if let Some(component) = load(engine, &file) {
+        if let Some(component) = self.load(engine, digest) {
             return Ok(component);
         }
         let component =
             Component::from_binary(engine, bytes).map_err(super::plain).context("the module does not compile")?;
-        // A cache that cannot be written costs time, nothing else.
-        if let Err(error) = self.store(&component, &file) {
-            tracing::debug!("compiled code is not cached: {error:#}");
-        }
+        let stored = component.serialize().map_err(super::plain);
+        keep(stored.and_then(|code| self.store(&code, &self.file(engine, digest))));
         Ok(component)
     }
 
-    fn store(&self, component: &Component, file: &Path) -> anyhow::Result<()> {
+    /// The native code of an earlier compilation, where there is any that can be trusted.
+    pub(super) fn load(&self, engine: &wasmtime::Engine, digest: &Digest) -> Option<Component> {
+        load(engine, &self.file(engine, digest))
+    }
+
+    /// Takes native code that the helper made, and keeps it.
+    pub(super) fn adopt(&self, engine: &wasmtime::Engine, code: &[u8], digest: &Digest) -> anyhow::Result<Component> {
+        // SAFETY: the bytes come through a pipe from a process of this very program, which made them with the same
+        // configuration; nobody else can write to the pipe.
+        let component = unsafe { Component::deserialize(engine, code) }.map_err(super::plain)?;
+        keep(self.store(code, &self.file(engine, digest)));
+        Ok(component)
+    }
+
+    fn file(&self, engine: &wasmtime::Engine, digest: &Digest) -> PathBuf {
+        self.folder.join(format!("{}-{:016x}.cwasm", digest.hex(), compatibility(engine)))
+    }
+
+    fn store(&self, code: &[u8], file: &Path) -> anyhow::Result<()> {
         crate::state::open(&self.folder)?;
-        let code = component.serialize().map_err(super::plain)?;
         // Written aside and renamed, so that a reader never sees half of it.
         let aside = file.with_extension(format!("{}.tmp", std::process::id()));
         let written = std::fs::OpenOptions::new()
@@ -49,12 +63,19 @@ impl Cache {
             .truncate(true)
             .mode(0o600)
             .open(&aside)
-            .and_then(|mut out| out.write_all(&code))
+            .and_then(|mut out| out.write_all(code))
             .and_then(|()| std::fs::rename(&aside, file));
         if written.is_err() {
             let _ = std::fs::remove_file(&aside);
         }
         Ok(written?)
+    }
+}
+
+/// A cache that cannot be written costs time, nothing else.
+fn keep(stored: anyhow::Result<()>) {
+    if let Err(error) = stored {
+        tracing::debug!("compiled code is not cached: {error:#}");
     }
 }
 

@@ -44,7 +44,9 @@ impl Inert {
 }
 
 impl WasiView for Guest {
+    /// Every call of WASI begins here, and is charged like any other host call.
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.budget.inert_call();
         let inert = self.inert.get_or_insert_with(|| Box::new(Inert::new()));
         WasiCtxView { ctx: &mut inert.context, table: &mut inert.table }
     }

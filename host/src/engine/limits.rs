@@ -30,6 +30,8 @@ pub struct Budget {
     children: u64,
     log_lines: u64,
     log_bytes: u64,
+    /// The limit that calls of WASI went beyond: those cannot fail by themselves, so that the phase ends at the next tick.
+    pub(super) overdrawn: Option<Spent>,
     pub(super) memory: Memory,
 }
 
@@ -37,7 +39,16 @@ impl Budget {
     /// A fresh budget.
     pub fn new(limits: EffectiveLimits) -> Self {
         let memory = Memory { bytes: 0, entries: 0, limits, spent: None };
-        Self { limits, cpu: Duration::ZERO, host_calls: 0, children: 0, log_lines: 0, log_bytes: 0, memory }
+        Self {
+            limits,
+            cpu: Duration::ZERO,
+            host_calls: 0,
+            children: 0,
+            log_lines: 0,
+            log_bytes: 0,
+            overdrawn: None,
+            memory,
+        }
     }
 
     /// The limits.
@@ -47,6 +58,9 @@ impl Budget {
 
     /// Charges a tick of computing.
     pub(super) fn tick(&mut self, tick: Duration) -> Result<(), Spent> {
+        if let Some(spent) = &self.overdrawn {
+            return Err(spent.clone());
+        }
         self.cpu = self.cpu.saturating_add(tick);
         within("cpu-ms", millis(self.limits.cpu), millis(self.cpu))
     }
@@ -55,6 +69,13 @@ impl Budget {
     pub fn host_call(&mut self) -> Result<(), Spent> {
         self.host_calls = self.host_calls.saturating_add(1);
         within("host-calls", self.limits.host_calls, self.host_calls)
+    }
+
+    /// Charges a call of WASI. One beyond the limit is let through; the phase ends within a tick, and never well.
+    pub(super) fn inert_call(&mut self) {
+        if let Err(spent) = self.host_call() {
+            self.overdrawn.get_or_insert(spent);
+        }
     }
 
     /// Charges a child process.

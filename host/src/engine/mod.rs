@@ -3,12 +3,14 @@
 
 pub mod bindings;
 mod cache;
+pub mod compile;
 mod inert;
 mod limits;
 mod outcome;
 mod phase;
 mod ticker;
 
+pub use compile::Compiler;
 pub use inert::Inert;
 pub use limits::{Budget, Spent};
 pub use outcome::{PhaseError, cut};
@@ -51,6 +53,8 @@ pub struct Engine {
     cache: cache::Cache,
     /// What was compiled or loaded by this process: a thousand runs of one module share its code.
     loaded: Mutex<HashMap<foil_manifest::Digest, Arc<OnceCell<Component>>>>,
+    /// How modules from outside are compiled.
+    compiler: Compiler,
     /// How long compiling a module may take.
     compile: Duration,
     _ticker: ticker::Ticker,
@@ -58,16 +62,11 @@ pub struct Engine {
 
 impl Engine {
     /// Starts the engine and its ticker; compiled modules are kept in `cache` (a folder of ours, mode 0700).
-    pub fn new(cache: PathBuf) -> anyhow::Result<Self> {
-        let mut config = wasmtime::Config::new();
-        config.epoch_interruption(true);
-        config.max_wasm_stack(GUEST_STACK);
-        config.async_stack_size(2 * GUEST_STACK);
-        config.memory_reservation(MEMORY_RESERVATION);
-        config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16));
-        let inner = wasmtime::Engine::new(&config).map_err(plain).context("the WebAssembly engine")?;
+    pub fn new(cache: PathBuf, compiler: Compiler) -> anyhow::Result<Self> {
+        let inner = wasmtime::Engine::new(&configuration()).map_err(plain).context("the WebAssembly engine")?;
         let ticker = ticker::Ticker::start(inner.clone())?;
-        Ok(Self { cache: cache::Cache::new(cache), loaded: Mutex::default(), inner, compile: COMPILE, _ticker: ticker })
+        let (cache, loaded) = (cache::Cache::new(cache), Mutex::default());
+        Ok(Self { cache, loaded, inner, compiler, compile: COMPILE, _ticker: ticker })
     }
 
     /// Compiles a module, or takes its native code from the cache, and links exactly `linked`.
@@ -86,21 +85,35 @@ impl Engine {
         self.link(component, linked)
     }
 
-    /// Bytes from outside choose how long compiling takes. The thread cannot be stopped; nobody waits for it.
+    /// Takes native code from the cache, or compiles. Built-in modules are compiled here, those from outside in a helper.
     async fn compile_bounded(
         &self,
         bytes: crate::module::Bytes,
         digest: foil_manifest::Digest,
     ) -> anyhow::Result<Component> {
+        let helper = match (&self.compiler, &bytes) {
+            (_, crate::module::Bytes::Static(_)) | (Compiler::Here, _) => None,
+            (Compiler::Helper(program), crate::module::Bytes::File(_)) => Some(program),
+        };
         let (inner, cache) = (self.inner.clone(), self.cache.clone());
-        let compiling = tokio::task::spawn_blocking(move || cache.component(&inner, &bytes, &digest));
-        let bound = self.compile;
-        tokio::time::timeout(bound, compiling)
-            .await
-            .map_err(|_| {
-                anyhow::anyhow!("stopped: the module was not compiled within {bound:?}; it is made to be costly")
-            })?
-            .context("the thread that compiles broke off")?
+        let Some(program) = helper else {
+            return blocking(move || cache.component(&inner, &*bytes.read(&digest)?, &digest)).await;
+        };
+        let (bytes, cached) = blocking(move || {
+            let cached = cache.load(&inner, &digest);
+            // Read where it has to be compiled only.
+            Ok((if cached.is_some() { None } else { Some(bytes.read(&digest)?) }, cached))
+        })
+        .await?;
+        match (bytes, cached) {
+            (Some(bytes), None) => {
+                let code = compile::by_helper(program, &bytes, self.compile).await?;
+                let (inner, cache) = (self.inner.clone(), self.cache.clone());
+                blocking(move || cache.adopt(&inner, &code, &digest)).await
+            }
+            (_, Some(component)) => Ok(component),
+            (None, None) => anyhow::bail!("the module has neither bytes nor native code"),
+        }
     }
 
     fn loaded(&self) -> MutexGuard<'_, HashMap<foil_manifest::Digest, Arc<OnceCell<Component>>>> {
@@ -137,33 +150,23 @@ impl Engine {
     }
 }
 
+/// What the host and the helper that compiles must agree on: native code of one runs in the other.
+fn configuration() -> wasmtime::Config {
+    let mut config = wasmtime::Config::new();
+    config.epoch_interruption(true);
+    config.max_wasm_stack(GUEST_STACK);
+    config.async_stack_size(2 * GUEST_STACK);
+    config.memory_reservation(MEMORY_RESERVATION);
+    config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16));
+    config
+}
+
+/// Runs what waits for files or the compiler on a thread that may wait.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> anyhow::Result<T> + Send + 'static) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(work).await.context("the thread that compiles broke off")?
+}
+
 /// The engine's error as ours: its chain becomes one sentence.
 fn plain(error: wasmtime::Error) -> anyhow::Error {
     anyhow::anyhow!("{error:#}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_module_made_to_be_costly_to_compile_is_given_up() {
-        // One function of many blocks that all end at once: compiling it takes a minute or so.
-        let blocks = 60_000;
-        let body =
-            format!("{}{}{}", "(block ".repeat(blocks), "(br_if 0 (i32.const 1))".repeat(blocks), ")".repeat(blocks));
-        let text = format!("(component (core module (func {body})))");
-        let bytes = wat::parse_str(&text).expect("well-formed");
-        let cache = tempfile::tempdir().expect("a folder");
-        let mut engine = Engine::new(cache.path().join("cache")).expect("an engine");
-        engine.compile = Duration::from_millis(50);
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-        let digest = foil_manifest::Digest::of(&bytes);
-        let done =
-            runtime.block_on(engine.prepare(crate::module::Bytes::Shared(bytes.into()), digest, &BTreeSet::new()));
-        // The thread that compiles cannot be stopped; it ends with the process.
-        runtime.shutdown_background();
-        let error = done.err().expect("given up").to_string();
-        assert!(error.contains("not compiled within 50ms"), "{error}");
-    }
 }

@@ -2,7 +2,7 @@
 
 use super::bindings::types::{Context, Fact, Parameter};
 use super::bindings::{check, technique};
-use super::{Engine, PhaseError, Spent};
+use super::{Budget, Engine, PhaseError, Spent};
 use crate::capability::Guest;
 use std::future::Future;
 use std::time::Instant;
@@ -29,7 +29,7 @@ impl Phase<'_> {
         call: impl FnOnce(wasmtime::Store<Guest>, InstancePre<Guest>) -> F,
     ) -> Result<T, PhaseError>
     where
-        F: Future<Output = (wasmtime::Result<Result<T, super::bindings::types::Error>>, Option<Spent>)>,
+        F: Future<Output = (wasmtime::Result<Result<T, super::bindings::types::Error>>, Budget)>,
     {
         let wall = self.guest.budget.limits().wall;
         let cancelled = self.guest.cancelled();
@@ -48,7 +48,8 @@ impl Phase<'_> {
                 allowed: millis(wall),
                 reached: millis(started.elapsed()),
             })),
-            Ok((Err(error), memory)) => Err(PhaseError::from_call(&error, memory)),
+            Ok((_, Budget { overdrawn: Some(spent), .. })) => Err(PhaseError::Limit(spent)),
+            Ok((Err(error), budget)) => Err(PhaseError::from_call(&error, budget.memory.spent)),
             Ok((Ok(Err(error)), _)) => Err(error.into()),
             Ok((Ok(Ok(value)), _)) => Ok(value),
         }
@@ -64,7 +65,7 @@ pub async fn warmup(phase: Phase<'_>, context: &Context, parameters: &[Parameter
                 instance.foil_host_detonation().call_warmup(&mut store, context, parameters).await
             }
             .await;
-            (result, store.into_data().budget.memory.spent)
+            (result, store.into_data().budget)
         })
         .await?;
     bounded(&state)?;
@@ -85,7 +86,7 @@ pub async fn detonate(
                 instance.foil_host_detonation().call_detonate(&mut store, context, parameters, state).await
             }
             .await;
-            (result, store.into_data().budget.memory.spent)
+            (result, store.into_data().budget)
         })
         .await?;
     bounded(&evidence.facts)?;
@@ -106,7 +107,7 @@ pub async fn probe(
                 instance.foil_host_probing().call_probe(&mut store, context, parameters, cursor).await
             }
             .await;
-            (result, store.into_data().budget.memory.spent)
+            (result, store.into_data().budget)
         })
         .await?;
     for sighting in &observation.sightings {

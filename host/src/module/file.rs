@@ -56,7 +56,8 @@ pub(super) fn open(path: &Path) -> std::io::Result<File> {
     Ok(file)
 }
 
-/// Loads a module from a file: a component, or an imported test. The bytes are read once and bounded; what is hashed is what is inspected and later compiled.
+/// Loads a module from a file: a component, or an imported test. The bytes are bounded, and kept only while they are inspected;
+/// [`Bytes::read`] holds what is later compiled to the digest of what was inspected.
 pub fn load_file(path: &Path) -> Result<Module, LoadError> {
     if script::is_script(path) {
         return script::load(path);
@@ -66,14 +67,15 @@ pub fn load_file(path: &Path) -> Result<Module, LoadError> {
     let refused = |refusal| LoadError::Refused { path: path.to_owned(), refusal };
     let bytes = section::read_bounded(file).map_err(io)?.map_err(refused)?;
     let inspection = inspect(&bytes).map_err(refused)?;
-    let source = Source::File(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     Ok(Module {
         manifest: Arc::new(inspection.manifest),
         digest: inspection.digest,
         code: inspection.digest,
         imported: None,
-        bytes: Bytes::Shared(bytes.into()),
+        bytes: Bytes::File(Arc::new(path.clone())),
+        size: bytes.len(),
         imports: Arc::new(inspection.imports),
-        source,
+        source: Source::File(path),
     })
 }

@@ -74,6 +74,8 @@ pub struct Module {
     pub imported: Option<Arc<Imported>>,
     /// The component.
     pub bytes: Bytes,
+    /// Its length in bytes.
+    pub size: usize,
     /// What it imports and exports.
     pub imports: Arc<Imports>,
     /// Where it comes from.

@@ -54,6 +54,7 @@ impl Builtin {
             code: self.digest(),
             imported: None,
             bytes: Bytes::Static(self.bytes),
+            size: self.bytes.len(),
             imports: Arc::new(Imports { interfaces: own(self.imports), exports: own(self.exports) }),
             source: Source::Builtin,
         }

@@ -12,7 +12,7 @@ pub const RESULT: u32 = 512;
 const DATA: usize = 4096;
 
 /// Host functions as the canonical ABI lowers them: what modules here call them by, interface, name, core type.
-const HOST: [(&str, &str, &str, &str); 10] = [
+const HOST: [(&str, &str, &str, &str); 11] = [
     ("log", "log", "write", "(param i32 i32 i32 i32)"),
     ("now", "clock", "now", "(param i32)"),
     ("exec", "exec", "run", "(param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)"),
@@ -23,7 +23,13 @@ const HOST: [(&str, &str, &str, &str); 10] = [
     ("remove", "files-write", "remove", "(param i32 i32 i32)"),
     ("publish", "loopback-serve", "publish", "(param i32 i32 i32 i32 i32)"),
     ("events", "events-read", "read", "(param i32 i32 i64 i32 i32)"),
+    ("random", "wasi:random/random@0.2.0", "get-random-u64", "(result i64)"),
 ];
+
+/// A technique in a language that cannot do without WASI.
+const RANDOM: &str = "package wasi:random@0.2.0; interface random { get-random-u64: func() -> u64; }";
+const INERT: &str =
+    "package foil:inert; world inert { import wasi:random/random@0.2.0; export foil:host/detonation@0.1.0; }";
 
 /// A check that would like to act: no world of the contract has it.
 const GREEDY: &str =
@@ -138,13 +144,15 @@ impl Guest {
 
     /// The core module's text.
     pub fn wat(&self) -> String {
-        let used =
-            |name: &str| [&self.act, &self.warmup, &self.fields].iter().any(|t| t.contains(&format!("call ${name} ")));
+        let calls = |text: &str, name: &str| [' ', ')'].iter().any(|end| text.contains(&format!("call ${name}{end}")));
+        let used = |name: &str| [&self.act, &self.warmup, &self.fields].iter().any(|text| calls(text, name));
         let imports: String = HOST
             .iter()
             .filter(|(name, ..)| used(name))
             .map(|(name, interface, function, ty)| {
-                format!("(import \"foil:host/{interface}@0.1.0\" \"{function}\" (func ${name} {ty}))\n")
+                let foreign = interface.contains(':');
+                let interface = if foreign { (*interface).to_owned() } else { format!("foil:host/{interface}@0.1.0") };
+                format!("(import \"{interface}\" \"{function}\" (func ${name} {ty}))\n")
             })
             .collect();
         let heap = (DATA + self.data.len()).next_multiple_of(16);
@@ -184,9 +192,12 @@ impl Guest {
         let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
         let (contract, _) = resolve.push_dir(wit).expect("the contract");
         let greedy = resolve.push_str("greedy.wit", GREEDY).expect("a world");
+        resolve.push_str("random.wit", RANDOM).expect("a package");
+        let inert = resolve.push_str("inert.wit", INERT).expect("a world");
         // A check that calls `exec` is described by a world of its own making.
         let (package, world) = match self.kind {
             Kind::Check if self.act.contains("call $exec ") => (greedy, "greedy".to_owned()),
+            Kind::Technique if self.act.contains("call $random") => (inert, "inert".to_owned()),
             kind => (contract, kind.to_string()),
         };
         let world = resolve.select_world(&[package], Some(&world)).expect("a world");

@@ -30,6 +30,17 @@ fn a_loop_that_calls_the_host_lest_it_be_noticed() {
 }
 
 #[test]
+fn calls_of_wasi_are_host_calls() {
+    let act = "(loop $l (drop (call $random)) (br $l)) unreachable";
+    Stage::new().fire(&Guest::technique("test.wasi").act(act)).stopped_at("host-calls", 300);
+    // Too few to live until the next tick of the clock: the limit holds all the same.
+    let few = format!("{} (call $done)", "(drop (call $random))".repeat(301));
+    Stage::new().fire(&Guest::technique("test.wasi-few").act(&few)).stopped_at("host-calls", 300);
+    let allowed = format!("{} (call $done)", "(drop (call $random))".repeat(300));
+    Stage::new().fire(&Guest::technique("test.wasi-allowed").act(&allowed)).is("pass", 0, "");
+}
+
+#[test]
 fn a_loop_that_outlives_the_wall_clock() {
     let guest = Guest::technique("test.wall").act("(loop $l (br $l)) unreachable");
     let stage = Stage::with(&limited(&[("wall-ms", 400), ("cpu-ms", 60_000)]));
