@@ -1,6 +1,6 @@
 //! `cargo xtask atomics FOLDER`: runs a whole library of Atomic Red Team's and writes what came of it to `docs/atomics-run.md`.
 
-use crate::tools::root;
+use crate::tools::{root, target};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use std::process::Command;
 /// Runs all tests below `atomics` with the release binary, in overlays, four at once, and writes the table.
 pub fn atomics(atomics: &str) -> Result<()> {
     let atomics = std::path::absolute(atomics)?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir));
+    let target = target();
     let stage = target.join("atomics-run");
     if stage.exists() {
         std::fs::remove_dir_all(&stage).with_context(|| format!("cannot empty {}", stage.display()))?;

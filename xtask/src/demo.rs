@@ -1,6 +1,7 @@
 //! `cargo xtask demo`.
 
-use crate::tools::root;
+use crate::progress;
+use crate::tools::{cargo, ensure_target, root, target};
 use anyhow::{Context as _, Result, bail};
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,18 +12,26 @@ const INCONCLUSIVE: i32 = 3;
 /// A link is broken: another one.
 const BROKEN: i32 = 1;
 
-/// Runs every experiment of `examples/demo/` with the binary that was just built, then shows that nothing is left.
+/// Builds Foil, runs every experiment of `examples/demo/` with it, then shows that nothing is left.
+///
+/// The build is not optimised: most of what Foil does is system calls, the compiler of modules is optimised all the same, and a
+/// first build takes a third of the time.
 pub fn demo() -> Result<()> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir));
+    let target = target();
+    stage(1, "build Foil with its modules (`cargo xtask build` makes the optimised binary)");
+    ensure_target()?;
+    progress::build(&mut cargo(["build", "-p", "foil"]), &target)?;
     let foil = |arguments: &[&str]| {
-        let mut command = Command::new(target.join("release/foil"));
+        let mut command = Command::new(target.join("debug/foil"));
         // A state folder of the demo's own: it works without rights to /var/lib, and a second demo finds nothing old.
         command.current_dir(root().join("examples")).env("FOIL_STATE", target.join("demo-state")).args(arguments);
         command
     };
+    stage(2, "run the experiments of examples/demo");
     let ran = say(foil(&["run"]).args(experiments()?))?;
-    println!("\nOne experiment is made to fail, to show what a broken link looks like:");
+    stage(3, "run an experiment that is made to fail, to show what a broken link looks like");
     let broken = say(&mut foil(&["run", "broken/deletion.yaml"]))?;
+    stage(4, "show that nothing is left");
     let left = say(&mut foil(&["cleanup"]))?;
     say(&mut foil(&["journal", "runs"]))?;
     match (ran, broken, left) {
@@ -44,6 +53,10 @@ pub fn demo() -> Result<()> {
              `foil cleanup` {left}"
         ),
     }
+}
+
+fn stage(number: u8, what: &str) {
+    println!("\n[{number} of 4] {what}");
 }
 
 fn experiments() -> Result<Vec<PathBuf>> {

@@ -5,6 +5,7 @@ mod bench;
 mod demo;
 mod fuzz;
 mod lint;
+mod progress;
 mod tools;
 
 use anyhow::{Result, bail};
@@ -16,7 +17,7 @@ cargo xtask COMMAND
 
   build             add the wasm target where it is missing, then build target/release/foil
   test [ARGS]       cargo test --workspace ARGS
-  demo              build, then run real techniques and show what was seen and put back
+  demo              build without optimisation, then run real techniques and show what was seen and put back
   lint              rustfmt, clippy, rustdoc, cargo-deny, size of files
   fuzz [--seconds N] [TARGET ..]   run each fuzz target for N seconds (default 60)
   bench [NAME ..]   run the benches of host/benches, one line a measurement
@@ -52,7 +53,6 @@ fn dispatch(command: &str, rest: &[String]) -> Result<()> {
         }
         "demo" => {
             nothing_more()?;
-            build()?;
             demo::demo()
         }
         "lint" => {
