@@ -98,6 +98,23 @@ fn a_grant_lives_and_is_taken_back() {
 }
 
 #[test]
+fn a_grant_can_be_held_to_the_digest_that_was_reviewed() {
+    let desk = Desk::new();
+    let review = fine(&desk.foil(&["review", MODULE, "--format", "json"]));
+    let review: serde_json::Value = serde_json::from_str(&review).expect("JSON");
+    let digest = review["digest"].as_str().expect("a digest");
+    let grant = |digest: &str| {
+        desk.foil(&["grant", MODULE, "--digest", digest, "--reason", "reviewed", "--reviewer", "Ann", "--yes"])
+    };
+    let other = format!("sha256:{}", "0".repeat(64));
+    refused(&grant(&other), "was changed since it was reviewed");
+    refused(&grant("sha256:12"), "64 hexadecimal digits");
+    assert_eq!(desk.state(), "not-granted");
+    fine(&grant(digest));
+    assert_eq!(desk.state(), "granted");
+}
+
+#[test]
 fn built_in_modules_are_granted_at_once_and_never_open() {
     let desk = Desk::new();
     let said =

@@ -1,12 +1,10 @@
 //! Finds and reads `grants.toml` and `foil.yaml`: beside the experiment, then upwards. The only I/O that policy has.
 
 use super::Global;
+pub use super::trusted::read_trusted;
 use crate::campaign::experiment::Expectations;
 use crate::policy::{Environment, Grants, environment, grants};
 use anyhow::{Context as _, bail};
-use std::fs::File;
-use std::io::Read as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// The grants file's name.
@@ -126,73 +124,6 @@ fn upwards(folder: &Path, name: &str) -> anyhow::Result<Option<PathBuf>> {
     Ok(None)
 }
 
-/// Reads a file that decides what Foil does with our rights, after making sure that nobody else can have written it.
-pub fn read_trusted(path: &Path, most: usize) -> anyhow::Result<String> {
-    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    // A FIFO of that name must not hang us.
-    let file = File::options()
-        .read(true)
-        .custom_flags(nonblocking)
-        .open(path)
-        .with_context(|| format!("cannot open {}", path.display()))?;
-    check_trusted(path, &file)?;
-    let mut bytes = Vec::new();
-    let bound = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(bound).read_to_end(&mut bytes).with_context(|| format!("cannot read {}", path.display()))?;
-    if bytes.len() > most {
-        bail!("{} has more than {most} bytes", path.display());
-    }
-    match String::from_utf8(bytes) {
-        Ok(text) => Ok(text),
-        Err(e) => {
-            let place = crate::policy::text::place(
-                &String::from_utf8_lossy(e.as_bytes().get(..e.utf8_error().valid_up_to()).unwrap_or_default()),
-                e.utf8_error().valid_up_to(),
-            );
-            bail!("{}:{place}: this is no UTF-8", path.display())
-        }
-    }
-}
-
-/// Refuses a file that somebody else can write, or replace, by what the open file says.
-fn check_trusted(path: &Path, file: &File) -> anyhow::Result<()> {
-    let meta = file.metadata().with_context(|| format!("cannot look at {}", path.display()))?;
-    if !meta.is_file() {
-        bail!("{} is no regular file", path.display());
-    }
-    check_owner(path, meta.uid(), meta.mode(), false)?;
-    let real = path.canonicalize().with_context(|| format!("cannot look at {}", path.display()))?;
-    if let Some(folder) = real.parent() {
-        let meta = std::fs::metadata(folder).with_context(|| format!("cannot look at {}", folder.display()))?;
-        // In a sticky folder such as /tmp only the owner replaces a file.
-        check_owner(folder, meta.uid(), meta.mode(), meta.mode() & 0o1000 != 0)?;
-    }
-    Ok(())
-}
-
-/// Root obeys only what root wrote. Anybody else also trusts root, and, as many systems make files for a group of one,
-/// the group.
-pub(super) fn check_owner(path: &Path, owner: u32, mode: u32, sticky: bool) -> anyhow::Result<()> {
-    let me = rustix::process::geteuid();
-    let others = if me.is_root() { 0o022 } else { 0o002 };
-    if owner != me.as_raw() && owner != 0 {
-        bail!(
-            "{} belongs to uid {owner}, who could change what Foil does as uid {}: make it yours (`chown`) first",
-            path.display(),
-            me.as_raw()
-        );
-    }
-    if mode & others != 0 && !sticky {
-        bail!(
-            "{} has mode {:o}, so that others could change what Foil does as uid {}: `chmod go-w` it first",
-            path.display(),
-            mode & 0o7777,
-            me.as_raw()
-        );
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,42 +160,5 @@ mod tests {
         assert!(error.contains("/a/b/foil.yaml:2:1: "), "{error}");
         let named = Global { environment: Some(folder.path().join("missing.yaml")), ..global() };
         assert!(environment(&named, Some(&experiment)).is_err());
-    }
-
-    #[test]
-    fn what_others_may_write_is_refused() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join(GRANTS);
-        write(&path, "", 0o644);
-        assert!(read_trusted(&path, 10).is_ok());
-        write(&path, "", 0o646);
-        assert!(read_trusted(&path, 10).expect_err("writable by all").to_string().contains("chmod"));
-        write(&path, "", 0o644);
-        if rustix::process::geteuid().is_root() {
-            write(&path, "", 0o664);
-            assert!(read_trusted(&path, 10).is_err());
-            write(&path, "", 0o644);
-            std::os::unix::fs::chown(&path, Some(65534), None).expect("root");
-            assert!(read_trusted(&path, 10).expect_err("another's").to_string().contains("65534"));
-            std::os::unix::fs::chown(&path, Some(0), None).expect("root");
-        }
-        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).expect("ours");
-        assert!(read_trusted(&path, 10).is_err());
-        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o1777)).expect("ours");
-        assert!(read_trusted(&path, 10).is_ok());
-    }
-
-    #[test]
-    fn only_small_regular_text_files_are_read() {
-        let folder = tempfile::tempdir().expect("a folder");
-        assert!(read_trusted(folder.path(), 10).is_err());
-        let path = folder.path().join("x");
-        write(&path, "12345678901", 0o600);
-        assert!(read_trusted(&path, 10).is_err());
-        std::fs::write(&path, b"a\nb\xff").expect("writable");
-        assert!(read_trusted(&path, 10).expect_err("no text").to_string().contains("x:2:2: "));
-        let fifo = folder.path().join("fifo");
-        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("makeable");
-        assert!(read_trusted(&fifo, 10).expect_err("a FIFO").to_string().contains("no regular file"));
     }
 }

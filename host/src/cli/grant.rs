@@ -7,7 +7,7 @@ use crate::policy::grants::{When, present, with_grant};
 use crate::policy::text::visible;
 use crate::policy::{Grant, GrantRefusal, Grants, Narrowing, covering_rule, narrow};
 use anyhow::{Context as _, bail};
-use foil_manifest::{Capability, CapabilityName, Impact, Network, ShieldLevel};
+use foil_manifest::{Capability, CapabilityName, Digest, Impact, Network, ShieldLevel};
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
@@ -25,6 +25,9 @@ pub struct Args {
     /// target: those are granted by name
     #[arg(long, conflicts_with_all = ["module", "builtin", "only", "narrow", "shield"])]
     atomic: bool,
+    /// The digest that `foil review` showed (sha256:…): a module that was changed since is refused
+    #[arg(long, value_name = "DIGEST", conflicts_with_all = ["builtin", "atomic"], value_parser = digest)]
+    digest: Option<Digest>,
     /// Why it is granted
     #[arg(long, value_name = "TEXT")]
     reason: String,
@@ -59,14 +62,30 @@ pub(super) fn level(text: &str) -> Result<ShieldLevel, String> {
     ShieldLevel::ALL.into_iter().find(|l| l.to_string() == text).ok_or_else(|| format!("it is none of {}", known()))
 }
 
+fn digest(text: &str) -> Result<Digest, String> {
+    Digest::try_from(text.to_owned())
+}
+
 pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let catalog = Catalog::open(&global.modules);
     let modules = match &args.module {
-        Some(name) => vec![catalog.find(name)?],
+        Some(name) => vec![reviewed(catalog.find(name)?, args.digest)?],
         None if args.atomic => imported(&catalog)?,
         None => catalog.modules(&Filter { origin: Some(Origin::Builtin), ..Filter::default() }),
     };
     grant(&modules, &args, global)
+}
+
+/// The module, provided that it is the one that was reviewed.
+fn reviewed(module: Module, digest: Option<Digest>) -> anyhow::Result<Module> {
+    match digest {
+        Some(digest) if digest != module.digest => bail!(
+            "{} has the digest {}, not {digest}: it was changed since it was reviewed; look again with `foil review`",
+            module.manifest.id,
+            module.digest
+        ),
+        _ => Ok(module),
+    }
 }
 
 /// The imported tests that nobody has to look at one by one; how many others there are is said.
@@ -88,7 +107,7 @@ fn imported(catalog: &Catalog) -> anyhow::Result<Vec<Module>> {
 
 fn grant(modules: &[Module], args: &Args, global: &Global) -> anyhow::Result<Exit> {
     let file = discover::grants_to_write(global, None)?;
-    let own = grants_file::own(global.state.as_deref(), Some(&file))?;
+    let own = grants_file::own(global, Some(&file), &discover::environment(global, None)?, None)?;
     let now = Timestamp::now();
     let who = match args.reviewer.clone().or_else(grants_file::reviewer) {
         Some(who) if !who.trim().is_empty() => who,
@@ -258,6 +277,7 @@ pub fn offer(
         module: Some(module.manifest.id.to_string()),
         builtin: false,
         atomic: false,
+        digest: None,
         reason: "granted when it was to be fired".to_owned(),
         reviewer: None,
         expires: None,

@@ -1,8 +1,10 @@
 //! Changes the grants file: one writer at a time, all or nothing.
 
-use super::discover::{check_owner, read_trusted};
+use super::Global;
+use super::discover::Found;
+use super::trusted::{check_owner, read_trusted};
 use crate::module::{Module, Source};
-use crate::policy::{Judged, Refusal, grants};
+use crate::policy::{Environment, Judged, Refusal, grants};
 use anyhow::Context as _;
 use foil_manifest::Digest;
 use rustix::fs::{FlockOperation, flock};
@@ -81,16 +83,27 @@ fn replace(path: &Path, temporary: &Path, text: &str, old: Option<&std::fs::Meta
     Ok(())
 }
 
-/// Foil's own folders and files, which no grant may reach: the state folder and the grants file. Both as they are
-/// named and as they really are, since a rule may use either.
-pub fn own(state: Option<&Path>, grants: Option<&Path>) -> anyhow::Result<Vec<String>> {
-    let state = match state {
+/// Foil's own folders and files, which no grant may reach: the state folder, and what decides what Foil does, that is grants,
+/// environment, experiment, folders of modules, rules, and the inbox's token. Each as it is named and as it really is, since a rule
+/// may use either.
+pub fn own(
+    global: &Global,
+    grants: Option<&Path>,
+    environment: &Found<Environment>,
+    experiment: Option<&Path>,
+) -> anyhow::Result<Vec<String>> {
+    let mut files = vec![match &global.state {
         Some(path) => path.to_owned(),
         None => crate::state::default_folder()?,
-    };
+    }];
+    files.extend([grants, environment.path.as_deref(), experiment].into_iter().flatten().map(Path::to_owned));
+    files.extend(global.modules.iter().cloned());
+    let Environment { folder, sources, .. } = &environment.value;
+    let token = sources.inbox.iter().filter_map(|inbox| inbox.token_file.as_ref());
+    files.extend(sources.rules.iter().chain(token).map(|path| Path::new(folder).join(path)));
     let mut own = Vec::new();
-    for path in std::iter::once(state.as_path()).chain(grants) {
-        let path = std::path::absolute(path).with_context(|| format!("{} is no usable path", path.display()))?;
+    for path in files {
+        let path = std::path::absolute(&path).with_context(|| format!("{} is no usable path", path.display()))?;
         own.extend(
             path.canonicalize().ok().filter(|real| *real != path).map(|real| real.to_string_lossy().into_owned()),
         );

@@ -35,6 +35,7 @@ mod session;
 mod show;
 mod signals;
 mod table;
+mod trusted;
 
 pub use grant::offer;
 use table::table;

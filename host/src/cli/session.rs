@@ -49,7 +49,7 @@ impl<'a> Session<'a> {
         }
         let grants = discover::grants(global, experiment)?;
         let environment = discover::environment(global, experiment)?;
-        let own = grants_file::own(global.state.as_deref(), grants.path.as_deref())?;
+        let own = grants_file::own(global, grants.path.as_deref(), &environment, experiment)?;
         let environment = environment.value;
         let cluster = environment.cluster.clone();
         let cluster = cluster.map(|rule| Arc::new(Cluster::new(rule, Path::new(&environment.folder))));

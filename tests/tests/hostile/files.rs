@@ -176,11 +176,17 @@ fn a_write_where_foil_keeps_its_state() {
     let (stage, ..) = stage();
     let state = stage.root.join("state").display().to_string();
     let root = stage.root.display().to_string();
+    std::fs::create_dir(stage.root.join("rules")).expect("writable");
+    std::fs::write(stage.root.join("foil.yaml"), "environment: hostile\nrules: [rules]\n").expect("writable");
     for rule in [
         format!("{state}/**"),
         format!("{root}/**"),
         format!("{state}/journal*"),
         format!("{root}/grants.toml"),
+        format!("{root}/foil.yaml"),
+        format!("{root}/*.yaml"),
+        format!("{root}/modules/*"),
+        format!("{root}/rules/{{run}}.yml"),
         "/**".into(),
     ] {
         let guest = Guest::technique("test.state").asks("files-write", &format!("allow = [{rule:?}]"));

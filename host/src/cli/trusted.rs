@@ -1,0 +1,216 @@
+//! Files that decide what Foil does with the rights of whoever runs it: read only where nobody else can have written or chosen them.
+
+use anyhow::{Context as _, bail};
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::fs::{File, Metadata};
+use std::io::Read as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Component, Path, PathBuf};
+
+/// Reads a file that decides what Foil does with our rights, after making sure that nobody else can have written it.
+pub fn read_trusted(path: &Path, most: usize) -> anyhow::Result<String> {
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    // A FIFO of that name must not hang us.
+    let file = File::options()
+        .read(true)
+        .custom_flags(nonblocking)
+        .open(path)
+        .with_context(|| format!("cannot open {}", path.display()))?;
+    check_trusted(path, &file)?;
+    let mut bytes = Vec::new();
+    let bound = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(bound).read_to_end(&mut bytes).with_context(|| format!("cannot read {}", path.display()))?;
+    if bytes.len() > most {
+        bail!("{} has more than {most} bytes", path.display());
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(text),
+        Err(e) => {
+            let place = crate::policy::text::place(
+                &String::from_utf8_lossy(e.as_bytes().get(..e.utf8_error().valid_up_to()).unwrap_or_default()),
+                e.utf8_error().valid_up_to(),
+            );
+            bail!("{}:{place}: this is no UTF-8", path.display())
+        }
+    }
+}
+
+/// Refuses a file that somebody else can write, or put another one in the place of: every folder and every symbolic link on the
+/// way to it counts, and the end of the way must be the file that is open.
+fn check_trusted(path: &Path, file: &File) -> anyhow::Result<()> {
+    let open = file.metadata().with_context(|| format!("cannot look at {}", path.display()))?;
+    if !open.is_file() {
+        bail!("{} is no regular file", path.display());
+    }
+    let found = follow(path)?;
+    if (found.dev(), found.ino()) != (open.dev(), open.ino()) {
+        bail!("{} was replaced while it was read: somebody else changes what Foil is to obey", path.display());
+    }
+    Ok(())
+}
+
+/// How many symbolic links are followed, as by the kernel.
+const MOST_LINKS: usize = 40;
+
+/// Goes the way to a file step by step, as the kernel does, and returns what is there.
+///
+/// # Errors
+/// A sentence that names the folder, link or file on the way that somebody else controls.
+fn follow(path: &Path) -> anyhow::Result<Metadata> {
+    let whole = std::path::absolute(path).with_context(|| format!("{} is not a usable path", path.display()))?;
+    let mut ahead: VecDeque<OsString> = steps(&whole).collect();
+    let (mut at, mut links) = (PathBuf::from("/"), 0_usize);
+    let look = |at: &Path| std::fs::symlink_metadata(at).with_context(|| format!("cannot look at {}", at.display()));
+    let mut here = look(&at)?;
+    while let Some(step) = ahead.pop_front() {
+        // In a sticky folder such as /tmp only its owner replaces an entry, and the entry's own owner is asked next.
+        check_owner(&at, here.uid(), here.mode(), here.mode() & 0o1000 != 0)?;
+        if step == ".." {
+            at.pop();
+            here = look(&at)?;
+            continue;
+        }
+        let next = at.join(&step);
+        let found = look(&next)?;
+        if !found.is_symlink() {
+            (at, here) = (next, found);
+            continue;
+        }
+        links = links.saturating_add(1);
+        if links > MOST_LINKS {
+            bail!("{} leads through more than {MOST_LINKS} symbolic links", path.display());
+        }
+        // Modes of links mean nothing; whoever owns one in a sticky folder can point it elsewhere.
+        check_owner(&next, found.uid(), 0, false)?;
+        let target = std::fs::read_link(&next).with_context(|| format!("cannot look at {}", next.display()))?;
+        if target.is_absolute() {
+            at = PathBuf::from("/");
+            here = look(&at)?;
+        }
+        for step in steps(&target).collect::<Vec<_>>().into_iter().rev() {
+            ahead.push_front(step);
+        }
+    }
+    check_owner(&at, here.uid(), here.mode(), false)?;
+    Ok(here)
+}
+
+/// The names in a path, `..` among them.
+fn steps(path: &Path) -> impl Iterator<Item = OsString> {
+    path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    })
+}
+
+/// Root obeys only what root wrote. Anybody else also trusts root, and, as many systems make files for a group of one,
+/// the group.
+pub(super) fn check_owner(path: &Path, owner: u32, mode: u32, sticky: bool) -> anyhow::Result<()> {
+    let me = rustix::process::geteuid();
+    let others = if me.is_root() { 0o022 } else { 0o002 };
+    if owner != me.as_raw() && owner != 0 {
+        bail!(
+            "{} belongs to uid {owner}, who could change what Foil does as uid {}: make it yours (`chown`) first",
+            path.display(),
+            me.as_raw()
+        );
+    }
+    if mode & others != 0 && !sticky {
+        bail!(
+            "{} has mode {:o}, so that others could change what Foil does as uid {}: `chmod go-w` it first",
+            path.display(),
+            mode & 0o7777,
+            me.as_raw()
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt as _, chown, lchown, symlink};
+
+    fn write(path: &Path, text: &str, mode: u32) {
+        std::fs::write(path, text).expect("writable");
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("ours");
+    }
+
+    #[test]
+    fn what_others_may_write_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("grants.toml");
+        write(&path, "", 0o644);
+        assert!(read_trusted(&path, 10).is_ok());
+        write(&path, "", 0o646);
+        assert!(read_trusted(&path, 10).expect_err("writable by all").to_string().contains("chmod"));
+        write(&path, "", 0o644);
+        if rustix::process::geteuid().is_root() {
+            write(&path, "", 0o664);
+            assert!(read_trusted(&path, 10).is_err());
+            write(&path, "", 0o644);
+            chown(&path, Some(65534), None).expect("root");
+            assert!(read_trusted(&path, 10).expect_err("another's").to_string().contains("65534"));
+            chown(&path, Some(0), None).expect("root");
+        }
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).expect("ours");
+        assert!(read_trusted(&path, 10).is_err());
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o1777)).expect("ours");
+        assert!(read_trusted(&path, 10).is_ok());
+    }
+
+    #[test]
+    fn only_small_regular_text_files_are_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert!(read_trusted(folder.path(), 10).is_err());
+        let path = folder.path().join("x");
+        write(&path, "12345678901", 0o600);
+        assert!(read_trusted(&path, 10).is_err());
+        std::fs::write(&path, b"a\nb\xff").expect("writable");
+        assert!(read_trusted(&path, 10).expect_err("no text").to_string().contains("x:2:2: "));
+        let fifo = folder.path().join("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("makeable");
+        assert!(read_trusted(&fifo, 10).expect_err("a FIFO").to_string().contains("no regular file"));
+    }
+
+    #[test]
+    fn every_folder_and_link_on_the_way_counts() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mode = |name: &str, mode| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(&path).expect("writable");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("ours");
+            path
+        };
+        let (ours, shared, sticky) = (mode("ours", 0o755), mode("shared", 0o777), mode("sticky", 0o1777));
+        let file = ours.join("foil.yaml");
+        write(&file, "environment: x\n", 0o644);
+        // A link of ours, relative or absolute, in a folder of ours or a sticky one.
+        symlink(&file, ours.join("absolute")).expect("writable");
+        symlink("../ours/foil.yaml", ours.join("relative")).expect("writable");
+        symlink(&file, sticky.join("link")).expect("writable");
+        for link in [ours.join("absolute"), ours.join("relative"), sticky.join("link")] {
+            assert!(read_trusted(&link, 100).is_ok(), "{}", link.display());
+        }
+        // A folder that all may write holds the link, a link to a folder, or a folder above the file.
+        symlink(&file, shared.join("link")).expect("writable");
+        symlink(&ours, shared.join("folder")).expect("writable");
+        let below = mode("shared/below", 0o755).join("foil.yaml");
+        write(&below, "", 0o644);
+        symlink(shared.join("link"), ours.join("through")).expect("writable");
+        symlink("loop", ours.join("loop")).expect("writable");
+        for way in [shared.join("link"), shared.join("folder/foil.yaml"), below, ours.join("through")] {
+            let error = read_trusted(&way, 100).expect_err("refused").to_string();
+            assert!(error.contains("/shared has mode 777"), "{error}");
+        }
+        assert!(read_trusted(&ours.join("loop"), 100).is_err());
+        // Somebody else's link in a sticky folder points where they like.
+        if rustix::process::geteuid().is_root() {
+            lchown(sticky.join("link"), Some(65534), None).expect("root");
+            let error = read_trusted(&sticky.join("link"), 100).expect_err("refused").to_string();
+            assert!(error.contains("link belongs to uid 65534"), "{error}");
+        }
+    }
+}
