@@ -82,7 +82,7 @@ fn an_id_takes_its_relatives_along_and_says_so() {
         ("attack.t1070.004", Some("by its tag T1070.004")),
         ("T1070.004*", Some("by its tag T1070.004")),
         ("attack.t1070", Some("by its tag T1070.004, a sub-technique of T1070")),
-        ("attack.t1070.002", Some("by its tag T1070.004, a sibling of T1070.002")),
+        ("attack.t1070.003", Some("by its tag T1070.004, a sibling of T1070.003")),
         ("attack.t1485", None),
         ("attack.stealth", Some("")),
     ] {
@@ -90,8 +90,8 @@ fn an_id_takes_its_relatives_along_and_says_so() {
     }
     assert_eq!(matched(&[("tag", "attack.t1070".into()), ("exact", true.into())]), None);
     // What Foil tells of the technique, where nothing else says which rule.
-    let technique = ("attack", Value::from(&["T1070.001"][..]));
-    assert_eq!(matched(&[technique.clone()]).as_deref(), Some("by its tag T1070.004, a sibling of T1070.001"));
+    let technique = ("attack", Value::from(&["T1070.005"][..]));
+    assert_eq!(matched(&[technique.clone()]).as_deref(), Some("by its tag T1070.004, a sibling of T1070.005"));
     assert_eq!(
         matched(&[("attack", Value::from(&["T1485"][..])), ("rule", ID.into())]),
         None,
