@@ -103,14 +103,14 @@ fn cores(code: &mut Code) {
     #[cfg(not(target_arch = "riscv64"))] // which has prlimit64 only
     code.on(
         libc::SYS_setrlimit,
-        &[argument(0, Half::Low), if_equal(libc::RLIMIT_CORE as u32), fail(libc::EPERM), allow()],
+        &[argument(0, Half::Low), if_equal(libc::RLIMIT_CORE as libc::c_uint), fail(libc::EPERM), allow()],
     );
     // Reading it, with no new limit, is harmless.
     code.on(
         libc::SYS_prlimit64,
         &[
             argument(1, Half::Low),
-            unless_equal(libc::RLIMIT_CORE as u32),
+            unless_equal(libc::RLIMIT_CORE as libc::c_uint),
             allow(),
             argument(2, Half::Low),
             unless_equal(0),
