@@ -233,8 +233,10 @@ impl Lives {
 
     fn place(&self, pid: u32, at: u64) -> Place {
         let (mut pid, mut at) = (pid, at);
-        // The process below, and the moment of it that matters.
-        let mut below: Option<(Life, u64)> = None;
+        // The moment of the process at hand that matters: of an ancestor, when it forked the next one. An event's own time may be
+        // too coarse for that; a fork that the connector saw is not.
+        let (mut moment, mut known) = (at, true);
+        let mut below: Option<(Life, u64, bool)> = None;
         for depth in 0..MAX_DEPTH {
             let Some(life) = self.find(pid, at) else {
                 // The machine's init and the kernel are nobody's children.
@@ -242,24 +244,25 @@ impl Lives {
             };
             let child = match (life.role, below) {
                 (Role::Init, None) => return Place::Init,
-                (Role::Init, Some((child, moment))) => Some((child, moment, depth == 1)),
-                (Role::Root, _) => Some((life, at, depth == 0)),
+                (Role::Init, Some(child)) => Some((child, depth == 1)),
+                (Role::Root, _) => Some(((life, moment, known), depth == 0)),
                 (Role::Other, _) => None,
             };
             match child {
-                Some((child, _, true)) => return Place::Child(child),
-                Some((child, moment, false)) => {
+                Some(((child, ..), true)) => return Place::Child(child),
+                Some(((child, moment, known), false)) => {
                     // A fork whose moment is a guess is not held against what it forked.
-                    let grain = if child.seen { ClockGrain::EXACT } else { ClockGrain::COARSE };
+                    let grain = if known { ClockGrain::EXACT } else { ClockGrain::COARSE };
                     let set_up = self.acting(&child, moment, grain) == Member::Foil;
                     return if set_up { Place::BelowSetUp } else { Place::Below };
                 }
                 None => {}
             }
             let Some(parent) = life.parent else { return Place::Unknown };
-            below = Some((life, at));
+            below = Some((life, moment, known));
             // The parent's life at the fork: it cannot have started later.
             at = at.min(life.start);
+            (moment, known) = if life.seen { (life.start, true) } else { (at, false) };
             if parent == pid {
                 return Place::Unknown;
             }

@@ -182,6 +182,27 @@ fn until_its_program_begins_a_child_is_foils_and_then_the_techniques() {
 }
 
 #[test]
+fn a_coarse_stamp_does_not_put_a_descendant_before_its_parents_program() {
+    for (exact, known) in [(true, true), (false, false)] {
+        let mut lives = set_up();
+        // Just after its program began, 101 forked 103, which forked 104. The kernel's coarse clock dates what they do before that.
+        if known {
+            lives.fork(101, 103, T + 4 * MS);
+            lives.fork(103, 104, T + 5 * MS);
+        } else {
+            lives.link(103, 101, T - MS);
+            lives.link(104, 103, T - MS);
+        }
+        for (pid, parent) in [(103, 101), (104, 103)] {
+            for at in [T - MS, T + 2 * MS, T + 6 * MS] {
+                let whose = lives.contains(pid, Some(parent), at, ClockGrain::COARSE, exact);
+                assert_eq!(whose, Member::Yes, "{pid} at {at}, exact {exact}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_never_acts_stays_foils_with_all_that_it_forks() {
     let mut lives = Lives::default();
     lives.init(100, T);
