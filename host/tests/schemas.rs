@@ -1,6 +1,6 @@
 //! The committed JSON Schemas are those of the types, hold for every file in this repository, and refuse what the parsers refuse.
 
-use foil::campaign::experiment;
+use foil::campaign::document;
 use foil::policy::{environment, grants};
 use foil_manifest::{Kind, Manifest};
 use serde_json::Value;
@@ -118,7 +118,7 @@ const CHECK: &str = "id = 'a.b'\ntitle = 'T'\nimpact = 'read-only'\n";
 fn both_refuse_the_same_mistakes() {
     let grants_text = GRANTS.replace("DIGEST", &"0".repeat(64));
     let parse = |kind: &str, text: &str| match kind {
-        "experiment" => experiment::parse(text).map(drop).map_err(|e| e.to_string()),
+        "experiment" => document::parse(text).map(drop),
         "environment" => environment::parse(text).map(drop).map_err(|e| e.to_string()),
         "grants" => grants::parse(text).map(drop).map_err(|e| e.to_string()),
         "technique" => Manifest::from_toml(text, Kind::Technique).map(drop).map_err(|e| e.to_string()),
@@ -133,9 +133,10 @@ fn both_refuse_the_same_mistakes() {
     ];
     let bad = [
         ("experiment", "within: 1h 30m", "within: soon"),
+        // Without a technique there are links, and nothing that belongs to a technique.
+        ("experiment", "technique: linux.file-delete\n", "shield: open\n"),
         ("experiment", "within: 1h 30m", "wihtin: 1h"),
         ("experiment", "link: telemetry", "link: vibes"),
-        ("experiment", "technique: linux.file-delete\n", ""),
         ("experiment", "experiment: e\n", "experiment: a/b\n"),
         ("experiment", "    within: 1h 30m\n", ""),
         ("environment", "parallel: 2", "parallel: 0"),

@@ -1,13 +1,17 @@
 //! The collectors of one run: armed before anything happens, asked at the end whether they missed anything.
 
+use super::checks::PreparedChecks;
 use super::prepared::Prepared;
-use crate::collector::audit::{self, OwnRules, RuleError, plan_own_rules};
+use crate::cluster::Cluster;
+use crate::collector::audit::{self, OwnRules, RuleError, RuleRequest, plan_own_rules};
+use crate::collector::rules::RuleSet;
 use crate::collector::{
-    ArmOptions, Armed, Blindness, EventLog, Interest, Observed, ProcessTree, Recorded, arm, observed,
+    ArmOptions, Armed, Blindness, EventLog, Interest, Observed, ProcessTree, Recorded, Sensors, arm, observed,
 };
 use crate::collector::{file, rules};
 use crate::journal::{Effect, RunJournal, Undo};
 use crate::report::Evidence;
+use crate::run_id::RunId;
 use foil_manifest::ShieldLevel;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,29 +25,75 @@ pub(super) struct Arming {
     overlay: bool,
 }
 
+/// What a run wants to listen to, and for whom.
+pub(super) struct Wanted<'a> {
+    run: &'a RunId,
+    /// Something is started or changed, so that somebody must know its processes.
+    acts: bool,
+    overlay: bool,
+    collectors: BTreeSet<String>,
+    sensors: &'a Arc<Sensors>,
+    cluster: &'a Option<Arc<Cluster>>,
+    rules: &'a Option<Arc<RuleSet>>,
+    own_rules: Option<&'a RuleRequest>,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(prepared: &'a Prepared) -> Self {
+        Self {
+            run: &prepared.run,
+            acts: prepared.acts(),
+            overlay: prepared.authorised.shield == ShieldLevel::Overlay,
+            collectors: prepared.collectors(),
+            sensors: &prepared.sensors,
+            cluster: &prepared.cluster,
+            rules: &prepared.rules,
+            own_rules: prepared.experiment.audit.own_rules.as_ref(),
+        }
+    }
+
+    /// Of an experiment of checks only, which starts and changes nothing.
+    pub(super) fn of_checks(prepared: &'a PreparedChecks) -> Self {
+        Self {
+            run: &prepared.run,
+            acts: false,
+            overlay: false,
+            collectors: prepared.collectors(),
+            sensors: &prepared.sensors,
+            cluster: &prepared.cluster,
+            rules: &prepared.rules,
+            own_rules: None,
+        }
+    }
+}
+
 impl Arming {
     /// Arms every collector that a link reads, and `foil.observed` always. A collector that cannot be armed makes its links
     /// `unknown`; the technique runs all the same.
     pub(super) fn arm(prepared: &Prepared, journal: &RunJournal) -> Self {
+        Self::of(&Wanted::of(prepared), journal)
+    }
+
+    /// Arms what is wanted.
+    pub(super) fn of(wanted: &Wanted<'_>, journal: &RunJournal) -> Self {
         // Listening to every fork of the machine takes a socket and a thread; a technique without processes has no use for them.
-        let tree = if prepared.acts() { ProcessTree::new() } else { ProcessTree::of_nobody() };
-        let overlay = prepared.authorised.shield == ShieldLevel::Overlay;
-        let mut arming = Self { tree, armed: BTreeMap::new(), rules_installed: false, overlay };
-        let mut names = prepared.collectors();
+        let tree = if wanted.acts { ProcessTree::new() } else { ProcessTree::of_nobody() };
+        let mut arming = Self { tree, armed: BTreeMap::new(), rules_installed: false, overlay: wanted.overlay };
+        let mut names = wanted.collectors.clone();
         names.insert(observed::NAME.to_owned());
         if names.remove(rules::NAME) {
             // What rules are evaluated over is armed with them, and before them.
             names.insert(audit::NAME.to_owned());
-            names.extend(prepared.sensors.files.keys().map(|name| format!("{}{name}", file::PREFIX)));
+            names.extend(wanted.sensors.files.keys().map(|name| format!("{}{name}", file::PREFIX)));
         }
-        let after = prepared.collectors().contains(rules::NAME).then(|| rules::NAME.to_owned());
+        let after = wanted.collectors.contains(rules::NAME).then(|| rules::NAME.to_owned());
         for name in names.into_iter().chain(after) {
-            let mut options = ArmOptions::new(prepared.run.clone(), Arc::clone(&arming.tree));
-            options.sensors = Arc::clone(&prepared.sensors);
-            options.cluster.clone_from(&prepared.cluster);
-            options.rules.clone_from(&prepared.rules);
+            let mut options = ArmOptions::new(wanted.run.clone(), Arc::clone(&arming.tree));
+            options.sensors = Arc::clone(wanted.sensors);
+            options.cluster.clone_from(wanted.cluster);
+            options.rules.clone_from(wanted.rules);
             options.feeds = arming.sources().into_iter().filter(|(name, _)| name != observed::NAME).collect();
-            let armed = match own_rules(&name, prepared, journal) {
+            let armed = match own_rules(&name, wanted, journal) {
                 Err(why) => Err(Blindness::Dead(why)),
                 Ok(rules) => {
                     arming.rules_installed |= rules.is_some();
@@ -132,11 +182,11 @@ fn fed_by_own(evidence: &[Evidence], matched: impl Fn(u64) -> Option<Arc<Recorde
 
 /// The rules that the experiment asks for, written down before they are installed. Beside an audit daemon there are none:
 /// its rules are what is being tested.
-fn own_rules(name: &str, prepared: &Prepared, journal: &RunJournal) -> Result<Option<OwnRules>, String> {
-    let Some(request) = prepared.experiment.audit.own_rules.as_ref().filter(|_| name == audit::NAME) else {
+fn own_rules(name: &str, wanted: &Wanted<'_>, journal: &RunJournal) -> Result<Option<OwnRules>, String> {
+    let Some(request) = wanted.own_rules.filter(|_| name == audit::NAME) else {
         return Ok(None);
     };
-    let own = match plan_own_rules(request, &prepared.run) {
+    let own = match plan_own_rules(request, wanted.run) {
         Err(RuleError::Daemon(_)) => return Ok(None),
         other => other.map_err(|e| e.to_string())?,
     };

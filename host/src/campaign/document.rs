@@ -1,5 +1,6 @@
 //! A file: one experiment, or a campaign of several.
 
+use super::checks::Checks;
 use super::experiment::{Experiment, MAX_EXPERIMENT, plain_name};
 use super::outputs;
 use schemars::JsonSchema;
@@ -13,6 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub enum Document {
     /// One experiment.
     Experiment(Box<Experiment>),
+    /// One without a technique: links that are looked at.
+    Checks(Box<Checks>),
     /// Several, together or in order.
     Campaign(Campaign),
     /// An environment, such as `foil.yaml`: it is read beside the others, and runs nothing.
@@ -83,6 +86,8 @@ struct Head {
     #[serde(default)]
     experiment: Option<IgnoredAny>,
     #[serde(default)]
+    technique: Option<IgnoredAny>,
+    #[serde(default)]
     environment: Option<IgnoredAny>,
 }
 
@@ -139,6 +144,9 @@ pub fn parse(text: &str) -> Result<Document, String> {
         (Some(_), None) => campaign(crate::yaml::parse(text)?).map(Document::Campaign),
         (None, None) if head.environment.is_some() => Ok(Document::Environment),
         (Some(_), Some(_)) => Err("1:1: a file is an `experiment` or a `campaign`, not both".into()),
+        (None, Some(_)) if head.technique.is_none() => {
+            super::checks::parse(text).map(|read| Document::Checks(Box::new(read)))
+        }
         (None, _) => super::experiment::parse(text).map(|read| Document::Experiment(Box::new(read))),
     }
 }
@@ -205,6 +213,8 @@ steps:
         assert_eq!((campaign.order, campaign.hold, campaign.steps.len()), (Order::InOrder, StepHold::Campaign, 2));
         assert!(matches!(&campaign.steps[0].source, StepSource::Inline(e) if e.name == "plant"));
         assert!(matches!(parse("experiment: e\ntechnique: a.b\n"), Ok(Document::Experiment(_))));
+        let links = "experiment: e\nexpect: [{ link: telemetry, check: a.b, within: 1s }]\n";
+        assert!(matches!(parse(links), Ok(Document::Checks(_))));
     }
 
     #[test]

@@ -18,6 +18,16 @@ pub(super) fn of(prepared: &Prepared, link: &PreparedLink, containers: &Containe
     }
 }
 
+/// The same where nothing is fired. `node`: the one that the run is about.
+pub(super) fn of_checks(node: Option<&str>, link: &PreparedLink) -> Interest {
+    Interest {
+        kinds: kinds(link),
+        named: text(link, ParameterType::Node),
+        nodes: node.map(|node| BTreeSet::from([node.to_owned()])),
+        host: None,
+    }
+}
+
 /// The kinds of events that it looks for; `None`: any.
 pub(super) fn kinds(link: &PreparedLink) -> Option<BTreeSet<String>> {
     let named = text(link, ParameterType::EventKind).map(|kind| BTreeSet::from([kind]));

@@ -6,22 +6,33 @@ use super::interest;
 use super::prepared::PreparedLink;
 use super::run::Live;
 use super::watch::{Passed, Sight};
-use crate::capability::{Guest, Reading, View, World, unix_nanos};
+use crate::capability::{Guest, LogLine, Reading, View, World, unix_nanos};
 use crate::collector::{Blindness, Counting, EventLog, foreign};
 use crate::engine::bindings::check::{Basis, Observation};
 use crate::engine::bindings::types::Context;
-use crate::engine::{Budget, Phase, PhaseError};
+use crate::engine::{Budget, Engine, Phase, PhaseError};
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use wasmtime::component::InstancePre;
 
 /// Most looks at what does not count: each ends after a number of sightings of the check's choosing.
 const MAX_REST: usize = 20;
 
+/// With what looks are taken.
+#[derive(Clone, Copy)]
+pub(super) struct Looker<'a> {
+    /// The engine.
+    pub(super) engine: &'a Engine,
+    /// Where checks log.
+    pub(super) lines: &'a Arc<Mutex<Vec<LogLine>>>,
+    /// The run that acts; `None` where nothing is fired, so that an event of anybody's counts by its time.
+    pub(super) live: Option<&'a Live<'a>>,
+}
+
 /// One link's check, its module and its sources.
 pub(super) struct Look<'a> {
-    live: &'a Live<'a>,
+    looker: Looker<'a>,
     link: &'a PreparedLink,
     world: &'a Arc<World>,
     arming: &'a Arming,
@@ -36,7 +47,7 @@ pub(super) struct Look<'a> {
 impl<'a> Look<'a> {
     /// A look that nobody has taken yet. `detonated`: the moment of detonation, nanoseconds since 1970.
     pub(super) fn new(
-        live: &'a Live<'a>,
+        looker: Looker<'a>,
         link: &'a PreparedLink,
         world: &'a Arc<World>,
         arming: &'a Arming,
@@ -47,7 +58,7 @@ impl<'a> Look<'a> {
         let log = |name: &String| arming.log(name).map(|log| (Arc::clone(log), 0));
         let logs = link.collectors.iter().filter_map(log).collect();
         let counting = Counting { detonated, tied_by: link.tied_by };
-        Self { live, link, world, arming, context, module, counting, logs, asked: BTreeSet::new() }
+        Self { looker, link, world, arming, context, module, counting, logs, asked: BTreeSet::new() }
     }
 
     /// The collectors that the check read; all that it may read as long as it has read none.
@@ -57,14 +68,14 @@ impl<'a> Look<'a> {
 
     async fn probe(&self, guest: Guest, cursor: u64) -> Result<Observation, PhaseError> {
         let module = self.module.as_ref().map_err(|e| PhaseError::Host(e.clone()))?;
-        let phase = Phase { engine: &self.live.host.engine, module, guest };
+        let phase = Phase { engine: self.looker.engine, module, guest };
         crate::engine::probe(phase, self.context, &self.link.parameters, cursor).await
     }
 
     fn guest(&self, world: &Arc<World>, reading: &Arc<Reading>) -> Guest {
         let permission = Arc::new(self.link.authorised.permission.clone());
         let budget = Budget::new(self.link.authorised.limits);
-        Guest::new(Arc::clone(world), permission, budget, Arc::clone(&self.live.lines)).reading(reading)
+        Guest::new(Arc::clone(world), permission, budget, Arc::clone(self.looker.lines)).reading(reading)
     }
 
     /// What the sightings of a look at the rest refer to, and why that does not count.
@@ -84,11 +95,17 @@ impl<'a> Look<'a> {
 
 impl Sight for Look<'_> {
     async fn look(&mut self, cursor: u64) -> Result<Seen, PhaseError> {
-        self.live.feed(self.arming);
+        if let Some(live) = self.looker.live {
+            live.feed(self.arming);
+        }
         for (log, seen) in &mut self.logs {
             *seen = log.newest();
         }
-        let reading = Arc::new(Reading::new(View::Counting(self.counting)));
+        let view = match self.looker.live {
+            Some(_) => View::Counting(self.counting),
+            None => View::Since(self.counting.detonated),
+        };
+        let reading = Arc::new(Reading::new(view));
         let observation = self.probe(self.guest(self.world, &reading), cursor).await;
         self.asked.extend(reading.asked());
         attest::attest(observation?, &reading, &self.link.collectors)
@@ -97,7 +114,8 @@ impl Sight for Look<'_> {
     /// What others did on the machine is none of a module's business: of these looks nothing is kept but how many events it
     /// referred to. It can log nothing, and reach no cluster.
     async fn look_at_the_rest(&mut self) -> Vec<Passed> {
-        let world = Arc::new(self.live.world(self.arming.sources(), None, None, None));
+        let Some(live) = self.looker.live else { return Vec::new() };
+        let world = Arc::new(live.world(self.arming.sources(), None, None, None));
         let (mut cursor, mut all) = (0, Vec::new());
         for _ in 0..MAX_REST {
             let reading = Arc::new(Reading::new(View::Rest(self.counting)));
@@ -123,7 +141,11 @@ impl Sight for Look<'_> {
     }
 
     fn blind(&self) -> Option<Blindness> {
-        let interest = interest::of(&self.live.prepared, self.link, &self.arming.tree.containers);
+        let node = self.context.cluster.as_ref().and_then(|cluster| cluster.node.as_deref());
+        let interest = match self.looker.live {
+            Some(live) => interest::of(&live.prepared, self.link, &self.arming.tree.containers),
+            None => interest::of_checks(node, self.link),
+        };
         self.arming.blind(&self.read(), &interest)
     }
 }

@@ -7,6 +7,7 @@ mod arming;
 pub mod attempts;
 pub mod attest;
 pub mod canary;
+pub mod checks;
 mod cluster;
 pub mod document;
 pub mod experiment;

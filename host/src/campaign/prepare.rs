@@ -16,6 +16,7 @@ use crate::shield::Identity;
 use foil_manifest::pattern::Variables;
 use foil_manifest::{CapabilityName, Kind, Manifest, ParameterType, ShieldLevel};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 /// What preparing needs to know.
@@ -83,13 +84,7 @@ impl Preparation<'_> {
         };
         // With what checks were told of the technique, which stays when parameters are filled in later.
         experiment.expect = links.iter().map(|prepared| prepared.link.clone()).collect();
-        let asks = |module: &Module, authorised: &Authorised| {
-            let linked = authorised.permission.linked();
-            CapabilityName::KUBE.iter().any(|name| linked.contains(name) && module.manifest.request(*name).is_some())
-        };
-        let looks =
-            |link: &PreparedLink| link.collectors.contains(kubernetes::NAME) || asks(&link.check, &link.authorised);
-        let needed = asks(&technique, &authorised) || links.iter().any(looks);
+        let needed = asks_cluster(&technique, &authorised) || links.iter().any(PreparedLink::needs_cluster);
         if needed {
             unmet = unmet.or_else(|| no_cluster(self.cluster.as_deref()));
         }
@@ -170,6 +165,25 @@ impl Preparation<'_> {
             // Their mistakes were returned above.
             _ => Err(PrepareError::Wrong(format!("{} could not be settled", module.id())).into()),
         }
+    }
+
+    /// The links of an experiment of checks only, and what the file says of each.
+    pub(super) fn links(
+        &self,
+        run: &RunId,
+        experiment: Experiment,
+    ) -> Result<(Vec<Link>, Vec<PreparedLink>), PrepareErrors> {
+        let mut wrong = Collected::default();
+        wrong.add(references::check(&experiment, None));
+        let experiment = outputs::fill_experiment(&experiment, &Facts::new()).map_err(PrepareError::Wrong)?;
+        let variables = variables(run, Path::new(""), self.cluster.as_deref());
+        let mut links = Vec::new();
+        for (number, link) in experiment.expect.iter().enumerate() {
+            let settled = self.link(&experiment, link, None, &variables, false);
+            links.extend(wrong.take(settled.map_err(|errors| errors.map(|error| error.of_link(number, link)))));
+        }
+        wrong.all()?;
+        Ok((experiment.expect, links))
     }
 
     fn link(
@@ -285,8 +299,21 @@ fn tell(with: &mut BTreeMap<String, serde_json::Value>, check: &Manifest, techni
     }
 }
 
+/// Whether a module may ask anything of a cluster.
+fn asks_cluster(module: &Module, authorised: &Authorised) -> bool {
+    let linked = authorised.permission.linked();
+    CapabilityName::KUBE.iter().any(|name| linked.contains(name) && module.manifest.request(*name).is_some())
+}
+
+impl PreparedLink {
+    /// Whether its check or a collector that it reads asks anything of a cluster.
+    pub(super) fn needs_cluster(&self) -> bool {
+        self.collectors.contains(kubernetes::NAME) || asks_cluster(&self.check, &self.authorised)
+    }
+}
+
 /// Why a cluster cannot be used, as far as the file says it.
-fn no_cluster(cluster: Option<&Cluster>) -> Option<String> {
+pub(super) fn no_cluster(cluster: Option<&Cluster>) -> Option<String> {
     match cluster {
         None => Some("it needs a Kubernetes cluster, and foil.yaml names none: add `kubernetes: { context: … }`".into()),
         Some(cluster) if cluster.reference().uid.is_empty() => Some(

@@ -83,6 +83,26 @@ pub struct Prepared {
     pub control_parameters: Vec<Parameter>,
 }
 
+/// Gives the parameters that take a node the node's name.
+fn name_node(manifest: &Manifest, with: &mut BTreeMap<String, serde_json::Value>, node: &str) {
+    let about_node = manifest.parameters.iter().filter(|(_, parameter)| parameter.kind == ParameterType::Node);
+    with.extend(about_node.map(|(parameter, _)| (parameter.clone(), node.into())));
+}
+
+impl PreparedLink {
+    /// The check can be about one node.
+    pub(super) fn takes_node(&self) -> bool {
+        self.check.manifest.parameters.values().any(|parameter| parameter.kind == ParameterType::Node)
+    }
+
+    /// Has the check look for this node.
+    pub(super) fn about_node(&mut self, node: &str) -> Result<(), PrepareErrors> {
+        name_node(&self.check.manifest, &mut self.link.with, node);
+        self.parameters = parameters::resolve(&self.check.manifest, &self.link.with, false)?;
+        Ok(())
+    }
+}
+
 impl Prepared {
     /// The name of the user that children run as.
     pub fn run_as(&self) -> String {
@@ -153,14 +173,10 @@ impl Prepared {
     /// # Errors
     /// A parameter that does not take the node's name.
     pub fn on_node(&self, node: &str) -> Result<Self, PrepareErrors> {
-        let name = |manifest: &Manifest, with: &mut BTreeMap<String, serde_json::Value>| {
-            let about_node = manifest.parameters.iter().filter(|(_, parameter)| parameter.kind == ParameterType::Node);
-            with.extend(about_node.map(|(parameter, _)| (parameter.clone(), node.into())));
-        };
         let mut experiment = self.experiment.clone();
-        name(&self.technique.manifest, &mut experiment.with);
+        name_node(&self.technique.manifest, &mut experiment.with, node);
         for (link, prepared) in experiment.expect.iter_mut().zip(&self.links) {
-            name(&prepared.check.manifest, &mut link.with);
+            name_node(&prepared.check.manifest, &mut link.with, node);
         }
         let mut there = self.filled(experiment)?.renewed();
         there.node = Some(node.to_owned());
@@ -243,9 +259,9 @@ impl RunReport {
             run: String::new(),
             experiment: technique.id().to_owned(),
             hypothesis: String::new(),
-            technique: technique.id().to_owned(),
+            technique: Some(technique.id().to_owned()),
             attack: technique.manifest.attack.iter().map(ToString::to_string).collect(),
-            digest: technique.digest.to_string(),
+            digest: Some(technique.digest.to_string()),
             environment,
             target,
             node: None,

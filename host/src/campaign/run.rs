@@ -4,7 +4,7 @@ use super::arming::Arming;
 use super::canary::{self, Canaries, SensorProof};
 use super::experiment::Hold;
 use super::imported::{self, Aftermath, Stage};
-use super::look::Look;
+use super::look::{Look, Looker};
 use super::prepared::{Prepared, PreparedLink};
 use super::undo_host::Machine;
 use super::verdict::{Detonation, Judged, LinkVerdict, contradicted, judge};
@@ -410,7 +410,8 @@ impl<'a> Live<'a> {
         let linked = link.authorised.permission.linked();
         let module = self.host.engine.prepare(link.check.bytes.clone(), link.check.code, &linked).await;
         let module = module.map_err(|e| format!("{e:#}"));
-        let mut look = Look::new(self, link, world, arming, context, module, zero.unix_ns);
+        let looker = Looker { engine: &self.host.engine, lines: &self.lines, live: Some(self) };
+        let mut look = Look::new(looker, link, world, arming, context, module, zero.unix_ns);
         let mut report = watch::watch(&link.link, zero, link.tied_by, &mut look).await;
         report.own_rules = arming.own_rules(&look.read(), &report.evidence);
         if report.verdict == LinkVerdict::Missed && !self.host.cancel.is_cancelled() {

@@ -2,7 +2,7 @@
 //! that a check cannot say of an event what is not so.
 
 use super::unix_nanos;
-use crate::collector::{Counting, EventLog, Judged};
+use crate::collector::{Attribution, Counting, EventLog, Judged};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
@@ -14,6 +14,8 @@ pub enum View {
     Nothing,
     /// Those that count.
     Counting(Counting),
+    /// All that happened since this moment, nanoseconds since 1970, whoever did it: nothing is fired to which it could be tied.
+    Since(u64),
     /// Those that do not, to tell how many of them the check would have taken.
     Rest(Counting),
 }
@@ -35,11 +37,15 @@ impl Reading {
     /// At most `limit` events of a log after `cursor`, of those that the view shows: events, where to read on, whether that is all.
     pub fn read(&self, collector: &str, log: &EventLog, cursor: u64, limit: usize) -> (Vec<Judged>, u64, bool) {
         let now = unix_nanos();
-        let page = log.read_judged(cursor, limit, |judged| match &self.view {
+        let mut page = log.read_judged(cursor, limit, |judged| match &self.view {
             View::Nothing => false,
             View::Counting(counting) => counting.counts(judged, now),
+            View::Since(moment) => (*moment..=now).contains(&judged.event.at),
             View::Rest(counting) => !counting.counts(judged, now),
         });
+        if let View::Since(_) = self.view {
+            page.events.iter_mut().for_each(|judged| judged.attribution = Attribution::Window);
+        }
         let mut handed = self.handed.lock().unwrap_or_else(PoisonError::into_inner);
         let of_collector = handed.entry(collector.to_owned()).or_default();
         of_collector.extend(page.events.iter().map(|judged| (judged.sequence, judged.clone())));

@@ -4,16 +4,18 @@ use super::mistakes::{Mistakes, elsewhere_already, placed};
 use super::rules::RuleFiles;
 use super::session::Session;
 use super::{Global, discover};
+use crate::campaign::checks::{Checks, PreparedChecks};
 use crate::campaign::document::{self, Campaign, Document, Order, Step, StepSource};
 use crate::campaign::references::{EarlierStep, unpromised};
 use crate::campaign::sequence::PreparedCampaign;
 use crate::campaign::{Experiment, PrepareError, Prepared, experiment};
 use crate::collector::Sensors;
 use crate::module::{Filter, OBTAIN};
+use crate::policy::sources::Sources;
 use crate::report::RunReport;
 use anyhow::{Context as _, anyhow, bail};
 use foil_manifest::{AttackId, Kind};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,6 +27,8 @@ const MAX_FILES: usize = 10_000;
 pub(super) enum Unit {
     /// An experiment by itself.
     Experiment(Arc<Prepared>),
+    /// One of checks only.
+    Checks(Arc<PreparedChecks>),
     /// A campaign.
     Campaign(PreparedCampaign),
 }
@@ -34,6 +38,7 @@ impl Unit {
     pub fn name(&self) -> &str {
         match self {
             Self::Experiment(prepared) => &prepared.experiment.name,
+            Self::Checks(prepared) => &prepared.checks.name,
             Self::Campaign(campaign) => &campaign.name,
         }
     }
@@ -42,6 +47,7 @@ impl Unit {
     pub fn experiments(&self) -> impl Iterator<Item = &Arc<Prepared>> {
         let (one, steps) = match self {
             Self::Experiment(prepared) => (Some(prepared), None),
+            Self::Checks(_) => (None, None),
             Self::Campaign(campaign) => (None, Some(campaign.steps.iter().map(|(_, step)| step))),
         };
         one.into_iter().chain(steps.into_iter().flatten())
@@ -50,6 +56,7 @@ impl Unit {
     fn experiments_mut(&mut self) -> Vec<&mut Arc<Prepared>> {
         match self {
             Self::Experiment(prepared) => vec![prepared],
+            Self::Checks(_) => Vec::new(),
             Self::Campaign(campaign) => campaign.steps.iter_mut().map(|(_, step)| step).collect(),
         }
     }
@@ -70,6 +77,9 @@ impl Unit {
     /// The same once more, as runs of its own.
     pub fn renewed(&self) -> Self {
         let mut again = self.clone();
+        if let Self::Checks(checks) = &mut again {
+            *checks = Arc::new(checks.renewed());
+        }
         for experiment in again.experiments_mut() {
             *experiment = Arc::new(experiment.renewed());
         }
@@ -161,6 +171,10 @@ impl<'a> Loader<'a> {
                     self.settle(file, &experiment, None).map_err(|errors| errors.placed(file, &text, &[]))?;
                 Ok(Some(Unit::Experiment(Arc::new(prepared))))
             }
+            Document::Checks(checks) => {
+                let prepared = self.checks(file, *checks).map_err(|errors| errors.placed(file, &text, &[]))?;
+                Ok(Some(Unit::Checks(Arc::new(prepared))))
+            }
             Document::Campaign(campaign) => self.campaign(file, &text, campaign).map(Unit::Campaign).map(Some),
             Document::Environment => Ok(None),
         }
@@ -197,6 +211,17 @@ impl<'a> Loader<'a> {
             Ok(()) => Ok(prepared),
             Err(errors) => Err(Mistakes::of(errors, &self.session(file)?.environment)),
         }
+    }
+
+    /// Settles an experiment of checks only.
+    fn checks(&mut self, file: &'a Path, mut checks: Checks) -> Result<PreparedChecks, Mistakes> {
+        relative_to(&mut checks.rules, file);
+        let mut prepared = self.session(file)?.checks(&checks)?;
+        match self.rules.of(&prepared.links, &prepared.checks.rules, &prepared.sources) {
+            Ok(rules) => prepared.rules = rules,
+            Err(errors) => return Err(Mistakes::of(errors, &self.session(file)?.environment)),
+        }
+        Ok(prepared)
     }
 
     /// Every technique with one of these ATT&CK ids, each held to what the environment of this folder expects by itself; reports of
@@ -335,22 +360,29 @@ impl<'a> Loader<'a> {
     /// Opens the sensors that the experiments read: each environment's once.
     pub fn open_sensors(&self, units: &mut [Unit]) -> anyhow::Result<()> {
         let mut opened: BTreeMap<String, Arc<Sensors>> = BTreeMap::new();
-        for experiment in units.iter_mut().flat_map(Unit::experiments_mut) {
-            let needed = experiment.collectors();
-            let folder = experiment.sources.1.clone();
+        let mut open = |needed: BTreeSet<String>, (sources, folder): &(Sources, String)| {
             if !needed.iter().any(|name| Sensors::is_configured(name)) {
-                continue;
+                return Ok(None);
             }
-            let sensors = match opened.get(&folder) {
-                Some(sensors) => Arc::clone(sensors),
-                None => {
-                    let sensors = Sensors::open(&experiment.sources.0, Path::new(&folder));
-                    let sensors = Arc::new(sensors.with_context(|| format!("a sensor of {folder}/foil.yaml"))?);
-                    opened.insert(folder, Arc::clone(&sensors));
-                    sensors
+            if let Some(sensors) = opened.get(folder) {
+                return Ok(Some(Arc::clone(sensors)));
+            }
+            let sensors = Sensors::open(sources, Path::new(folder));
+            let sensors = Arc::new(sensors.with_context(|| format!("a sensor of {folder}/foil.yaml"))?);
+            opened.insert(folder.clone(), Arc::clone(&sensors));
+            anyhow::Ok(Some(sensors))
+        };
+        for unit in units {
+            if let Unit::Checks(checks) = unit
+                && let Some(sensors) = open(checks.collectors(), &checks.sources)?
+            {
+                Arc::make_mut(checks).sensors = sensors;
+            }
+            for experiment in unit.experiments_mut() {
+                if let Some(sensors) = open(experiment.collectors(), &experiment.sources)? {
+                    Arc::make_mut(experiment).sensors = sensors;
                 }
-            };
-            Arc::make_mut(experiment).sensors = sensors;
+            }
         }
         Ok(())
     }
@@ -368,8 +400,12 @@ fn of_the_module(error: &anyhow::Error) -> bool {
 
 /// The experiment's own rules, relative to its file.
 fn from_here(experiment: &mut Experiment, file: &Path) {
+    relative_to(&mut experiment.rules, file);
+}
+
+fn relative_to(paths: &mut [PathBuf], file: &Path) {
     let folder = file.parent().unwrap_or(Path::new(""));
-    for path in &mut experiment.rules {
+    for path in paths {
         *path = folder.join(&*path);
     }
 }

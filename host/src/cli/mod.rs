@@ -9,6 +9,7 @@ use std::process::ExitCode;
 mod abort;
 mod build;
 mod calibrate;
+mod check;
 mod cleanup;
 mod completions;
 pub mod discover;
@@ -107,6 +108,8 @@ enum Command {
     Fire(fire::Args),
     /// Run an experiment file
     Run(run::Args),
+    /// Look at an experiment's links without firing anything: files that have no technique
+    Check(check::Args),
     /// Fire an experiment's technique at every shield level, and show which one its sensors can be trusted with
     Calibrate(calibrate::Args),
     /// Say what an experiment would do, on which target, and how it is undone; touches nothing
@@ -158,12 +161,12 @@ pub fn main() -> ExitCode {
     let mut cli = Cli::parse();
     cli.global.format = match (cli.global.report, &cli.command) {
         (report::Format::Text, _) => Format::Text,
-        // Those two look at `report`.
-        (_, Command::Run(_) | Command::Fire(_)) | (report::Format::Json, _) => Format::Json,
+        // Those look at `report`.
+        (_, Command::Run(_) | Command::Fire(_) | Command::Check(_)) | (report::Format::Json, _) => Format::Json,
         _ => Cli::command()
             .error(
                 ErrorKind::InvalidValue,
-                "the formats other than text and json are for the reports of `run` and `fire`: use one of those two here",
+                "the formats other than text and json are for the reports of `run`, `check` and `fire`: use one of those two here",
             )
             .exit(),
     };
@@ -171,6 +174,7 @@ pub fn main() -> ExitCode {
     let result = crate::panics::caught(|| match cli.command {
         Command::Fire(args) => fire::run(args, global),
         Command::Run(args) => run::run(args, global),
+        Command::Check(args) => check::run(args, global),
         Command::Calibrate(args) => calibrate::run(args, global),
         Command::Plan(args) => plan::run(args, global),
         Command::List(args) => list::run(args, global),

@@ -1,4 +1,4 @@
-//! `foil run --each-node`: an experiment on every node of the cluster.
+//! `foil run --each-node` and `foil check --each-node`: an experiment on every node of the cluster.
 
 use super::load::Unit;
 use crate::cluster::{Address, Cluster, Session, object};
@@ -15,20 +15,23 @@ pub(super) fn each(units: Vec<Unit>) -> anyhow::Result<Vec<Unit>> {
     let mut known: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut all = Vec::new();
     for unit in units {
-        let Unit::Experiment(prepared) = &unit else {
-            bail!("--each-node runs experiments, and {} is a campaign: name its experiments", unit.name());
+        let name = unit.name().to_owned();
+        let (cluster, unmet) = match &unit {
+            Unit::Campaign(_) => bail!("--each-node runs experiments, and {name} is a campaign: name its experiments"),
+            Unit::Experiment(prepared) if !prepared.makes_pods() => {
+                let technique = prepared.technique.id();
+                bail!("--each-node: {technique} of the experiment {name} makes no pod that could be on a node")
+            }
+            Unit::Checks(prepared) if !prepared.is_about_nodes() => {
+                bail!("--each-node: no check of the experiment {name} can be about one node")
+            }
+            Unit::Experiment(prepared) => (&prepared.cluster, &prepared.unmet),
+            Unit::Checks(prepared) => (&prepared.cluster, &prepared.unmet),
         };
-        let name = &prepared.experiment.name;
-        let cluster = prepared.cluster.as_ref().filter(|_| prepared.makes_pods());
-        let Some(cluster) = cluster else {
-            bail!(
-                "--each-node: {} of the experiment {name} makes no pod that could be on a node",
-                prepared.technique.id()
-            );
-        };
-        if let Some(unmet) = &prepared.unmet {
+        if let Some(unmet) = unmet {
             bail!("--each-node: {unmet}");
         }
+        let Some(cluster) = cluster else { bail!("--each-node: the experiment {name} needs no cluster") };
         let key = format!("{:?}", cluster.reference());
         let nodes = match known.get(&key) {
             Some(nodes) => nodes.clone(),
@@ -39,8 +42,12 @@ pub(super) fn each(units: Vec<Unit>) -> anyhow::Result<Vec<Unit>> {
             }
         };
         for node in nodes {
-            let there = prepared.on_node(&node).with_context(|| format!("{name} on the node {node}"))?;
-            all.push(Unit::Experiment(Arc::new(there)));
+            let on = || format!("{name} on the node {node}");
+            all.push(match &unit {
+                Unit::Experiment(prepared) => Unit::Experiment(Arc::new(prepared.on_node(&node).with_context(on)?)),
+                Unit::Checks(prepared) => Unit::Checks(Arc::new(prepared.on_node(&node).with_context(on)?)),
+                Unit::Campaign(_) => continue,
+            });
         }
     }
     Ok(all)

@@ -4,8 +4,9 @@ mod text;
 
 use super::load::{Loader, Unit, files};
 use super::{Exit, Format, Global};
+use crate::campaign::checks::PreparedChecks;
 use crate::campaign::sequence::PreparedCampaign;
-use crate::campaign::{Prepared, canary};
+use crate::campaign::{Prepared, PreparedLink, canary};
 use foil_manifest::{CapabilityName, Manifest, ShieldLevel};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -37,6 +38,7 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
 fn of_unit(unit: &Unit) -> Vec<Value> {
     match unit {
         Unit::Experiment(prepared) => vec![of_experiment(prepared)],
+        Unit::Checks(prepared) => vec![of_checks(prepared)],
         Unit::Campaign(campaign) => {
             let of_step = |(number, (_, prepared)): (usize, &(String, std::sync::Arc<Prepared>))| {
                 let mut plan = of_experiment(prepared);
@@ -58,13 +60,29 @@ fn of_campaign(campaign: &PreparedCampaign, number: usize) -> Value {
     })
 }
 
+fn of_link(l: &PreparedLink) -> Value {
+    json!({ "link": l.link.link, "check": l.check.id(), "digest": l.check.digest,
+        "parameters": parameters(&l.check.manifest, &l.link.with),
+        "within-ms": l.link.within().as_millis() as u64, "collectors": l.collectors })
+}
+
+/// Without a technique nothing is done, so that there is nothing to allow and nothing to undo.
+fn of_checks(plan: &PreparedChecks) -> Value {
+    let links: Vec<Value> = plan.links.iter().map(of_link).collect();
+    json!({
+        "experiment": plan.checks.name, "target": plan.target, "cluster": checks_cluster(plan),
+        "environment": plan.environment, "unmet": plan.unmet, "links": links,
+    })
+}
+
+/// The cluster that checks look at.
+fn checks_cluster(plan: &PreparedChecks) -> Option<String> {
+    let reference = plan.cluster.as_ref()?.reference();
+    Some(format!("{} ({})", reference.title(), reference.uid))
+}
+
 fn of_experiment(plan: &Prepared) -> Value {
-    let link = |l: &crate::campaign::PreparedLink| {
-        json!({ "link": l.link.link, "check": l.check.id(), "digest": l.check.digest,
-            "parameters": parameters(&l.check.manifest, &l.link.with),
-            "within-ms": l.link.within().as_millis() as u64, "collectors": l.collectors })
-    };
-    let links: Vec<Value> = plan.links.iter().map(link).collect();
+    let links: Vec<Value> = plan.links.iter().map(of_link).collect();
     json!({
         "experiment": plan.experiment.name, "technique": plan.technique.id(), "digest": plan.technique.digest,
         "parameters": parameters(&plan.technique.manifest, &plan.experiment.with),

@@ -25,24 +25,33 @@ impl RuleFiles {
     /// # Errors
     /// Files and folders that cannot be read, and links that no rule can ever make seen.
     pub fn settle(&mut self, prepared: &mut Prepared) -> Result<(), PrepareErrors> {
-        if !prepared.collectors().contains(rules::NAME) {
-            return Ok(());
+        prepared.rules = self.of(&prepared.links, &prepared.experiment.rules, &prepared.sources)?;
+        Ok(())
+    }
+
+    /// The rules that these links read; `None` where none reads any. `own`: those that the experiment names.
+    ///
+    /// # Errors
+    /// As of [`settle`](Self::settle).
+    pub fn of(
+        &mut self,
+        links: &[PreparedLink],
+        own: &[PathBuf],
+        (sources, folder): &(Sources, String),
+    ) -> Result<Option<Arc<RuleSet>>, PrepareErrors> {
+        if !links.iter().any(|link| link.collectors.contains(rules::NAME)) {
+            return Ok(None);
         }
-        let (sources, folder) = &prepared.sources;
         let feeds = feeds(sources);
         let named: Vec<Named> = paths(sources, Path::new(folder))
             .into_iter()
             .enumerate()
             .map(|(number, path)| Named { path, number, own: false })
-            .chain(prepared.experiment.rules.iter().enumerate().map(|(number, path)| Named {
-                path: path.clone(),
-                number,
-                own: true,
-            }))
+            .chain(own.iter().enumerate().map(|(number, path)| Named { path: path.clone(), number, own: true }))
             .collect();
         let paths: Vec<PathBuf> = named.iter().map(|named| named.path.clone()).collect();
         if paths.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let missing: Vec<PrepareError> = named.iter().filter_map(Named::missing).collect();
         if !missing.is_empty() {
@@ -59,14 +68,13 @@ impl RuleFiles {
             }
         };
         let mut wrong: Vec<PrepareError> = named.iter().filter_map(|named| named.useless(&set)).collect();
-        for (number, link) in prepared.links.iter().enumerate() {
+        for (number, link) in links.iter().enumerate() {
             wrong.extend(unmatched(link, &set, &feeds).map(|(parameter, why)| PrepareError::Placed {
                 path: ["expect", &number.to_string(), "with", parameter].map(str::to_owned).into(),
                 error: Box::new(PrepareError::Wrong(format!("the link `{}`: {why}", link.link.link))),
             }));
         }
-        prepared.rules = Some(set);
-        if wrong.is_empty() { Ok(()) } else { Err(PrepareErrors(wrong)) }
+        if wrong.is_empty() { Ok(Some(set)) } else { Err(PrepareErrors(wrong)) }
     }
 }
 

@@ -2,6 +2,7 @@
 //! write them.
 
 use super::Exit;
+use crate::campaign::checks::Checks;
 use crate::campaign::experiment::Expectations;
 use crate::campaign::{Experiment, document};
 use crate::policy::{environment, grants};
@@ -55,11 +56,22 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// An experiment in a file of its own has a name; a step of a campaign need not.
+/// An experiment in a file of its own has a name; a step of a campaign need not. Without a technique it has checks only, so that what
+/// belongs to a technique has no place in it.
 fn experiment() -> Value {
     let mut schema = read::<Experiment>("An experiment of Foil");
-    if let Some(needed) = schema.get_mut("required").and_then(Value::as_array_mut) {
-        needed.push("experiment".into());
+    let checks = read::<Checks>("");
+    let keys = |of: &Value| -> Vec<String> {
+        of["properties"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
+    };
+    let shared = keys(&checks);
+    let of_technique: Vec<String> = keys(&schema).into_iter().filter(|key| !shared.contains(key)).collect();
+    let without: Vec<Value> = of_technique.iter().map(|key| json!({ "required": [key] })).collect();
+    let needed = schema.get_mut("required").map(Value::take).unwrap_or_default();
+    if let Some(all) = schema.as_object_mut() {
+        all.insert("required".into(), json!(["experiment"]));
+        let checks = json!({ "required": checks["required"], "not": { "anyOf": without } });
+        all.insert("anyOf".into(), json!([{ "required": needed }, checks]));
     }
     schema
 }

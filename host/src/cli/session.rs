@@ -4,9 +4,10 @@ use super::load::Unit;
 use super::mistakes::Mistakes;
 use super::{Exit, Global, InternalError, discover, grants_file};
 use crate::campaign::canary::Canaries;
+use crate::campaign::checks::{self, Checks, PreparedChecks};
 use crate::campaign::references::EarlierStep;
 use crate::campaign::verdict::Verdict;
-use crate::campaign::{Experiment, Host, Preparation, PrepareError, Prepared, attempts, sequence};
+use crate::campaign::{Experiment, Host, Preparation, PrepareError, PrepareErrors, Prepared, attempts, sequence};
 use crate::cluster::Cluster;
 use crate::engine::{Compiler, Engine};
 use crate::journal::Journal;
@@ -72,6 +73,15 @@ impl<'a> Session<'a> {
     /// # Errors
     /// Every mistake. Nobody is asked for a grant while there are others to be mended first.
     pub fn prepare(&mut self, experiment: &Experiment, earlier: Option<&[EarlierStep]>) -> Result<Prepared, Mistakes> {
+        self.settle(|preparation| preparation.prepare(experiment.clone(), earlier))
+    }
+
+    /// Prepares an experiment of checks only, likewise.
+    pub fn checks(&mut self, checks: &Checks) -> Result<PreparedChecks, Mistakes> {
+        self.settle(|preparation| preparation.checks(checks.clone()))
+    }
+
+    fn settle<T>(&mut self, settle: impl Fn(&Preparation<'_>) -> Result<T, PrepareErrors>) -> Result<T, Mistakes> {
         let (machine_id, host_name) = discover::this_host();
         loop {
             let preparation = Preparation {
@@ -83,7 +93,7 @@ impl<'a> Session<'a> {
                 host_name: host_name.clone(),
                 cluster: self.cluster.clone(),
             };
-            let mut errors = match preparation.prepare(experiment.clone(), earlier) {
+            let mut errors = match settle(&preparation) {
                 Ok(prepared) => return Ok(prepared),
                 Err(errors) => errors,
             };
@@ -221,11 +231,14 @@ async fn run_unit(host: &Host, unit: Unit) -> Vec<RunReport> {
     let ran = caught_in(async {
         match &unit {
             Unit::Experiment(prepared) => vec![attempts::experiment(host, prepared).await],
+            Unit::Checks(prepared) => vec![checks::run(host, prepared).await],
             Unit::Campaign(prepared) => sequence::campaign(host, prepared).await,
         }
     });
     ran.await.unwrap_or_else(|broken| {
         let steps = match &unit {
+            // It changed nothing, so that nothing is left of it.
+            Unit::Checks(prepared) => return vec![prepared.broken(broken.to_string())],
             Unit::Experiment(prepared) => vec![prepared],
             Unit::Campaign(campaign) => campaign.steps.iter().map(|(_, step)| step).collect(),
         };

@@ -17,7 +17,8 @@ pub fn write(out: &mut dyn Write, reports: &[RunReport]) -> Result<()> {
 }
 
 fn document(reports: &[RunReport], here: &Here, now: Timestamp) -> Value {
-    let ran: Vec<&RunReport> = runs(reports).filter(|report| report.detonated.is_some()).collect();
+    let ran: Vec<&RunReport> =
+        runs(reports).filter(|report| report.detonated.is_some() && report.technique.is_some()).collect();
     let first = ran.first().copied().or(reports.first());
     let of_first = |text: fn(&RunReport) -> &String| first.map(text).cloned().unwrap_or_default();
     let art = ran.iter().any(|report| report.test.is_some());
@@ -58,18 +59,18 @@ fn procedure(report: &RunReport) -> Value {
         Some(test) => json!({
             "mitre-technique-id": test.technique,
             "procedure-name": test.name,
-            "procedure-id": { "type": "guid", "id": test.guid.clone().unwrap_or_else(|| guid(&report.technique)) },
+            "procedure-id": { "type": "guid", "id": test.guid.clone().unwrap_or_else(|| guid(report.about())) },
             "procedure-description": test.description,
             "order": test.number,
             "steps": [step(&test.executor, &test.command)],
         }),
         None => json!({
             "mitre-technique-id": report.attack.first(),
-            "procedure-name": report.technique,
-            "procedure-id": { "type": "guid", "id": guid(&report.technique) },
+            "procedure-name": report.about(),
+            "procedure-id": { "type": "guid", "id": guid(report.about()) },
             "procedure-description": report.hypothesis,
             "order": 1,
-            "steps": [step("foil", &format!("foil fire {}", report.technique))],
+            "steps": [step("foil", &format!("foil fire {}", report.about()))],
         }),
     }
 }

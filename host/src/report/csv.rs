@@ -86,7 +86,7 @@ fn row(report: &RunReport, here: &Here) -> [String; COLUMNS.len()] {
         report.duration_ms.to_string(),
         of_test(|test| test.cleanup.as_ref().and_then(|c| c.exit).map(|exit| exit.to_string()).unwrap_or_default()),
         left(report),
-        report.technique.clone(),
+        report.technique.clone().unwrap_or_default(),
         report.run.clone(),
         noticed(report),
     ]

@@ -50,7 +50,7 @@ fn case(report: &RunReport, name: &str) -> TestCase {
     let mut status = status(report);
     status.add_reruns(report.earlier.iter().map(rerun));
     let mut case = TestCase::new(name, status);
-    case.set_classname(cut(&report.technique, 200)).set_time(Duration::from_millis(report.duration_ms));
+    case.set_classname(cut(report.about(), 200)).set_time(Duration::from_millis(report.duration_ms));
     let left = report.left_behind().to_string();
     for (name, value) in [
         ("verdict", report.verdict.to_string()),

@@ -52,12 +52,14 @@ pub struct RunReport {
     pub experiment: String,
     /// What was believed.
     pub hypothesis: String,
-    /// The technique's id.
-    pub technique: String,
+    /// The technique's id; left out of an experiment of checks only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub technique: Option<String>,
     /// ATT&CK ids.
     pub attack: Vec<String>,
-    /// The module's digest.
-    pub digest: String,
+    /// The technique's digest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
     /// The environment's name.
     pub environment: String,
     /// Host name of the target.
@@ -103,6 +105,13 @@ pub struct RunReport {
     pub campaign: Option<StepOf>,
     /// Of an imported test.
     pub test: Option<TestReport>,
+}
+
+impl RunReport {
+    /// What the run is about: its technique, or the experiment where that is of checks only.
+    pub fn about(&self) -> &str {
+        self.technique.as_deref().unwrap_or(&self.experiment)
+    }
 }
 
 /// A report in its JSON form: what follows from it is there as well, so that readers need not know how.

@@ -36,6 +36,8 @@ impl fmt::Display for Outcome {
 pub fn outcome(report: &RunReport) -> (Outcome, &str) {
     let why = report.reason.as_str();
     match report.verdict {
+        // Checks alone: what was looked at was looked at, whatever was there.
+        _ if report.technique.is_none() && report.detonated.is_some() => (Outcome::Ran, ""),
         // What ran to its end has said what it did; a link may be unknown all the same.
         _ if report.summary.is_some() => (Outcome::Ran, ""),
         Verdict::Pass | Verdict::Flaky => (Outcome::Ran, ""),

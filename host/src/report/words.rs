@@ -10,7 +10,7 @@ use serde::de::value::{Error, StrDeserializer};
 
 /// What people call the run: the experiment, with the campaign before it, or the technique where it was fired alone.
 pub fn title(report: &RunReport) -> String {
-    let name = if report.experiment == "fire" { &report.technique } else { &report.experiment };
+    let name = if report.experiment == "fire" { report.about() } else { &report.experiment };
     let node = report.node.as_ref().map(|node| format!(" on {}", cut(node, 80))).unwrap_or_default();
     match &report.campaign {
         Some(step) => format!("{}/{} {}{node}", cut(&step.campaign, 80), cut(&step.step, 80), cut(name, 80)),

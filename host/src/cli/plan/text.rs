@@ -1,6 +1,7 @@
 //! A plan for people: within the terminal's width, or, where there is none, a line a statement.
 
-use super::{canaries, cluster, parameters, undo};
+use super::{canaries, checks_cluster, cluster, parameters, undo};
+use crate::campaign::checks::PreparedChecks;
 use crate::campaign::document::{Order, StepHold};
 use crate::campaign::experiment::{Hold, Outcome};
 use crate::campaign::sequence::PreparedCampaign;
@@ -25,6 +26,7 @@ pub(super) fn print(units: &[Unit]) {
         }
         match unit {
             Unit::Experiment(prepared) => page.experiment(None, prepared),
+            Unit::Checks(prepared) => page.checks(prepared),
             Unit::Campaign(campaign) => page.campaign(campaign),
         }
     }
@@ -81,6 +83,22 @@ impl Page {
             let place = format!("step {} of {}, {name}", number.saturating_add(1), campaign.name);
             self.experiment(Some(&place), prepared);
         }
+    }
+
+    fn checks(&self, plan: &PreparedChecks) {
+        let hypothesis = &plan.checks.hypothesis;
+        let colon = if hypothesis.is_empty() { "" } else { ": " };
+        self.text(0, "", &format!("{}{colon}{hypothesis}", plan.checks.name));
+        self.field("technique", "none: it looks, and changes nothing");
+        let environment = if plan.environment.is_empty() { "no foil.yaml" } else { &plan.environment };
+        self.field("target", &format!("{} ({environment})", plan.target));
+        if let Some(cluster) = checks_cluster(plan) {
+            self.field("cluster", &cluster);
+        }
+        if let Some(unmet) = &plan.unmet {
+            self.field("cannot run", unmet);
+        }
+        plan.links.iter().for_each(|link| self.link(link));
     }
 
     fn experiment(&self, place: Option<&str>, plan: &Prepared) {

@@ -67,7 +67,10 @@ fn whole(page: &mut Page<'_>, report: &RunReport) -> Result<()> {
     if report.run.is_empty() {
         return Ok(());
     }
-    let how = format!("{} on {} in `{}` as {}", report.run, report.target, report.shield, report.run_as);
+    let how = match report.technique {
+        Some(_) => format!("{} on {} in `{}` as {}", report.run, report.target, report.shield, report.run_as),
+        None => format!("{} on {}, checks only", report.run, report.target),
+    };
     page.field("run", &format!("{}, {}", cut(&how, 300), span_ms(report.duration_ms)), DIM)
 }
 

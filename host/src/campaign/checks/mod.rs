@@ -1,0 +1,218 @@
+//! An experiment of checks only: links that are looked at while nothing is fired, such as the coverage of a sensor or its heartbeat.
+//!
+//! There is no technique, so nothing is done to the target, and nothing that is seen can be the run's own: an event of anybody's counts
+//! by its time alone.
+
+mod run;
+
+pub use run::run;
+
+use super::experiment::{Experiment, Link, plain_name};
+use super::mistakes::{PrepareError, PrepareErrors};
+use super::prepare::Preparation;
+use super::prepared::PreparedLink;
+use super::verdict::Verdict;
+use crate::cluster::Cluster;
+use crate::collector::Sensors;
+use crate::collector::rules::RuleSet;
+use crate::policy::sources::Sources;
+use crate::report::{RunReport, SCHEMA};
+use crate::run_id::RunId;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The file: a hypothesis and the links that are looked at.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Checks {
+    /// Its name.
+    #[serde(rename = "experiment", deserialize_with = "plain_name")]
+    #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,80}$"))]
+    pub name: String,
+    /// What is believed, in a sentence.
+    #[serde(default)]
+    pub hypothesis: String,
+    /// What is looked at, each `within` from the moment that the looking begins.
+    #[schemars(length(min = 1))]
+    pub expect: Vec<Link>,
+    /// Files and folders of Sigma rules, beside those of `foil.yaml`; relative to this file.
+    #[serde(default)]
+    pub rules: Vec<PathBuf>,
+}
+
+/// Reads one. Errors begin with `line:column: `.
+pub fn parse(text: &str) -> Result<Checks, String> {
+    let read: Checks = crate::yaml::parse(text)
+        .map_err(|error| format!("{error} (without `technique`, an experiment has checks only)"))?;
+    if read.expect.is_empty() {
+        return Err("1:1: the experiment has neither a `technique` nor a link under `expect`: add one".into());
+    }
+    Ok(read)
+}
+
+/// One that is ready to run.
+#[derive(Debug, Clone)]
+pub struct PreparedChecks {
+    /// The run's id.
+    pub run: RunId,
+    /// What the file says.
+    pub checks: Checks,
+    /// Its links.
+    pub links: Vec<PreparedLink>,
+    /// The environment's name.
+    pub environment: String,
+    /// The target's name.
+    pub target: String,
+    /// Why nothing can be looked at here.
+    pub unmet: Option<String>,
+    /// The operator's sensors, opened once all is prepared.
+    pub sensors: Arc<Sensors>,
+    /// The Sigma rules of its `rule` links.
+    pub rules: Option<Arc<RuleSet>>,
+    /// What the sensors are opened from, and the folder that paths in it are relative to.
+    pub sources: (Sources, String),
+    /// The environment's cluster, where a check may reach it.
+    pub cluster: Option<Arc<Cluster>>,
+    /// The node that this run is about.
+    pub node: Option<String>,
+}
+
+impl Preparation<'_> {
+    /// Settles an experiment of checks only.
+    ///
+    /// # Errors
+    /// Every mistake that can be told from the others.
+    pub fn checks(&self, mut checks: Checks) -> Result<PreparedChecks, PrepareErrors> {
+        self.environment.admits_host(self.machine_id.as_deref(), &self.host_name).map_err(PrepareError::from)?;
+        let run = RunId::new();
+        let of_links = Experiment { name: checks.name.clone(), expect: checks.expect, ..Experiment::default() };
+        let (expect, links) = self.links(&run, of_links)?;
+        checks.expect = expect;
+        let needed = links.iter().any(PreparedLink::needs_cluster);
+        let unmet = if needed { super::prepare::no_cluster(self.cluster.as_deref()) } else { None };
+        Ok(PreparedChecks {
+            run,
+            checks,
+            links,
+            environment: self.environment.name.clone(),
+            target: self.host_name.clone(),
+            unmet,
+            sensors: Arc::default(),
+            rules: None,
+            sources: (self.environment.sources.clone(), self.environment.folder.clone()),
+            cluster: self.cluster.clone().filter(|_| needed),
+            node: None,
+        })
+    }
+}
+
+impl PreparedChecks {
+    /// Every collector that a link reads.
+    pub fn collectors(&self) -> BTreeSet<String> {
+        self.links.iter().flat_map(|link| link.collectors.iter().cloned()).collect()
+    }
+
+    /// The same once more, as a run of its own.
+    pub fn renewed(&self) -> Self {
+        let mut again = self.clone();
+        again.run = RunId::new();
+        for link in &mut again.links {
+            link.authorised.permission.variables.run = again.run.to_string();
+        }
+        again
+    }
+
+    /// The same about a node of the cluster: its checks look for that node.
+    ///
+    /// # Errors
+    /// A parameter that does not take the node's name.
+    pub fn on_node(&self, node: &str) -> Result<Self, PrepareErrors> {
+        let mut there = self.renewed();
+        for link in &mut there.links {
+            link.about_node(node)?;
+        }
+        there.node = Some(node.to_owned());
+        Ok(there)
+    }
+
+    /// Some of its checks can be about one node.
+    pub fn is_about_nodes(&self) -> bool {
+        self.links.iter().any(PreparedLink::takes_node)
+    }
+
+    /// The report of a run that broke off by a fault of Foil's.
+    pub fn broken(&self, why: String) -> RunReport {
+        RunReport { verdict: Verdict::Error, reason: why, ..self.report() }
+    }
+
+    /// The report before anything was looked at.
+    fn report(&self) -> RunReport {
+        RunReport {
+            schema: SCHEMA,
+            run: self.run.to_string(),
+            experiment: self.checks.name.clone(),
+            hypothesis: self.checks.hypothesis.clone(),
+            technique: None,
+            attack: Vec::new(),
+            digest: None,
+            environment: self.environment.clone(),
+            target: self.target.clone(),
+            node: self.node.clone(),
+            shield: String::new(),
+            gaps: Vec::new(),
+            run_as: String::new(),
+            started: jiff::Timestamp::now().to_string(),
+            detonated: None,
+            duration_ms: 0,
+            verdict: Verdict::Error,
+            reason: String::new(),
+            summary: None,
+            facts: BTreeMap::new(),
+            links: Vec::new(),
+            observed: Vec::new(),
+            undo: crate::journal::UndoReport::default(),
+            residue: Vec::new(),
+            log: Vec::new(),
+            earlier: Vec::new(),
+            control: None,
+            campaign: None,
+            test: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "experiment: coverage
+expect:
+  - link: telemetry
+    check: falco.coverage
+    within: 5s
+";
+
+    #[test]
+    fn links_alone_are_an_experiment() {
+        let checks = parse(GOOD).expect("valid");
+        assert_eq!((checks.name.as_str(), checks.expect.len()), ("coverage", 1));
+    }
+
+    #[test]
+    fn what_belongs_to_a_technique_has_no_place_here() {
+        for (bad, at, word) in [
+            (format!("{GOOD}with: {{ a: 1 }}\n"), "6:1", "with"),
+            (format!("{GOOD}attempts: 3\n"), "6:1", "attempts"),
+            (format!("{GOOD}teknique: linux.file-delete\n"), "6:1", "technique"),
+            ("experiment: coverage\nexpect: []\n".into(), "1:1", "neither a `technique` nor a link"),
+            ("experiment: coverage\n".into(), "1:1", "expect"),
+            (GOOD.replace("experiment: coverage", "experiment: a b"), "1:13", "1 to 80"),
+        ] {
+            let error = parse(&bad).expect_err(&bad);
+            assert!(error.starts_with(at) && error.contains(word), "{at} {word}: {error}");
+        }
+    }
+}
