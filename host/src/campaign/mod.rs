@@ -22,6 +22,7 @@ mod prepare;
 mod prepared;
 pub mod references;
 mod run;
+mod scratch;
 mod sensors;
 pub mod sequence;
 pub mod severity;

@@ -6,6 +6,7 @@ use super::experiment::Hold;
 use super::imported::{self, Aftermath, Stage};
 use super::look::{Look, Looker};
 use super::prepared::{Prepared, PreparedLink};
+use super::scratch;
 use super::undo_host::Machine;
 use super::verdict::{Detonation, Judged, LinkVerdict, contradicted, judge};
 use super::watch::{self, Sight as _, Zero};
@@ -16,17 +17,13 @@ use crate::collector::{ClockGrain, EventLog, Observed};
 use crate::engine::bindings::technique::Evidence;
 use crate::engine::bindings::types::{Context, Fact};
 use crate::engine::{Budget, Engine, Phase, PhaseError, cut};
-use crate::journal::{Effect, Journal, JournalError, RunJournal, RunRecord, Undo, UndoHost, UndoReport};
+use crate::journal::{Journal, JournalError, RunJournal, RunRecord, UndoHost, UndoReport};
 use crate::panics::caught_in;
 use crate::policy::EffectiveLimits;
 use crate::report::{LinkReport, Progress, RunReport, Waiting};
 use crate::shield::{ChildLimits, Launcher, RunSpec, ShieldedRun};
-use anyhow::Context as _;
 use foil_manifest::ShieldLevel;
 use std::collections::BTreeMap;
-use std::fs::Permissions;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -184,7 +181,9 @@ impl<'a> Live<'a> {
         if !self.prepared.acts() {
             return Ok(Arc::new(self.world(arming.sources(), arming.observer(), None, cluster)));
         }
-        self.make_scratch().map_err(|e| Detonation::Error(format!("{e:#}")))?;
+        let identity = self.prepared.identity.as_ref();
+        scratch::make(&self.journal, &self.prepared.scratch, identity, authorised.shield)
+            .map_err(|e| Detonation::Error(format!("{e:#}")))?;
         let spec = RunSpec {
             run: self.prepared.run.clone(),
             level: authorised.shield,
@@ -226,42 +225,6 @@ impl<'a> Live<'a> {
             containers: Arc::clone(&self.containers),
             cancel: self.host.cancel.clone(),
         }
-    }
-
-    /// Makes the run's folder, and the scratch folder in it.
-    ///
-    /// The outer one is for nobody but whoever runs Foil, so that nothing that a child makes can be reached from outside,
-    /// whatever modes it gives it. `confined` opens a way for a run of another user in its own mounts. `open` cannot, and
-    /// holds nothing in anyway; what children of an overlay do to a folder stays in it.
-    fn make_scratch(&self) -> anyhow::Result<()> {
-        let scratch = &self.prepared.scratch;
-        let identity = self.prepared.identity.as_ref();
-        let own = scratch.parent().context("the scratch folder has no parent")?;
-        let path = own.display().to_string();
-        let owner = identity.map_or_else(|| rustix::process::geteuid().as_raw(), |i| i.uid);
-        let effect = Effect {
-            capability: "host".into(),
-            what: format!("make the scratch folder {path}"),
-            undo: Undo::RemoveScratch { path, owner },
-        };
-        let id = self.journal.intend(&effect)?;
-        let confined = self.prepared.authorised.shield == ShieldLevel::Confined;
-        let make = |folder: &Path, mode| {
-            let made = std::fs::DirBuilder::new().mode(mode).create(folder);
-            made.with_context(|| format!("cannot make the scratch folder {}", folder.display()))
-        };
-        make(own, 0o700)?;
-        if identity.is_some() && !confined {
-            // Not at its making, where the umask has a say.
-            std::fs::set_permissions(own, Permissions::from_mode(0o711))
-                .with_context(|| format!("cannot open the way to {}", scratch.display()))?;
-        }
-        make(scratch, 0o700)?;
-        if let Some(identity) = identity {
-            std::os::unix::fs::lchown(scratch, Some(identity.uid), Some(identity.gid))
-                .with_context(|| format!("cannot give {} to {}", scratch.display(), identity.name))?;
-        }
-        Ok(self.journal.applied_soon(id)?)
     }
 
     /// Warms up, detonates, and watches the links from that moment.

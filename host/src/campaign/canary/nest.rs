@@ -5,14 +5,13 @@ use super::super::run::Host;
 use super::super::undo_host::Machine;
 use super::{Maker, Plan, SensorProof};
 use crate::collector::{ArmOptions, Armed, EventLog, LogLimits, Observed, ProcessTree, Sensors, arm, audit, observed};
-use crate::journal::{Effect, RunJournal, RunRecord, Undo};
+use crate::journal::{RunJournal, RunRecord};
 use crate::run_id::RunId;
 use crate::shield::{ChildLimits, Ending, ExecRequest, RunSpec, ShieldedRun};
 use anyhow::Context as _;
 use foil_manifest::{Network, ShieldLevel};
 use std::collections::BTreeMap;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Mutex, OnceCell};
@@ -175,16 +174,17 @@ impl Nest {
             shield: self.level.to_string(),
             pid: std::process::id(),
         })?);
-        let path = scratch.display().to_string();
-        let owner = rustix::process::geteuid().as_raw();
-        let what = format!("make the scratch folder {path}");
-        let effect = Effect { capability: "host".into(), what, undo: Undo::RemoveScratch { path, owner } };
-        let id = journal.intend(&effect)?;
-        std::fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&scratch)
-            .with_context(|| format!("cannot make the scratch folder {}", scratch.display()))?;
-        journal.applied_soon(id)?;
+        match self.stand(host, &journal, &scratch).await {
+            Ok(shield) => Ok(Ground { journal, scratch, shield: Arc::new(shield) }),
+            Err(error) => {
+                put_back(&journal).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn stand(&self, host: &Host, journal: &RunJournal, scratch: &Path) -> anyhow::Result<ShieldedRun> {
+        super::super::scratch::make(journal, scratch, None, self.level)?;
         let spec = RunSpec {
             run: self.run.clone(),
             level: self.level,
@@ -193,19 +193,12 @@ impl Nest {
             reads: sensitive().into_iter().map(ToOwned::to_owned).collect(),
             writes: Vec::new(),
             privileges: false,
-            scratch: scratch.clone(),
+            scratch: scratch.to_owned(),
             limits: LIMITS,
         };
-        match host.launcher.open(spec).await {
-            Ok(shield) => {
-                self.tree.feed(&shield.tree());
-                Ok(Ground { journal, scratch, shield: Arc::new(shield) })
-            }
-            Err(error) => {
-                put_back(&journal).await;
-                Err(anyhow::anyhow!("{error} (shield)"))
-            }
-        }
+        let shield = host.launcher.open(spec).await.map_err(|error| anyhow::anyhow!("{error} (shield)"))?;
+        self.tree.feed(&shield.tree());
+        Ok(shield)
     }
 
     /// Ends what canaries ran in, and undoes what they did. Returns what is left behind.
