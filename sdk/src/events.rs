@@ -58,7 +58,7 @@ impl Event {
     /// Whether a field of this name may have been left out.
     pub fn may_lack(&self, name: &str) -> bool {
         let object = || {
-            ["", "requestObject", "responseObject"].iter().any(|part| *part == name)
+            ["", "requestObject", "responseObject"].contains(&name)
                 || name.starts_with("requestObject.")
                 || name.starts_with("responseObject.")
         };

@@ -24,7 +24,10 @@ pub fn serve(answer: impl Fn(&str, &str, &[u8]) -> (u16, Value) + Send + Sync + 
     port
 }
 
-fn connection(mut stream: TcpStream, answer: &dyn Fn(&str, &str, &[u8]) -> (u16, Value)) -> std::io::Result<()> {
+/// What is answered to a method, path and body: a status and an object.
+type Answer = dyn Fn(&str, &str, &[u8]) -> (u16, Value);
+
+fn connection(mut stream: TcpStream, answer: &Answer) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     loop {
         let (mut first, mut length) = (String::new(), 0);

@@ -70,7 +70,7 @@ fn experiment() -> Value {
     let needed = schema.get_mut("required").map(Value::take).unwrap_or_default();
     if let Some(all) = schema.as_object_mut() {
         all.insert("required".into(), json!(["experiment"]));
-        let checks = json!({ "required": checks["required"], "not": { "anyOf": without } });
+        let checks = json!({ "required": checks.get("required"), "not": { "anyOf": without } });
         all.insert("anyOf".into(), json!([{ "required": needed }, checks]));
     }
     schema

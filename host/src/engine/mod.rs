@@ -97,7 +97,7 @@ impl Engine {
         };
         let (inner, cache) = (self.inner.clone(), self.cache.clone());
         let Some(program) = helper else {
-            return blocking(move || cache.component(&inner, &*bytes.read(&digest)?, &digest)).await;
+            return blocking(move || cache.component(&inner, &bytes.read(&digest)?, &digest)).await;
         };
         let (bytes, cached) = blocking(move || {
             let cached = cache.load(&inner, &digest);

@@ -103,9 +103,12 @@ fn why_an_alert_counts_is_said() {
     assert_eq!(seen(&[("tag", "T1003.008".into()), ("exact", true.into())]), None);
     // What Foil tells of the technique, where the experiment does not say which alert.
     let technique = ("attack", Value::from(&["T1555.001"][..]));
-    assert_eq!(seen(&[technique.clone()]).unwrap().1.as_deref(), Some("by its tag T1555, the parent of T1555.001"));
+    assert_eq!(
+        seen(std::slice::from_ref(&technique)).unwrap().1.as_deref(),
+        Some("by its tag T1555, the parent of T1555.001")
+    );
     let other = ("attack", Value::from(&["T1070.004"][..]));
-    assert_eq!(seen(&[other.clone()]), None);
+    assert_eq!(seen(std::slice::from_ref(&other)), None);
     assert_eq!(seen(&[other, ("rule", "Read*".into())]), None, "all that is given must fit");
     assert!(seen(&[technique, ("rule", "Read*".into())]).is_some());
 }

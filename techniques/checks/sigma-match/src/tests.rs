@@ -91,7 +91,10 @@ fn an_id_takes_its_relatives_along_and_says_so() {
     assert_eq!(matched(&[("tag", "attack.t1070".into()), ("exact", true.into())]), None);
     // What Foil tells of the technique, where nothing else says which rule.
     let technique = ("attack", Value::from(&["T1070.005"][..]));
-    assert_eq!(matched(&[technique.clone()]).as_deref(), Some("by its tag T1070.004, a sibling of T1070.005"));
+    assert_eq!(
+        matched(std::slice::from_ref(&technique)).as_deref(),
+        Some("by its tag T1070.004, a sibling of T1070.005")
+    );
     assert_eq!(
         matched(&[("attack", Value::from(&["T1485"][..])), ("rule", ID.into())]),
         None,
