@@ -19,7 +19,12 @@ impl Live<'_> {
     /// Verifies the cluster, where the run needs one; the session of its technique.
     pub(super) async fn reach_cluster(&self) -> Result<Option<Arc<Session>>, Detonation> {
         let Some(cluster) = &self.prepared.cluster else { return Ok(None) };
-        cluster.verify().await.map_err(|why| Detonation::Inconclusive(format!("refused: {why} (cluster)")))?;
+        // Nothing was done yet: whoever stops does not wait for a cluster that does not answer.
+        let verified = tokio::select! {
+            verified = cluster.verify() => verified,
+            () = self.host.cancel.cancelled() => return Err(Detonation::Inconclusive("it was stopped".into())),
+        };
+        verified.map_err(|why| Detonation::Inconclusive(format!("refused: {why} (cluster)")))?;
         if cluster.rule.namespace.is_none() && self.needs_namespace() {
             self.make_namespace().await?;
         }
@@ -43,7 +48,11 @@ impl Live<'_> {
         let wrong = |error: KubeError| {
             let help = "give it one by `kubernetes: namespace:` of foil.yaml, or let it make some";
             let why = format!("the run's namespace {name} cannot be made: {error}: {help} (cluster)");
-            if error.is_rbac() || error.is_admission() { Detonation::Inconclusive(why) } else { Detonation::Error(why) }
+            // Whatever the cluster did not give: the technique did not even begin.
+            match error {
+                KubeError::Invalid(_) | KubeError::Malformed(_) | KubeError::TooLarge(_) => Detonation::Error(why),
+                _ => Detonation::Inconclusive(why),
+            }
         };
         let address = Address::new("", "v1", "namespaces", None, Some(&name)).map_err(wrong)?;
         let undo = Undo::Kube { cluster: cluster.reference().clone(), act: Act::Created { address: address.clone() } };

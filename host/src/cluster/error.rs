@@ -1,5 +1,7 @@
 //! What went wrong with a request.
 
+use super::access::AccessError;
+use super::refusal::Refusal;
 use std::time::Duration;
 
 /// Why it is not known to be the cluster that the guardrail names.
@@ -24,14 +26,17 @@ pub enum KubeError {
     /// The request makes no sense; nothing was sent.
     #[error("{0}")]
     Invalid(String),
-    /// The client cannot be made, or nothing was reached. Nothing arrived.
+    /// The environment leads to no cluster, or shows no credentials. Nothing was sent.
+    #[error("{0}")]
+    Access(AccessError),
+    /// Nothing was reached. Nothing arrived.
     #[error("the cluster cannot be reached: {0}")]
     Unreachable(String),
     /// It was sent, and no answer came: it may have been carried out.
     #[error("no answer of the cluster: {0}")]
     Unanswered(String),
     /// The server answered with a status.
-    #[error("{reason} ({code}): {message}")]
+    #[error("{reason} ({code}): {message}{}", by(.refused))]
     Status {
         /// The HTTP status.
         code: u16,
@@ -41,6 +46,8 @@ pub enum KubeError {
         message: String,
         /// How long it asks to wait.
         retry_after: Option<Duration>,
+        /// Who refused it; `None`: nobody, it failed.
+        refused: Option<Box<Refusal>>,
     },
     /// The answer is not what the API says; for a change: it was carried out, perhaps.
     #[error("the cluster's answer makes no sense: {0}")]
@@ -75,7 +82,7 @@ impl KubeError {
     /// The request was not carried out, for certain. The server says so itself (below 500), or it never got it.
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::Invalid(_) | Self::Unreachable(_) => true,
+            Self::Invalid(_) | Self::Access(_) | Self::Unreachable(_) => true,
             Self::Status { code, .. } => (400..500).contains(code) && *code != 408,
             Self::Unanswered(_) | Self::Malformed(_) | Self::TooLarge(_) => false,
         }
@@ -86,25 +93,20 @@ impl KubeError {
         match self {
             Self::Unreachable(_) | Self::Unanswered(_) => true,
             Self::Status { code, .. } => matches!(code, 408 | 429 | 500 | 502 | 503 | 504),
-            Self::Invalid(_) | Self::Malformed(_) | Self::TooLarge(_) => false,
+            // What asks for credentials again, and how often, is not for whoever sends.
+            Self::Invalid(_) | Self::Access(_) | Self::Malformed(_) | Self::TooLarge(_) => false,
         }
     }
 
-    /// Refused by the cluster's authorisation, which is about who asks.
-    pub fn is_rbac(&self) -> bool {
-        // The two cannot be told apart by status or reason, only by the authoriser's own sentence.
-        matches!(self, Self::Status { code: 401, .. })
-            || matches!(self, Self::Status { code: 403, message, .. } if (message.contains("User \"") && message.contains("\" cannot ")) || message.contains("attempting to grant"))
-    }
-
-    /// Refused by a control that looks at what is asked: admission plugins, webhooks, policies.
-    pub fn is_admission(&self) -> bool {
+    /// Who refused it, where the server said no.
+    pub fn refused(&self) -> Option<&Refusal> {
         match self {
-            Self::Status { code: 403, .. } => !self.is_rbac(),
-            Self::Status { message, .. } => {
-                message.contains("admission webhook") && message.contains("denied the request")
-            }
-            _ => false,
+            Self::Status { refused, .. } => refused.as_deref(),
+            _ => None,
         }
     }
+}
+
+fn by(refused: &Option<Box<Refusal>>) -> String {
+    refused.as_ref().map(|refusal| format!("; {refusal}")).unwrap_or_default()
 }

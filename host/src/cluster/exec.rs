@@ -1,10 +1,14 @@
 //! Programs in containers, by WebSocket.
 
+use super::access::{Facts, Ready};
+use super::refusal::{Refusal, Unmet};
 use super::session::url_query;
-use super::{Address, KubeError, Session};
+use super::{Address, KubeError, Session, transport};
+use crate::policy::text::visible;
 use http::Request;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, AttachParams};
+use serde_json::Value;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
@@ -59,7 +63,10 @@ pub struct Kept {
 /// # Errors
 /// It was not started, or (`Unanswered`) the connection broke.
 pub async fn run(session: &Session, exec: Exec) -> Result<Ended, KubeError> {
-    let client = decorated(session).await?;
+    let access = session.access().await?;
+    let ready = tokio::time::timeout(exec.timeout, session.ready(&access)).await;
+    let ready = ready.map_err(|_| KubeError::Unanswered("no credentials in time".into()))??;
+    let client = decorated(session, ready);
     let namespace = exec.pod.namespace.clone().unwrap_or_default();
     let pods: Api<Pod> = Api::namespaced(client, &namespace);
     // A terminal without standard input loses what is written to it. Otherwise that is left alone: servers before 1.30 cannot be
@@ -74,8 +81,15 @@ pub async fn run(session: &Session, exec: Exec) -> Result<Ended, KubeError> {
     let end = tokio::time::Instant::now() + exec.timeout;
     let connected = tokio::time::timeout_at(end, pods.exec(&name, &exec.command, &params)).await;
     let mut process = match connected {
-        Err(_) => return Ok(Ended::unseen()),
-        Ok(Err(error)) => return Err(of(&error)),
+        // Nothing was started that anybody could be waited for: the API server, or the node's kubelet, does not answer.
+        Err(_) => {
+            let why = format!("the node of {} did not start the program within {:?}", exec.pod, exec.timeout);
+            return Err(KubeError::Unanswered(why));
+        }
+        Ok(Err(error)) => {
+            let path = format!("{}/exec", exec.pod.path());
+            return Err(session.explained(of(&error, &access.facts), (&http::Method::GET, &path, b""), &access).await);
+        }
         Ok(Ok(process)) => process,
     };
     let status = process.take_status();
@@ -141,27 +155,28 @@ pub async fn logs(session: &Session, pod: &Address, container: &str, lines: u32)
 }
 
 /// A client whose every request has the session's headers.
-async fn decorated(session: &Session) -> Result<kube::Client, KubeError> {
-    let client = session.client().await?;
+fn decorated(session: &Session, ready: Ready) -> kube::Client {
     let session = session.clone();
     let service = tower::service_fn(move |mut request: Request<kube::client::Body>| {
-        let (client, decorated) = (client.clone(), session.decorate(request.headers_mut()));
+        let (client, decorated) =
+            (ready.client.clone(), session.decorate(request.headers_mut(), ready.authorization.as_ref()));
         async move {
             decorated.map_err(|e| -> tower::BoxError { e.into() })?;
             client.send(request).await.map_err(tower::BoxError::from)
         }
     });
-    Ok(kube::Client::new(service, "default"))
+    kube::Client::new(service, "default")
 }
 
-fn of(error: &kube::Error) -> KubeError {
+fn of(error: &kube::Error, facts: &Facts) -> KubeError {
     match error {
         kube::Error::Api(status) => KubeError::Status {
             code: status.code,
-            reason: crate::engine::cut(&status.reason, 80),
-            message: crate::engine::cut(&status.message, 600),
+            reason: visible(&status.reason, 80),
+            message: visible(&status.message, 600),
             retry_after: None,
+            refused: Unmet::of(&status.message, &Value::Null).map(Refusal::Unmet).map(Box::new),
         },
-        other => KubeError::Unanswered(crate::engine::cut(&other.to_string(), 400)),
+        other => transport::of_client(other, facts),
     }
 }

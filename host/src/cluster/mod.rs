@@ -5,24 +5,30 @@
 //!
 //! | file | is |
 //! |---|---|
+//! | `access` | how it is reached: kubeconfigs, credentials, plugins, proxies |
 //! | `address` | names that are valid, and the paths made of them |
 //! | `session` | one run's requests: its user agent, its identity, its marks |
 //! | `token` | a service account's token, for requests as that account |
 //! | `create` | making what is the run's own, whatever becomes of the answer |
 //! | `error` | what went wrong, and whether the request may have arrived |
+//! | `transport` | what went wrong on the way, without the words of libraries |
+//! | `refusal` | who refused a request: authorisation, or a control |
 //! | `object` | merge patches, what counts as a change, what never leaves |
 //! | `exec` | programs in containers |
 //! | `undo` | taking back what a run did |
 //! | `sweep` | finding what runs left, without any journal |
 
+pub mod access;
 mod address;
 mod create;
 mod error;
 pub mod exec;
 pub mod object;
+pub mod refusal;
 mod session;
 pub mod sweep;
 mod token;
+mod transport;
 pub mod undo;
 pub mod wait;
 
@@ -32,7 +38,7 @@ pub use session::{Made, Page, Selection, Session};
 pub use token::Token;
 
 use crate::policy::ClusterRule;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use access::Access;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -68,7 +74,9 @@ pub struct Cluster {
     /// What the environment says of it.
     pub rule: ClusterRule,
     reference: ClusterRef,
-    client: OnceCell<Result<kube::Client, String>>,
+    access: OnceCell<Arc<Access>>,
+    /// How long an exec plugin may take.
+    plugin_limit: Duration,
     verified: OnceCell<Result<(), Unverified>>,
     /// Requests on their way at once.
     turns: Arc<Semaphore>,
@@ -94,25 +102,31 @@ impl Cluster {
             uid: rule.cluster.clone().unwrap_or_default(),
         };
         let turns = Arc::new(Semaphore::new(usize::from(rule.requests)));
-        Self { rule, reference, client: OnceCell::new(), verified: OnceCell::new(), turns }
+        Self::with(rule, reference, turns)
+    }
+
+    fn with(rule: ClusterRule, reference: ClusterRef, turns: Arc<Semaphore>) -> Self {
+        let plugin_limit = access::PLUGIN_LIMIT;
+        Self { rule, reference, access: OnceCell::new(), plugin_limit, verified: OnceCell::new(), turns }
+    }
+
+    /// The same for somebody in a hurry: exec plugins may take so long.
+    #[must_use]
+    pub fn within(self, plugin_limit: Duration) -> Self {
+        Self { plugin_limit, ..self }
     }
 
     /// The one that a journal names.
     pub fn again(reference: ClusterRef) -> Self {
         let turns = Arc::new(Semaphore::new(16));
         let rule = ClusterRule::again(reference.context.clone(), reference.uid.clone());
-        Self { rule, reference, client: OnceCell::new(), verified: OnceCell::new(), turns }
+        Self::with(rule, reference, turns)
     }
 
     /// The same over a connection of its own, since one belongs to its runtime. Requests on their way are counted together.
     pub fn apart(&self) -> Arc<Self> {
-        Arc::new(Self {
-            rule: self.rule.clone(),
-            reference: self.reference.clone(),
-            client: OnceCell::new(),
-            verified: OnceCell::new(),
-            turns: Arc::clone(&self.turns),
-        })
+        let apart = Self::with(self.rule.clone(), self.reference.clone(), Arc::clone(&self.turns));
+        Arc::new(apart.within(self.plugin_limit))
     }
 
     /// How it is found again.
@@ -120,10 +134,12 @@ impl Cluster {
         &self.reference
     }
 
-    /// The client, made when it is first asked for.
-    async fn client(&self) -> Result<kube::Client, KubeError> {
-        let made = self.client.get_or_init(|| async { connect(&self.reference).await.map_err(|e| format!("{e:#}")) });
-        made.await.clone().map_err(KubeError::Unreachable)
+    /// The way to it, settled when it is first asked for. What cannot be settled now may be later.
+    async fn access(&self) -> Result<&Arc<Access>, KubeError> {
+        let found = self
+            .access
+            .get_or_try_init(|| async { Access::find(&self.reference, self.plugin_limit).await.map(Arc::new) });
+        found.await.map_err(KubeError::Access)
     }
 
     /// The UID of the namespace `kube-system`, as the cluster says it.
@@ -179,36 +195,4 @@ fn from_environment() -> Option<PathBuf> {
         }
         None => std::env::home_dir().map(|home| home.join(".kube/config")),
     }
-}
-
-async fn connect(reference: &ClusterRef) -> anyhow::Result<kube::Client> {
-    use anyhow::Context as _;
-    kube::Client::try_from(config(reference).await?).context("the cluster's client cannot be made")
-}
-
-/// A client of the same server with no credentials: each request brings its own.
-async fn connect_as_nobody(reference: &ClusterRef) -> anyhow::Result<kube::Client> {
-    use anyhow::Context as _;
-    let mut config = config(reference).await?;
-    config.auth_info = kube::config::AuthInfo::default();
-    kube::Client::try_from(config).context("the cluster's client cannot be made")
-}
-
-async fn config(reference: &ClusterRef) -> anyhow::Result<kube::Config> {
-    use anyhow::Context as _;
-    let mut config = match &reference.context {
-        None => kube::Config::incluster().context("Foil does not run in a pod with a service account")?,
-        Some(context) => {
-            let options = KubeConfigOptions { context: Some(context.clone()), ..KubeConfigOptions::default() };
-            let read = match &reference.kubeconfig {
-                Some(path) => Kubeconfig::read_from(path).with_context(|| format!("cannot read {}", path.display()))?,
-                None => Kubeconfig::read().context("cannot read the kubeconfig")?,
-            };
-            let config = kube::Config::from_custom_kubeconfig(read, &options).await;
-            config.with_context(|| format!("the context `{context}` of the kubeconfig cannot be used"))?
-        }
-    };
-    // Whether a request is sent again is decided here, by what it does.
-    config.default_retry = false;
-    Ok(config)
 }

@@ -1,7 +1,10 @@
 //! One run's requests: its user agent, its identity, its marks, and what it made.
 
-use super::{Address, Cluster, KubeError, Token, object};
+use super::access::{Access, Facts, Ready};
+use super::refusal::{Control, Refusal, Right, Unmet, needed};
+use super::{Address, Cluster, KubeError, Token, object, transport};
 use crate::policy::cluster::Impersonate;
+use crate::policy::text::visible;
 use crate::run_id::RunId;
 use http::{HeaderValue, Method, Request};
 use http_body_util::BodyExt as _;
@@ -20,6 +23,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A content type, and how a body is meant.
 const JSON: &str = "application/json";
 const MERGE: &str = "application/merge-patch+json";
+
+/// The right that is lacking; `Err`: the cluster did not say.
+type Lacks = Result<Option<Right>, ()>;
 
 /// What a run made, by address: the UIDs.
 #[derive(Debug, Default)]
@@ -193,15 +199,34 @@ impl Session {
         self.send(Method::DELETE, &address.path(), JSON, options.to_string().into_bytes()).await.map(drop)
     }
 
+    /// The way to the cluster.
+    pub(super) async fn access(&self) -> Result<Arc<Access>, KubeError> {
+        self.cluster.access().await.map(Arc::clone)
+    }
+
+    /// The client through which this session's requests go, and the credentials that they show.
+    pub(super) async fn ready(&self, access: &Access) -> Result<Ready, KubeError> {
+        let ready = match &self.token {
+            None => access.ready().await,
+            // Foil's own credentials, a client certificate above all, would outweigh the token.
+            Some(token) => access.by_token(token.secret()).await,
+        };
+        ready.map_err(KubeError::Access)
+    }
+
     /// The headers of every request.
-    pub(super) fn decorate(&self, headers: &mut http::HeaderMap) -> Result<(), KubeError> {
+    pub(super) fn decorate(
+        &self,
+        headers: &mut http::HeaderMap,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<(), KubeError> {
+        if let Some(authorization) = authorization {
+            headers.insert(http::header::AUTHORIZATION, authorization.clone());
+        }
         let value = |text: &str| {
             HeaderValue::from_str(text).map_err(|_| KubeError::Invalid("a header cannot hold the identity".into()))
         };
         headers.insert(http::header::USER_AGENT, value(&self.agent)?);
-        if let Some(token) = &self.token {
-            headers.insert(http::header::AUTHORIZATION, token.header()?);
-        }
         if let Some(Impersonate { user, groups }) = &self.impersonate {
             headers.insert("Impersonate-User", value(user)?);
             for group in groups {
@@ -216,11 +241,22 @@ impl Session {
         let safe = method == Method::GET;
         let mut pause = Duration::from_millis(200);
         let mut tries = 1;
+        let mut renewed = false;
+        let access = self.access().await?;
         loop {
-            let error = match self.once(method.clone(), path, kind, body.clone()).await {
+            let Ready { client, authorization } = self.ready(&access).await?;
+            let sent =
+                self.once(&client, authorization.as_ref(), (method.clone(), path, kind, body.clone()), &access.facts);
+            let error = match sent.await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
+            // A token that ended early; nothing was carried out.
+            if error.code() == Some(401) && !renewed && access.refused(authorization.as_ref()).await {
+                renewed = true;
+                continue;
+            }
+            let error = self.explained(error, (&method, path, &body), &access).await;
             let again = error.is_transient() && (safe || error.is_refusal());
             if !again || tries >= TRIES {
                 return Err(error);
@@ -231,8 +267,99 @@ impl Session {
         }
     }
 
-    async fn once(&self, method: Method, path: &str, kind: &str, body: Vec<u8>) -> Result<Vec<u8>, KubeError> {
-        let client = self.client().await?;
+    /// The refusal with the word of who refused.
+    pub(super) async fn explained(
+        &self,
+        mut error: KubeError,
+        (method, path, body): (&Method, &str, &[u8]),
+        access: &Access,
+    ) -> KubeError {
+        let KubeError::Status { code, message, refused, .. } = &mut error else { return error };
+        let named = || Control::named(message).map(Refusal::Control);
+        *refused = match *code {
+            401 => Some(Refusal::Credentials),
+            403 => {
+                let body = serde_json::from_slice(body).unwrap_or_default();
+                let unmet = refused.take().map(|known| *known);
+                let (first, also) = self.lacks(&needed(method, path, &body), access).await;
+                Some(match (first, also) {
+                    (Err(()), _) => Refusal::Unclear,
+                    (Ok(Some(right)), _) => Refusal::Rights(right),
+                    // The right is there: whoever names itself said no, or something is missing, or a further right.
+                    (Ok(None), also) => named().or(unmet).unwrap_or(match also {
+                        Ok(Some(right)) => Refusal::Rights(right),
+                        Ok(None) => Refusal::Control(Control::Other),
+                        Err(()) => Refusal::Unclear,
+                    }),
+                })
+            }
+            // What is not allowed was told by then.
+            400 if path.contains("/proxy") && message.contains("address not allowed") => {
+                Some(Refusal::Unmet(Unmet::NodeAddress))
+            }
+            _ => named(),
+        }
+        .map(Box::new);
+        error
+    }
+
+    /// The first of the rights that the account lacks: of the one that is asked for first, and of the others.
+    async fn lacks(&self, rights: &[Right], access: &Access) -> (Lacks, Lacks) {
+        let Some((first, also)) = rights.split_first() else { return (Err(()), Ok(None)) };
+        let missing = |right: &Right, answer: Result<bool, KubeError>| match answer {
+            Ok(true) => Ok(None),
+            Ok(false) => Ok(Some(right.clone())),
+            // Even that may not be asked as somebody else: whoever may not act as them is not refused by a control.
+            Err(KubeError::Status { code: 403, .. }) if self.impersonate.is_some() => {
+                Ok(Some(self.right_to_impersonate()))
+            }
+            Err(_) => Err(()),
+        };
+        let of_first = missing(first, self.has(first, access).await);
+        if !matches!(of_first, Ok(None)) {
+            return (of_first, Ok(None));
+        }
+        for right in also {
+            match missing(right, self.has(right, access).await) {
+                Ok(None) => {}
+                other => return (Ok(None), other),
+            }
+        }
+        (Ok(None), Ok(None))
+    }
+
+    fn right_to_impersonate(&self) -> Right {
+        let user = self.impersonate.as_ref().map(|whom| whom.user.clone()).unwrap_or_default();
+        let nothing = String::new;
+        let (verb, resource) = ("impersonate".to_owned(), "users".to_owned());
+        Right {
+            verb,
+            resource,
+            name: user,
+            group: nothing(),
+            subresource: nothing(),
+            namespace: nothing(),
+            path: nothing(),
+        }
+    }
+
+    /// Asks the cluster whether the account has a right, as Foil and not as a run: it is no trace of one.
+    async fn has(&self, right: &Right, access: &Access) -> Result<bool, KubeError> {
+        let asker = Self { agent: Self::of_foil(Arc::clone(&self.cluster)).agent, ..self.clone() };
+        let Ready { client, authorization } = self.ready(access).await?;
+        let body = right.review().to_string().into_bytes();
+        let call = (Method::POST, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", JSON, body);
+        let answer = parse(&asker.once(&client, authorization.as_ref(), call, &access.facts).await?)?;
+        Ok(answer.pointer("/status/allowed") == Some(&Value::Bool(true)))
+    }
+
+    async fn once(
+        &self,
+        client: &kube::Client,
+        authorization: Option<&HeaderValue>,
+        (method, path, kind, body): (Method, &str, &str, Vec<u8>),
+        facts: &Facts,
+    ) -> Result<Vec<u8>, KubeError> {
         // Never closed; and a request without a turn would be no reason not to send it.
         let _turn = self.cluster.turns.acquire().await;
         let mut request = Request::builder()
@@ -241,23 +368,27 @@ impl Session {
             .header(http::header::CONTENT_TYPE, kind)
             .header(http::header::ACCEPT, JSON)
             .body(Body::from(body))
-            .map_err(|e| KubeError::Invalid(e.to_string()))?;
-        self.decorate(request.headers_mut())?;
+            .map_err(|_| KubeError::Invalid("the path cannot be written as HTTP".into()))?;
+        self.decorate(request.headers_mut(), authorization)?;
         let answered = async {
-            let response = client.send(request).await.map_err(|e| unanswered(&e))?;
+            let response = client.send(request).await.map_err(|e| transport::of_client(&e, facts))?;
             let (parts, body) = response.into_parts();
             let body = http_body_util::Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| {
                 if error.is::<http_body_util::LengthLimitError>() {
                     KubeError::TooLarge(MAX_ANSWER)
                 } else {
-                    KubeError::Unanswered(error.to_string())
+                    match transport::of_error(&*error, facts) {
+                        // It was sent, whatever broke afterwards.
+                        KubeError::Unreachable(why) => KubeError::Unanswered(why),
+                        other => other,
+                    }
                 }
             })?;
             Ok((parts, body.to_bytes()))
         };
         let (parts, body) = tokio::time::timeout(super::REQUEST, answered)
             .await
-            .map_err(|_| KubeError::Unanswered(format!("nothing within {:?}", super::REQUEST)))??;
+            .map_err(|_| KubeError::Unanswered(format!("{}: nothing within {:?}", facts.server, super::REQUEST)))??;
         if parts.status.is_success() {
             return Ok(body.to_vec());
         }
@@ -265,45 +396,27 @@ impl Session {
     }
 }
 
-/// An error of the client: nothing arrived, or perhaps it did.
-fn unanswered(error: &kube::Error) -> KubeError {
-    let text = crate::engine::cut(&chain(error), 400);
-    // A connection that was refused carried nothing; of anything else that is not known.
-    let refused = std::iter::successors(Some(error as &dyn std::error::Error), |e| e.source()).any(|e| {
-        let kind = e.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-        matches!(kind, Some(std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::NotFound))
-    });
-    let auth = matches!(error, kube::Error::Auth(_));
-    if refused || auth { KubeError::Unreachable(text) } else { KubeError::Unanswered(text) }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        next = error.source();
-    }
-    text
-}
-
 fn status(parts: &http::response::Parts, body: &[u8]) -> KubeError {
     let value: Value = serde_json::from_slice(body).unwrap_or_default();
     let said = |name: &str| value.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let reason = said("reason").unwrap_or_else(|| parts.status.canonical_reason().unwrap_or("Error"));
-    let message =
-        said("message").map_or_else(|| String::from_utf8_lossy(body.get(..200).unwrap_or(body)).into(), str::to_owned);
+    // Whatever is no `Status` of the API may be anybody's page; one line of plain text is a kubelet's or the server's own.
+    let kind = parts.headers.get(http::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let plain = || {
+        let text = String::from_utf8_lossy(body.get(..200).unwrap_or(body)).into_owned();
+        let line = text.lines().next().unwrap_or_default().to_owned();
+        if kind.starts_with("text/plain") { line } else { "the answer is not one of a Kubernetes API".to_owned() }
+    };
+    let message = said("message").map_or_else(plain, str::to_owned);
     let header = parts.headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     let seconds = header.or_else(|| value.pointer("/details/retryAfterSeconds").and_then(Value::as_u64));
+    let unmet = Unmet::of(&message, &value).map(Refusal::Unmet);
     KubeError::Status {
         code: parts.status.as_u16(),
-        reason: crate::engine::cut(reason, 80),
-        message: crate::engine::cut(message.trim(), 600),
+        reason: visible(reason, 80),
+        message: visible(message.trim(), 600),
         retry_after: seconds.map(Duration::from_secs),
+        refused: unmet.map(Box::new),
     }
 }
 

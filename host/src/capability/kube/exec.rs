@@ -1,7 +1,7 @@
 //! `foil:host/kube-exec`: programs in pods of this run's own, or that the environment names.
 
 use super::write::intend;
-use super::{effect, from_kube};
+use super::{effect, from_kube, timely};
 use crate::capability::Guest;
 use crate::capability::files_write::from_journal;
 use crate::capability::guest::failure;
@@ -116,18 +116,21 @@ impl Guest {
         lines: u32,
     ) -> Result<Vec<u8>, Error> {
         let pod = Address::new("", "v1", "pods", Some(namespace), Some(pod))?;
-        self.decide_kube(&pod.call(KubeVerb::Logs))?;
+        let call = pod.call(KubeVerb::Logs);
+        self.decide_kube(&call)?;
+        let (call, within) = (call.to_string(), self.patience(None));
         if !(1..=MAX_LINES).contains(&lines) {
             return Err(Error::Invalid(format!("`lines` is {lines}; it must be 1 to {MAX_LINES}")));
         }
         let session = self.cluster()?;
         let place = self.place(&session, &pod, container).await?;
-        exec::logs(&session, &pod, &place.container, lines).await.map_err(from_kube)
+        timely(within, &call, exec::logs(&session, &pod, &place.container, lines)).await
     }
 
     /// Whether the pod is one in which this run may start something, looked at now: a name alone may be somebody else's by now.
     async fn place(&mut self, session: &Session, pod: &Address, container: Option<&str>) -> Result<Place, Error> {
-        let object = session.get(pod).await.map_err(from_kube)?;
+        let call = pod.call(KubeVerb::Get).to_string();
+        let object = timely(self.patience(None), &call, session.get(pod)).await?;
         let uid = object::text(&object, "/metadata/uid").to_owned();
         let (namespace, name) = (pod.namespace.as_deref().unwrap_or_default(), pod.name.as_deref().unwrap_or_default());
         // A pod that a controller made of what this run made bears its mark, and goes with it.

@@ -8,6 +8,7 @@ mod write;
 
 use super::{Guest, World};
 use crate::capability::guest::failure;
+use crate::cluster::refusal::Refusal;
 use crate::cluster::{Address, KubeError, Session};
 use crate::engine::bindings::imports::kube_types::{Kind, Target};
 use crate::engine::bindings::types::{Error, Failure};
@@ -40,6 +41,18 @@ impl Guest {
     }
 }
 
+/// Waits for an answer as long as the phase lasts: one that does not come is the cluster's fault, and the call is named.
+async fn timely<T>(
+    within: Duration,
+    call: &str,
+    answer: impl Future<Output = Result<T, KubeError>>,
+) -> Result<T, Error> {
+    match tokio::time::timeout(within, answer).await {
+        Ok(answer) => answer.map_err(from_kube),
+        Err(_) => Err(failure("cluster", format!("the cluster did not answer `{call}` within {within:.0?}"))),
+    }
+}
+
 /// What a call names, checked.
 fn address(kind: &Kind, namespace: Option<&str>, name: Option<&str>) -> Result<Address, Error> {
     Address::new(&kind.group, &kind.version, &kind.plural, namespace, name).map_err(from_kube)
@@ -56,13 +69,22 @@ fn from_kube(error: KubeError) -> Error {
     match &error {
         KubeError::Invalid(text) => Error::Invalid(text.clone()),
         KubeError::TooLarge(_) => Error::Limit(error.to_string()),
+        KubeError::Access(_) => other("cluster", false),
         KubeError::Unreachable(_) | KubeError::Unanswered(_) => other("cluster", true),
         KubeError::Malformed(_) => other("kubernetes", false),
         KubeError::Status { code: 404, message, .. } => Error::NotFound(message.clone()),
-        KubeError::Status { .. } if error.is_rbac() => other("rbac", false),
-        KubeError::Status { .. } if error.is_admission() => other("admission", false),
+        KubeError::Status { refused: Some(refusal), .. } => match &**refusal {
+            // The environment has the technique act as somebody, and Foil may not.
+            Refusal::Rights(right) if right.verb == "impersonate" => other("cluster", false),
+            Refusal::Rights(_) => other("rbac", false),
+            Refusal::Control(_) => other("admission", false),
+            Refusal::Unmet(_) => other("prerequisite", false),
+            Refusal::Credentials | Refusal::Unclear => other("cluster", false),
+        },
         KubeError::Status { code: 409, .. } => other("conflict", false),
-        KubeError::Status { .. } => other("kubernetes", error.is_transient()),
+        // The server, or what stands behind it, is not well: that is no failure of the technique.
+        KubeError::Status { .. } if error.is_transient() => other("cluster", true),
+        KubeError::Status { .. } => other("kubernetes", false),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `foil:host/kube-read`.
 
-use super::{address, from_kube, of_target, shown};
+use super::{address, from_kube, of_target, shown, timely};
 use crate::capability::Guest;
 use crate::capability::guest::failure;
 use crate::cluster::{Selection, check_subresource, wait};
@@ -63,15 +63,16 @@ impl Guest {
         let call = KubeCall { subresource: subresource.unwrap_or_default(), ..address.call(KubeVerb::Get) };
         self.decide_kube(&call)?;
         let session = self.cluster()?;
+        let within = self.patience(None);
         let object = match subresource {
-            None => session.get(&address).await,
+            None => timely(within, &call.to_string(), session.get(&address)).await,
             // Those that are more than a part of the object have functions, and verbs, of their own.
             Some(name @ ("proxy" | "log" | "exec" | "attach" | "portforward")) => {
                 return Err(Error::Invalid(format!("`{name}` is no subresource to get")));
             }
-            Some(name) => session.get_subresource(&address, name).await,
+            Some(name) => timely(within, &call.to_string(), session.get_subresource(&address, name)).await,
         };
-        let object = object.map_err(from_kube)?;
+        let object = object?;
         self.note_pod(&session, &address, &object);
         shown(&address.plural, object)
     }
@@ -87,7 +88,8 @@ impl Guest {
         if !(1..=MAX_ITEMS).contains(&selection.limit) {
             return Err(Error::Invalid(format!("`limit` is {}; it must be 1 to {MAX_ITEMS}", selection.limit)));
         }
-        let page = self.cluster()?.list(&address, selection).await.map_err(from_kube)?;
+        let (call, session) = (address.call(KubeVerb::List).to_string(), self.cluster()?);
+        let page = timely(self.patience(None), &call, session.list(&address, selection)).await?;
         let (mut items, mut bytes) = (Vec::new(), 0_usize);
         for item in page.items {
             let item = shown(&address.plural, item)?;
@@ -125,7 +127,8 @@ impl Guest {
 
     async fn get_behind(&mut self, target: &Target, path: &str) -> Result<Vec<u8>, Error> {
         let path = self.behind(target, path)?;
-        bounded(self.cluster()?.raw(&path).await.map_err(from_kube)?)
+        let (session, call) = (self.cluster()?, format!("get {path}"));
+        bounded(timely(self.patience(None), &call, session.raw(&path)).await?)
     }
 
     /// The path of a request through a proxy, once it is allowed.

@@ -2,6 +2,7 @@
 
 use super::{Area, Finding};
 use crate::cli::{Global, discover};
+use crate::cluster::refusal::Refusal;
 use crate::cluster::{Address, Cluster, KubeError, Session, object};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -10,6 +11,8 @@ use std::time::Duration;
 
 /// How long all of it may take.
 const MOST: Duration = Duration::from_secs(5);
+/// How long an exec plugin may take of it, so that the finding names the plugin.
+const MOST_OF_A_PLUGIN: Duration = Duration::from_secs(4);
 /// Falco's pods that are counted.
 const MOST_PODS: usize = 10_000;
 
@@ -18,7 +21,7 @@ pub(super) fn look(global: &Global) -> Vec<Finding> {
     // A file that cannot be read was said before.
     let Ok(environment) = discover::environment(global, None) else { return area.found };
     let Some(rule) = environment.value.cluster else { return area.found };
-    let cluster = Arc::new(Cluster::new(rule, Path::new(&environment.value.folder)));
+    let cluster = Arc::new(Cluster::new(rule, Path::new(&environment.value.folder)).within(MOST_OF_A_PLUGIN));
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -46,15 +49,30 @@ async fn all(area: &mut Area, cluster: &Arc<Cluster>) {
             area.ok("cluster", format!("{title} is reached: Kubernetes {}", shown(object::text(&said, "/gitVersion"))));
         }
         Err(error) => {
-            let remedy =
-                "mend `kubernetes:` of foil.yaml (`kubeconfig`, `context`), or the credentials that it leads to";
-            return area.missing("cluster", format!("{title}: {error}"), remedy);
+            return area.missing("cluster", format!("{title}: {error}"), remedy(&error, "`kubernetes:` of foil.yaml"));
         }
     }
     if identity(area, cluster, &title).await {
         namespace(area, &session).await;
         rights(area, &session).await;
         falco(area, &session).await;
+    }
+}
+
+/// What to do about an error.
+fn remedy(error: &KubeError, place: &str) -> String {
+    match (error, error.refused()) {
+        (_, Some(Refusal::Credentials)) => {
+            "renew the credentials that the kubeconfig leads to, and look whether it is of this cluster".into()
+        }
+        (_, Some(Refusal::Rights(right))) => {
+            format!("give Foil's account the right to {right}: `foil show ID --rbac` prints the role of each technique")
+        }
+        (KubeError::Access(_), _) => "mend what the kubeconfig says there".into(),
+        (KubeError::Unreachable(_) | KubeError::Unanswered(_), _) => {
+            format!("look at the way there, with `kubectl` and the same context, and at {place}")
+        }
+        _ => format!("mend {place} (`kubeconfig`, `context`), or the credentials that it leads to"),
     }
 }
 
@@ -67,8 +85,11 @@ async fn identity(area: &mut Area, cluster: &Arc<Cluster>, title: &str) -> bool 
     let pinned = &cluster.reference().uid;
     match cluster.uid().await {
         Err(error) => {
-            let remedy = "let Foil's account `get` the namespace `kube-system`: `foil show ID --rbac` prints the role";
-            area.missing("identity", format!("{title} cannot be verified: {error}"), remedy);
+            area.missing(
+                "identity",
+                format!("{title} cannot be verified: {error}"),
+                remedy(&error, "what is said above"),
+            );
             false
         }
         Ok(uid) if pinned.is_empty() => {
@@ -114,11 +135,7 @@ async fn namespace(area: &mut Area, session: &Session) {
 }
 
 fn unknown(area: &mut Area, name: &'static str, error: &KubeError, what: &str) {
-    area.warning(
-        name,
-        format!("{what} cannot be looked at: {error}"),
-        "let Foil's account look at it, if it shall be checked",
-    );
+    area.warning(name, format!("{what} cannot be looked at: {error}"), remedy(error, "what is said above"));
 }
 
 /// What the account may do of what most techniques take: asked of the cluster, which changes nothing.
