@@ -1,6 +1,6 @@
 //! A line of a followed log becomes an event.
 
-use super::super::foreign::{self, Internal, flatten, internal, plain};
+use super::super::foreign::{self, Internal, flatten, internal, plain, redact_audit, torn};
 use super::super::{Recorded, clock};
 use super::tail::without_zeros;
 use crate::policy::sources::{FileFormat, FileSource};
@@ -114,13 +114,18 @@ fn bare(line: &[u8]) -> &[u8] {
 fn json(line: &[u8]) -> (Option<BTreeMap<String, String>>, bool) {
     let within = payload(line);
     if let Some(value) = object(within) {
-        return (Some(flatten(&value, within)), false);
+        return (Some(fields(value, within)), false);
     }
     // What can be read of it counts where it is found. Bytes that are not UTF-8 were replaced, so nothing is proved by an absence.
     match object(String::from_utf8_lossy(within).as_bytes()) {
-        Some(value) => (Some(flatten(&value, within)), true),
+        Some(value) => (Some(fields(value, within)), true),
         None => (Some(noted(line, "unparsed")), true),
     }
+}
+
+/// The fields of an object, without the secrets of an API server's audit.
+fn fields(mut value: Value, line: &[u8]) -> BTreeMap<String, String> {
+    if redact_audit(&mut value) { flatten(&value, value.to_string().as_bytes()) } else { flatten(&value, line) }
 }
 
 /// What a shipper put before the object: a container runtime's or syslog's head. Two forms only, each to its end: what stands anywhere
@@ -153,7 +158,7 @@ fn text(line: &[u8]) -> BTreeMap<String, String> {
 }
 
 fn noted(line: &[u8], note: &str) -> BTreeMap<String, String> {
-    let mut fields = text(line);
+    let mut fields = text(torn(line));
     fields.insert(note.to_owned(), "yes".to_owned());
     fields
 }

@@ -5,11 +5,13 @@ mod fields;
 mod identity;
 pub mod internal;
 mod moment;
+mod redact;
 mod subscribers;
 
 pub use fields::{flatten, plain};
 pub use internal::Internal;
 pub use moment::moment;
+pub use redact::{audit as redact_audit, torn};
 pub use subscribers::Subscribers;
 
 use super::{ClockGrain, Recorded};

@@ -90,7 +90,7 @@ pub fn decode(sender: Sender, body: &[u8]) -> Result<Decoded, Undecodable> {
         return Err(bad("the body holds no event"));
     }
     let alone = items.len() == 1;
-    let event = |item: Value| {
+    let event = |mut item: Value| {
         // Falco writes `null` and numbers where it has no text.
         let has = |name: &str| item.get(name).is_some();
         if sender == Sender::Falco && !(has("rule") && has("priority")) {
@@ -98,7 +98,8 @@ pub fn decode(sender: Sender, body: &[u8]) -> Result<Decoded, Undecodable> {
                 "this is no alert of Falco's: it has no `rule` and `priority`; other events go to /events",
             ));
         }
-        let raw = whole.filter(|_| alone).map_or_else(|| item.to_string().into_bytes(), <[u8]>::to_vec);
+        let redacted = foreign::redact_audit(&mut item);
+        let raw = whole.filter(|_| alone && !redacted).map_or_else(|| item.to_string().into_bytes(), <[u8]>::to_vec);
         Ok((foreign::event(sender.kind(), flatten(&item, &raw), None, received), raw))
     };
     Ok(Decoded { events: items.into_iter().map(event).collect::<Result<_, _>>()?, truncated })
