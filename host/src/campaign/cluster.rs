@@ -5,15 +5,35 @@ use super::verdict::Detonation;
 use crate::cluster::object::{RUN_LABEL, TEST_LABEL};
 use crate::cluster::undo::Act;
 use crate::cluster::wait::{Condition, Waited, wait};
-use crate::cluster::{Address, KubeError, Session};
+use crate::cluster::{Address, Cluster, KubeError, Session};
 use crate::journal::{Effect, Undo, fault};
 use foil_manifest::CapabilityName;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a new namespace may take until pods can be made in it: its default account comes a moment later.
 const USABLE: Duration = Duration::from_secs(15);
+
+/// The check that looks for Falco's pods by itself.
+const COVERAGE: &str = "falco.coverage";
+
+/// What an experiment gives a check, with what `kubernetes: falco:` of the environment says where the experiment says nothing.
+pub(super) fn with_falco(
+    check: &str,
+    with: &BTreeMap<String, serde_json::Value>,
+    cluster: Option<&Cluster>,
+) -> BTreeMap<String, serde_json::Value> {
+    let mut with = with.clone();
+    if let Some(cluster) = cluster.filter(|_| check == COVERAGE) {
+        let falco = &cluster.rule.falco;
+        for (name, value) in [("namespace", &falco.namespace), ("selector", &falco.selector)] {
+            with.entry(name.to_owned()).or_insert_with(|| value.clone().into());
+        }
+    }
+    with
+}
 
 impl Live<'_> {
     /// Verifies the cluster, where the run needs one; the session of its technique.

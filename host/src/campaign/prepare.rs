@@ -1,5 +1,6 @@
 //! Everything that can be settled without touching the target.
 
+use super::cluster::with_falco;
 use super::experiment::{Experiment, Link};
 use super::mistakes::{Collected, PrepareError, PrepareErrors};
 use super::outputs::{self, Facts};
@@ -202,8 +203,8 @@ impl Preparation<'_> {
         }
         let mut wrong = Collected::default();
         let authorised = wrong.take(self.authorise(&check, None, variables).map_err(|error| of_check(error).into()));
-        let parameters =
-            wrong.take(parameters::resolve(&check.manifest, &link.with, later).map_err(PrepareErrors::from));
+        let with = with_falco(check.id(), &link.with, self.cluster.as_deref());
+        let parameters = wrong.take(parameters::resolve(&check.manifest, &with, later).map_err(PrepareErrors::from));
         let (Some(authorised), Some(parameters)) = (authorised, parameters) else {
             wrong.all()?;
             return Err(PrepareError::Wrong(format!("{} could not be settled", check.id())).into());

@@ -1,5 +1,6 @@
 //! An experiment that is settled: what `plan` prints and `run` runs.
 
+use super::cluster::with_falco;
 use super::experiment::{Experiment, Hop, Link};
 use super::mistakes::{PrepareError, PrepareErrors};
 use super::parameters;
@@ -120,7 +121,8 @@ impl Prepared {
         filled.parameters = parameters::resolve(&self.technique.manifest, &experiment.with, false)?;
         filled.control_parameters = control(&self.technique.manifest, &experiment, false)?;
         for (prepared, link) in filled.links.iter_mut().zip(&experiment.expect) {
-            prepared.parameters = parameters::resolve(&prepared.check.manifest, &link.with, false)?;
+            let with = with_falco(prepared.check.id(), &link.with, self.cluster.as_deref());
+            prepared.parameters = parameters::resolve(&prepared.check.manifest, &with, false)?;
             prepared.link.clone_from(link);
         }
         filled.experiment = experiment;

@@ -92,7 +92,8 @@ fn say(plan: &Plan, swept: Vec<(Found, Option<UndoOutcome>)>, older_than: Signed
         }
     };
     let left = swept.iter().filter(|(_, outcome)| stays(outcome).is_some()).count();
-    let residue = left.saturating_add(plan.patched.len()).saturating_add(plan.strange.len());
+    let residue =
+        [plan.patched.len(), plan.strange.len(), plan.young.len()].into_iter().fold(left, usize::saturating_add);
     if format == Format::Json {
         let list = |list: &[Found]| list.iter().map(described).collect::<Vec<_>>();
         let swept: Vec<Value> = swept
@@ -133,8 +134,11 @@ fn say(plan: &Plan, swept: Vec<(Found, Option<UndoOutcome>)>, older_than: Signed
                        take the label `foil.dev/patched-by` away";
         plan.patched.iter().for_each(|found| line("PATCHED", found, patched));
         plan.unseen.iter().for_each(|why| anstream::println!("unseen    {}", plain(why)));
-        if swept.is_empty() && plan.unseen.is_empty() && residue == 0 {
+        if swept.is_empty() && plan.unseen.is_empty() && plan.alive.is_empty() && residue == 0 {
             anstream::println!("Nothing to sweep.");
+        }
+        if residue > 0 {
+            anstream::println!("{residue} object(s) were left, each for the reason above.");
         }
     }
     match (residue, plan.unseen.is_empty()) {

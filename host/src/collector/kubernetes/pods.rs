@@ -15,6 +15,8 @@ pub struct Pod {
     pub node: String,
     /// Falco's container; `None`: it has none of that name.
     pub container: Option<Container>,
+    /// It ended for good, as an evicted one: another takes its place.
+    pub ended: bool,
 }
 
 /// Falco's container in a pod.
@@ -26,6 +28,8 @@ pub struct Container {
     pub restarts: u64,
     /// It writes nothing any more.
     pub over: bool,
+    /// Why it does not run, such as `CrashLoopBackOff`.
+    pub reason: String,
 }
 
 impl Pod {
@@ -41,7 +45,8 @@ impl Pod {
         let declared = all("/spec/containers").any(|entry| named(&entry));
         let status = all("/status/containerStatuses").find(named).map(Container::of);
         let container = declared.then(|| status.unwrap_or_default());
-        Some(Self { name, uid, node: said("/spec/nodeName"), container })
+        let ended = matches!(text(object, "/status/phase"), "Succeeded" | "Failed");
+        Some(Self { name, uid, node: said("/spec/nodeName"), container, ended })
     }
 }
 
@@ -53,7 +58,10 @@ impl Container {
         let ended = || ids.iter().map(|pointer| text(status, pointer)).find(|id| !id.is_empty()).unwrap_or_default();
         let id = if running { text(status, "/containerID") } else { ended() };
         let restarts = status.get("restartCount").and_then(Value::as_u64).unwrap_or_default();
-        Self { id: id.to_owned(), restarts, over: !running }
+        let reasons = ["/state/waiting/reason", "/state/terminated/reason"];
+        let reason = reasons.iter().map(|pointer| text(status, pointer)).find(|reason| !reason.is_empty());
+        let reason = crate::policy::text::visible(reason.unwrap_or("not started"), 60);
+        Self { id: id.to_owned(), restarts, over: !running, reason: if running { String::new() } else { reason } }
     }
 }
 
@@ -103,12 +111,13 @@ mod tests {
     fn a_container_is_the_one_whose_log_the_api_gives() {
         let running = pod(json!({"name": "falco", "containerID": "containerd://b", "restartCount": 1,
             "state": {"running": {}}, "lastState": {"terminated": {"containerID": "containerd://a"}}}));
-        assert_eq!(running, Some(Container { id: "containerd://b".into(), restarts: 1, over: false }));
+        assert_eq!(running, Some(Container { id: "containerd://b".into(), restarts: 1, ..Container::default() }));
         let waiting = pod(json!({"name": "falco", "containerID": "containerd://a", "restartCount": 1,
-            "state": {"waiting": {}}, "lastState": {"terminated": {"containerID": "containerd://a"}}}));
-        assert_eq!(waiting, Some(Container { id: "containerd://a".into(), restarts: 1, over: true }));
+            "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"containerID": "containerd://a"}}}));
+        let reason = || "CrashLoopBackOff".to_owned();
+        assert_eq!(waiting, Some(Container { id: "containerd://a".into(), restarts: 1, over: true, reason: reason() }));
         let new = pod(json!({"name": "falco", "containerID": "", "state": {"waiting": {}}, "lastState": {}}));
-        assert_eq!(new, Some(Container { over: true, ..Container::default() }));
+        assert_eq!(new, Some(Container { over: true, reason: "not started".into(), ..Container::default() }));
         assert_eq!(pod(json!({"name": "y"})), Some(Container::default()));
     }
 }

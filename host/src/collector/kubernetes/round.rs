@@ -124,8 +124,14 @@ impl Reader<'_> {
         let Some(container) = followed.pod.container.clone() else {
             return Err(format!("it has no container `{name}`: `kubernetes: falco: container:` names Falco's"));
         };
+        // What happens on its node meanwhile nobody notices.
+        let stands = if container.over && !followed.pod.ended {
+            Err(format!("its container `{name}` does not run ({})", container.reason))
+        } else {
+            Ok(())
+        };
         if container.id.is_empty() {
-            return Ok(());
+            return stands;
         }
         let again = !followed.id.is_empty() && followed.id != container.id;
         if again {
@@ -140,7 +146,7 @@ impl Reader<'_> {
             followed.place = followed.place.take().map(Place::without_anchor);
         }
         followed.torn = false;
-        (followed.id, followed.restarts) = (container.id, container.restarts);
+        (followed.id, followed.restarts) = (container.id.clone(), container.restarts);
         let mut place = match followed.place.take() {
             Some(place) => place,
             // Until this succeeds nothing was read, and everything is still to come.
@@ -155,7 +161,8 @@ impl Reader<'_> {
                 "its log is another one than before".to_owned()
             }
             Stop::Why(why) => why,
-        })
+        })?;
+        stands
     }
 
     /// Where to begin: behind the last line that was there before anybody listened, so that a log that is replaced is noticed.
@@ -175,6 +182,9 @@ impl Reader<'_> {
         if restarts != followed.restarts.saturating_add(1) {
             return lost("is not kept: it was started more than once");
         }
+        // Between its end and its beginning it noticed nothing.
+        let gap = format!("Falco was started again in the pod {}, and noticed nothing meanwhile", pod.name);
+        self.listeners.lost(&pod.node, &gap);
         let mut place = followed.place.take().unwrap_or_else(|| Place::at(self.armed));
         match self.drain(pod, &mut place, true, true).await {
             Ok(()) => {}

@@ -38,6 +38,9 @@ impl Node {
 #[derive(Debug)]
 pub struct DaemonSet {
     pub uid: String,
+    pub name: String,
+    /// The labels of its pods.
+    labels: Value,
     /// The hash of its newest revision; `None`: the controller has not taken up its latest change.
     hash: Option<String>,
     tolerations: Vec<Value>,
@@ -55,10 +58,21 @@ impl DaemonSet {
         let hash = newest.map(|revision| text(revision, "/metadata/labels/controller-revision-hash").to_owned());
         Self {
             uid: uid.to_owned(),
+            name: text(set, "/metadata/name").to_owned(),
+            labels: set.pointer("/spec/template/metadata/labels").cloned().unwrap_or_default(),
             hash: hash.filter(|hash| taken_up && !hash.is_empty()),
             tolerations: list(set, "/spec/template/spec/tolerations").to_vec(),
             on_host_network: set.pointer("/spec/template/spec/hostNetwork") == Some(&Value::Bool(true)),
         }
+    }
+
+    /// Whether its pods bear labels that a selector of equalities finds. One with other operators says nothing here.
+    pub fn is_found_by(&self, selector: &str) -> bool {
+        selector.split(',').all(|part| {
+            let (key, value) = part.split_once("==").or_else(|| part.split_once('=')).unwrap_or((part, ""));
+            let label = self.labels.get(key.trim()).and_then(Value::as_str);
+            !key.contains(['!', ' ', '(']) && label.is_some_and(|label| !part.contains('=') || label == value.trim())
+        })
     }
 
     fn tolerates(&self, taint: &Value) -> bool {

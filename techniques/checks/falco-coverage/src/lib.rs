@@ -31,6 +31,10 @@ struct Coverage {
     new_bare: usize,
     cordoned: usize,
     intolerable: usize,
+    /// Falco's pods, on whatever nodes.
+    pods: usize,
+    /// Its DaemonSets, by name.
+    sets: Vec<String>,
 }
 
 struct FalcoCoverage;
@@ -56,6 +60,10 @@ impl Check for FalcoCoverage {
         let pods = all(&Kind::core("pods"), namespace, &query.selector)?;
         let pods: Vec<Pod> = pods.iter().map(|pod| Pod::of(pod, &sets)).collect();
         let young = u64::from(query.new_node).saturating_mul(60_000_000_000);
+        let sets: Vec<DaemonSet> = sets
+            .into_iter()
+            .filter(|set| set.is_found_by(&query.selector) || pods.iter().any(|pod| pod.set.as_ref() == Some(&set.uid)))
+            .collect();
         let coverage = Coverage::of(&nodes, &pods, &sets, |node| now.saturating_sub(node.born) < young);
         if coverage.nodes == 0 {
             let why = "the cluster has no schedulable node that is older than `new-node`: there is nothing to cover";
@@ -83,8 +91,8 @@ fn all(kind: &Kind, namespace: Option<&str>, labels: &str) -> Result<Vec<serde_j
 
 impl Coverage {
     fn of(nodes: &[Node], pods: &[Pod], sets: &[DaemonSet], is_new: impl Fn(&Node) -> bool) -> Self {
-        let mut found = Self::default();
-        let falcos = |set: &&DaemonSet| pods.iter().any(|pod| pod.set.as_ref() == Some(&set.uid));
+        let sets_named = sets.iter().map(|set| set.name.clone()).collect();
+        let mut found = Self { pods: pods.len(), sets: sets_named, ..Self::default() };
         for node in nodes {
             if node.cordoned {
                 found.cordoned += 1;
@@ -92,8 +100,7 @@ impl Coverage {
             }
             let of_node = || pods.iter().filter(|pod| pod.node == node.name);
             let lack = of_node().map(|pod| pod.lack).min().unwrap_or(Some("no pod"));
-            let mut owners = sets.iter().filter(falcos).peekable();
-            let intolerable = owners.peek().is_some() && !owners.any(|set| node.is_tolerated_by(set));
+            let intolerable = !sets.is_empty() && !sets.iter().any(|set| node.is_tolerated_by(set));
             found.intolerable += usize::from(intolerable);
             if is_new(node) {
                 found.new += 1;
@@ -133,8 +140,13 @@ impl Coverage {
                 line.push_str(&format!("; {count} {text}"));
             }
         }
-        if self.covered == 0 {
-            line.push_str(&format!("; are its pods `{}` in the namespace {}?", query.selector, query.namespace));
+        let place = format!("`{}` in the namespace {}", query.selector, query.namespace);
+        match (self.pods, self.sets.as_slice()) {
+            (0, []) => line.push_str(&format!(
+                "; there is no Falco: neither a pod nor a DaemonSet has the labels {place} (`kubernetes: falco:` of foil.yaml says where it is)"
+            )),
+            (0, sets) => line.push_str(&format!("; its DaemonSet {} has no pod on any node", sets.join(", "))),
+            _ => {}
         }
         line
     }

@@ -14,7 +14,7 @@ fn host(nodes: &[&str]) -> fake::Host {
     }
     let set = json!({
         "metadata": {"name": "falco", "uid": "set", "generation": 2}, "status": {"observedGeneration": 2},
-        "spec": {"template": {"spec": {"tolerations": [{"key": "gpu", "operator": "Exists"}, {"key": "a", "value": "b", "effect": "NoSchedule"}]}}},
+        "spec": {"template": {"metadata": {"labels": {"app.kubernetes.io/name": "falco"}}, "spec": {"tolerations": [{"key": "gpu", "operator": "Exists"}, {"key": "a", "value": "b", "effect": "NoSchedule"}]}}},
     });
     host.object(&Kind::new("apps", "v1", "daemonsets"), FALCO, set);
     for (hash, revision) in [("a", 9), ("b", 10)] {
@@ -117,9 +117,34 @@ fn a_cluster_without_falco_is_told_where_it_was_looked_for() {
     node(&host, "n1", json!({}), "2020-01-01T00:00:00Z");
     let line = remark(&host);
     assert!(
-        line.contains("n1 (no pod)") && line.contains("`app.kubernetes.io/name=falco` in the namespace falco"),
+        line.contains("n1 (no pod)")
+            && line.contains("there is no Falco")
+            && line.contains("`app.kubernetes.io/name=falco` in the namespace falco"),
         "{line}"
     );
+}
+
+#[test]
+fn a_cluster_whose_every_node_has_a_taint_is_not_one_without_falco() {
+    let host = host(&[]);
+    for name in ["n1", "n2"] {
+        node(&host, name, json!({"taints": [{"key": "storage", "effect": "NoSchedule"}]}), "2020-01-01T00:00:00Z");
+    }
+    let line = remark(&host);
+    assert!(line.contains("2 with a taint that its DaemonSet does not tolerate"), "{line}");
+    assert!(
+        line.ends_with("its DaemonSet falco has no pod on any node") && !line.contains("there is no Falco"),
+        "{line}"
+    );
+}
+
+#[test]
+fn pods_that_are_not_ready_are_there() {
+    let host = host(&["n1", "n2"]);
+    for name in ["n1", "n2"] {
+        pod(&host, name, "False", "b");
+    }
+    assert_eq!(remark(&host), "0 of 2 nodes (0.0 %); not on n1 (not ready), n2 (not ready)");
 }
 
 #[test]

@@ -99,13 +99,32 @@ async fn what_a_container_wrote_before_it_was_started_again_is_read() {
         pod.restart();
         pod.write(&alert(log.run()));
     });
-    assert_eq!(settled(&logs), None);
+    let why = settled(&logs).expect("it noticed nothing meanwhile");
+    assert!(why.contains("started again in the pod a, and noticed nothing meanwhile"), "{why}");
     assert_eq!(own(&log).len(), 2);
+    let (log, logs) = arm(&server);
+    assert_eq!(settled(&logs), None, "who came later is not concerned");
+    drop(log);
     server.pod("a", |pod| {
         pod.restart();
         pod.restart();
     });
     assert!(settled(&logs).is_some_and(|why| why.contains("started more than once")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_falco_that_crashes_again_and_again_is_blind_whenever_it_is_looked_at() {
+    let server = Server::start(UID).await;
+    server.pod("a", |pod| pod.write("Falco starts"));
+    server.pod("a", |pod| pod.waiting = true);
+    let (_log, logs) = arm(&server);
+    for _ in 0..3 {
+        let why = settled(&logs).expect("blind");
+        assert!(why.contains("does not run (CrashLoopBackOff)"), "{why}");
+    }
+    server.pod("a", |pod| pod.waiting = false);
+    let (_log, logs) = arm(&server);
+    assert_eq!(settled(&logs), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

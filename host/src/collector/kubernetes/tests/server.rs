@@ -21,6 +21,8 @@ pub struct Pod {
     pub log: String,
     pub previous: Option<String>,
     pub status: Option<StatusCode>,
+    /// It crashed, and waits to be started again.
+    pub waiting: bool,
 }
 
 impl Pod {
@@ -100,12 +102,17 @@ async fn list(State(script): State<Shared>) -> Response {
         return refusal(status);
     }
     let pod = |(name, pod): (&String, &Pod)| {
+        let id = format!("containerd://{name}-{}", pod.restarts);
+        let state = match pod.waiting {
+            false => json!({"running": {}}),
+            true => json!({"waiting": {"reason": "CrashLoopBackOff"}}),
+        };
+        let last = if pod.waiting { json!({"terminated": {"containerID": id}}) } else { json!({}) };
         json!({
             "metadata": {"name": name, "uid": format!("uid-{name}")},
             "spec": {"nodeName": pod.node, "containers": [{"name": "falco"}]},
             "status": {"containerStatuses": [{
-                "name": "falco", "restartCount": pod.restarts, "containerID": format!("containerd://{name}-{}", pod.restarts),
-                "state": {"running": {}},
+                "name": "falco", "restartCount": pod.restarts, "containerID": id, "state": state, "lastState": last,
             }]},
         })
     };
