@@ -30,8 +30,8 @@ fn largest_child() -> i64 {
 async fn a_module_made_to_be_costly_is_given_up_and_the_host_keeps_its_memory() {
     let folder = tempfile::tempdir().expect("a folder");
     let engine = engine(folder.path());
-    // One function of many blocks that all end at once: some 600 KB for which the compiler wants gigabytes.
-    let blocks = 60_000;
+    // One function of many blocks that all end at once: some 2 MB for which the compiler wants gigabytes.
+    let blocks = 250_000;
     let body =
         format!("{}{}{}", "(block ".repeat(blocks), "(br_if 0 (i32.const 1))".repeat(blocks), ")".repeat(blocks));
     let text = format!("(component (core module (func {body})))");

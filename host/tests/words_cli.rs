@@ -71,7 +71,7 @@ fn formats_of_reports_are_for_commands_that_report() {
             let output = foil(&[command, &["--format", format]].concat());
             let said = String::from_utf8_lossy(&output.stderr);
             assert!(
-                output.status.code() == Some(2) && said.contains("are for the reports of `run` and `fire`"),
+                output.status.code() == Some(2) && said.contains("are for the reports of `run`, `check` and `fire`"),
                 "{output:?}"
             );
         }

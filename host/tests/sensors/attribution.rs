@@ -266,12 +266,13 @@ fn without_the_connector_what_cannot_be_told_is_no_strangers() {
     let log = log_of(&tree, LogLimits::default());
     let (inbox, _subscription) = inbox(&log);
     let mut client = Client::to(inbox.address());
+    let began = now();
     assert_eq!(client.post("/falco", stock(now())).0, 200);
     assert_eq!(events(&log)[0].attribution, Attribution::Window);
     // What the launcher has started is known.
     let options = ArmOptions::new(log.run().clone(), Arc::clone(&tree));
     let observed = arm(observed::NAME, &options).expect("armed");
     let args = ["/etc/shadow".to_owned()];
-    observed.observed().expect("it is").push_exec("/bin/cat", &args, 99_999, now(), None);
+    observed.observed().expect("it is").push_exec("/bin/cat", &args, 99_999, began, None);
     assert_eq!(events(&log)[0].attribution, Attribution::Likeness);
 }
