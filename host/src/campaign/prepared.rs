@@ -159,7 +159,10 @@ impl Prepared {
     pub fn renewed(&self) -> Self {
         let mut again = self.clone();
         again.run = RunId::new();
+        // Beside the folder that this one's lies in, which is this run's alone.
+        again.scratch.pop();
         again.scratch.set_file_name(format!("foil-{}", again.run));
+        again.scratch.push("scratch");
         let variables = variables(&again.run, &again.scratch, again.cluster.as_deref());
         again.authorised.permission.variables = variables.clone();
         again.authorised.children = again.authorised.permission.children();
