@@ -41,7 +41,7 @@ fn sensor() {
                 }),
                 _ => serde_json::json!({
                     "rule": "Read sensitive file untrusted", "priority": "Warning", "source": "syscall", "time": time.trim(),
-                    "output_fields": {"proc.cmdline": format!("cat /etc/shadow {}/canary", scratch.path().display())},
+                    "output_fields": {"proc.cmdline": format!("cat /etc/shadow {}/scratch/canary", scratch.path().display())},
                 }),
             };
             writeln!(log, "{line}").expect("written");

@@ -49,7 +49,8 @@ fn dispatch(command: &str, rest: &[String]) -> Result<()> {
         }
         "test" => {
             ensure_target()?;
-            run(cargo(["test", "--workspace"]).args(rest))
+            // All that fails is told at once.
+            run(cargo(["test", "--workspace", "--no-fail-fast"]).args(rest))
         }
         "demo" => {
             nothing_more()?;

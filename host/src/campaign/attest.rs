@@ -3,7 +3,7 @@
 use crate::capability::Reading;
 use crate::collector::{Attribution, Judged};
 use crate::engine::bindings::check::{Basis, EventReference, Observation, Sighting};
-use crate::engine::{PhaseError, cut};
+use crate::engine::{PhaseError, clip, cut};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most events that a sighting may rest on.
@@ -103,7 +103,7 @@ fn one(sighting: Sighting, reading: &Reading, collectors: &BTreeSet<String>) -> 
         events,
         summary: cut(&summary, 1024),
         severity,
-        facts: facts.into_iter().map(|fact| (cut(&fact.name, 64), cut(&fact.value, 1024))).collect(),
+        facts: facts.into_iter().map(|fact| (cut(&fact.name, 64), clip(&fact.value, 1024))).collect(),
     })
 }
 

@@ -4,7 +4,7 @@
 use super::prepared::Prepared;
 use super::run::Live;
 use crate::engine::bindings::types::{Context, Fact, Parameter, Value};
-use crate::engine::cut;
+use crate::engine::{clip, cut};
 use crate::module::{Imported, OBTAIN};
 use crate::report::{CleanupReport, TestReport};
 use crate::shield::ShieldedRun;
@@ -164,7 +164,7 @@ impl Live<'_> {
             Err(error) => failed(error.to_string()),
             Ok(evidence) => {
                 let fact = |name: &str| {
-                    evidence.facts.iter().find(|fact| fact.name == name).map(|Fact { value, .. }| cut(value, 4096))
+                    evidence.facts.iter().find(|fact| fact.name == name).map(|Fact { value, .. }| clip(value, 4096))
                 };
                 Some(CleanupReport {
                     summary: cut(&evidence.summary, 1024),

@@ -260,13 +260,23 @@ impl RunReport {
     /// Of a technique with which nothing happened yet.
     fn of(technique: &Module, environment: String, target: String) -> Self {
         Self {
-            schema: SCHEMA,
-            run: String::new(),
-            experiment: technique.id().to_owned(),
-            hypothesis: String::new(),
             technique: Some(technique.id().to_owned()),
             attack: technique.manifest.attack.iter().map(ToString::to_string).collect(),
             digest: Some(technique.digest.to_string()),
+            ..Self::begun(technique.id().to_owned(), environment, target)
+        }
+    }
+
+    /// Of what begins now, before anything is known: until then its verdict is that Foil broke.
+    pub(super) fn begun(experiment: String, environment: String, target: String) -> Self {
+        Self {
+            schema: SCHEMA,
+            run: String::new(),
+            experiment,
+            hypothesis: String::new(),
+            technique: None,
+            attack: Vec::new(),
+            digest: None,
             environment,
             target,
             node: None,

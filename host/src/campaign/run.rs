@@ -16,7 +16,7 @@ use crate::collector::tree::Containers;
 use crate::collector::{ClockGrain, EventLog, Observed};
 use crate::engine::bindings::technique::Evidence;
 use crate::engine::bindings::types::{Context, Fact};
-use crate::engine::{Budget, Engine, Phase, PhaseError, cut};
+use crate::engine::{Budget, Engine, Phase, PhaseError, clip, cut};
 use crate::journal::{Journal, JournalError, RunJournal, RunRecord, UndoHost, UndoReport};
 use crate::panics::caught_in;
 use crate::policy::EffectiveLimits;
@@ -465,7 +465,7 @@ impl<'a> Live<'a> {
 
 fn took(report: &mut RunReport, evidence: Evidence) {
     report.summary = Some(cut(&evidence.summary, 1024));
-    report.facts = evidence.facts.into_iter().map(|Fact { name, value }| (cut(&name, 64), cut(&value, 4096))).collect();
+    report.facts = evidence.facts.into_iter().map(|Fact { name, value }| (cut(&name, 64), clip(&value, 4096))).collect();
 }
 
 /// Waits until no effect is under way. The tracker can be used on.

@@ -75,7 +75,7 @@ fn procedure(report: &RunReport) -> Value {
     }
 }
 
-/// What was said, as the report has it: its end, control characters escaped.
+/// What was said, as the report has it: its end.
 fn output(report: &RunReport) -> Vec<Value> {
     let entry = |level: &str, content: &str| json!({ "content": content, "level": level, "type": "console" });
     let said = [("STDOUT", "stdout"), ("STDERR", "stderr")].into_iter();

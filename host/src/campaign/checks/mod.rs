@@ -16,7 +16,7 @@ use crate::cluster::Cluster;
 use crate::collector::Sensors;
 use crate::collector::rules::RuleSet;
 use crate::policy::sources::Sources;
-use crate::report::{RunReport, SCHEMA};
+use crate::report::RunReport;
 use crate::run_id::RunId;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -151,35 +151,10 @@ impl PreparedChecks {
     /// The report before anything was looked at.
     fn report(&self) -> RunReport {
         RunReport {
-            schema: SCHEMA,
             run: self.run.to_string(),
-            experiment: self.checks.name.clone(),
             hypothesis: self.checks.hypothesis.clone(),
-            technique: None,
-            attack: Vec::new(),
-            digest: None,
-            environment: self.environment.clone(),
-            target: self.target.clone(),
             node: self.node.clone(),
-            shield: String::new(),
-            gaps: Vec::new(),
-            run_as: String::new(),
-            started: jiff::Timestamp::now().to_string(),
-            detonated: None,
-            duration_ms: 0,
-            verdict: Verdict::Error,
-            reason: String::new(),
-            summary: None,
-            facts: BTreeMap::new(),
-            links: Vec::new(),
-            observed: Vec::new(),
-            undo: crate::journal::UndoReport::default(),
-            residue: Vec::new(),
-            log: Vec::new(),
-            earlier: Vec::new(),
-            control: None,
-            campaign: None,
-            test: None,
+            ..RunReport::begun(self.checks.name.clone(), self.environment.clone(), self.target.clone())
         }
     }
 }

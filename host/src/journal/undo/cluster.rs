@@ -125,6 +125,14 @@ mod tests {
         }
     }
 
+    fn acts(rows: &[Row]) -> Vec<(&Row, &ClusterRef, &Act)> {
+        let acts = rows.iter().map(|row| match &row.undo {
+            Ok(Undo::Kube { cluster, act }) => (row, cluster, act),
+            _ => unreachable!(),
+        });
+        acts.collect()
+    }
+
     #[test]
     fn a_namespace_goes_after_what_is_in_it_and_the_rest_at_once() {
         let rows = [
@@ -135,15 +143,8 @@ mod tests {
             row(2, "namespaces", None, "n"),
             row(1, "pods", Some("other"), "a"),
         ];
-        let acts: Vec<_> = rows
-            .iter()
-            .map(|row| match &row.undo {
-                Ok(Undo::Kube { cluster, act }) => (row, cluster, act),
-                _ => unreachable!(),
-            })
-            .collect();
         let ids: Vec<Vec<i64>> =
-            waves(&acts).iter().map(|wave| wave.iter().map(|(row, ..)| row.id).collect()).collect();
+            waves(&acts(&rows)).iter().map(|wave| wave.iter().map(|(row, ..)| row.id).collect()).collect();
         assert_eq!(ids, [vec![6, 5, 4, 1], vec![3], vec![2]]);
     }
 
@@ -154,14 +155,7 @@ mod tests {
             row(2, "validatingadmissionpolicies", None, "p"),
             row(1, "pods", Some("n"), "a"),
         ];
-        let acts: Vec<_> = rows
-            .iter()
-            .map(|row| match &row.undo {
-                Ok(Undo::Kube { cluster, act }) => (row, cluster, act),
-                _ => unreachable!(),
-            })
-            .collect();
-        assert_eq!(waves(&acts).len(), 3);
+        assert_eq!(waves(&acts(&rows)).len(), 3);
     }
 
     /// A cluster that takes its time for each, and breaks off at one.
