@@ -3,6 +3,8 @@
 #![no_main]
 
 // Only what reads the file; see Cargo.toml.
+#[path = "../../host/src/campaign/checks/file.rs"]
+mod checks;
 #[allow(dead_code, reason = "the host uses more of it")]
 #[path = "../../host/src/campaign/document.rs"]
 mod document;
@@ -14,15 +16,22 @@ mod experiment;
 mod outputs;
 #[path = "../../host/src/collector/audit/request.rs"]
 mod request;
+#[allow(dead_code, reason = "the host uses more of it")]
 #[path = "../../host/src/campaign/severity.rs"]
 mod severity;
+#[allow(dead_code, reason = "the host uses more of it")]
+#[path = "../../host/src/span.rs"]
+mod span;
 #[path = "../common/swell.rs"]
 mod swell;
 #[allow(dead_code, reason = "the host uses more of it")]
 #[path = "../../host/src/yaml.rs"]
 mod yaml;
 
-/// Where `experiment` looks for it in the host.
+/// Where `checks` and `experiment` look for them in the host.
+mod campaign {
+    pub(crate) use crate::experiment;
+}
 mod collector {
     pub mod audit {
         pub use crate::request::RuleRequest;
@@ -57,6 +66,8 @@ fuzz_target!(|data: &[u8]| {
             let again = experiment::parse(&written).unwrap_or_else(|error| panic!("{error}\n{written}"));
             assert_eq!(again, *read, "{written}");
         }
+        Ok(Document::Checks(read)) => assert!(!read.expect.is_empty()),
+        Ok(Document::Environment) => {}
         Err(error) => assert!(!error.is_empty()),
     }
 });

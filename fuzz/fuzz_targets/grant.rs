@@ -6,6 +6,12 @@
 #[allow(dead_code, unused_imports, reason = "the host uses more of it")]
 #[path = "../../host/src/policy/mod.rs"]
 mod policy;
+#[allow(dead_code, reason = "the host uses more of it")]
+#[path = "../../host/src/span.rs"]
+mod span;
+#[allow(dead_code, reason = "the host uses more of it")]
+#[path = "../../host/src/suggest.rs"]
+mod suggest;
 #[path = "../common/swell.rs"]
 mod swell;
 #[allow(dead_code, reason = "the host uses more of it")]

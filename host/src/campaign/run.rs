@@ -465,7 +465,8 @@ impl<'a> Live<'a> {
 
 fn took(report: &mut RunReport, evidence: Evidence) {
     report.summary = Some(cut(&evidence.summary, 1024));
-    report.facts = evidence.facts.into_iter().map(|Fact { name, value }| (cut(&name, 64), clip(&value, 4096))).collect();
+    report.facts =
+        evidence.facts.into_iter().map(|Fact { name, value }| (cut(&name, 64), clip(&value, 4096))).collect();
 }
 
 /// Waits until no effect is under way. The tracker can be used on.

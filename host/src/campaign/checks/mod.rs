@@ -3,11 +3,13 @@
 //! There is no technique, so nothing is done to the target, and nothing that is seen can be the run's own: an event of anybody's counts
 //! by its time alone.
 
+mod file;
 mod run;
 
+pub use file::{Checks, parse};
 pub use run::run;
 
-use super::experiment::{Experiment, Link, plain_name};
+use super::experiment::Experiment;
 use super::mistakes::{PrepareError, PrepareErrors};
 use super::prepare::Preparation;
 use super::prepared::PreparedLink;
@@ -18,40 +20,8 @@ use crate::collector::rules::RuleSet;
 use crate::policy::sources::Sources;
 use crate::report::RunReport;
 use crate::run_id::RunId;
-use schemars::JsonSchema;
-use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// The file: a hypothesis and the links that are looked at.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Checks {
-    /// Its name.
-    #[serde(rename = "experiment", deserialize_with = "plain_name")]
-    #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,80}$"))]
-    pub name: String,
-    /// What is believed, in a sentence.
-    #[serde(default)]
-    pub hypothesis: String,
-    /// What is looked at, each `within` from the moment that the looking begins.
-    #[schemars(length(min = 1))]
-    pub expect: Vec<Link>,
-    /// Files and folders of Sigma rules, beside those of `foil.yaml`; relative to this file.
-    #[serde(default)]
-    pub rules: Vec<PathBuf>,
-}
-
-/// Reads one. Errors begin with `line:column: `.
-pub fn parse(text: &str) -> Result<Checks, String> {
-    let read: Checks = crate::yaml::parse(text)
-        .map_err(|error| format!("{error} (without `technique`, an experiment has checks only)"))?;
-    if read.expect.is_empty() {
-        return Err("1:1: the experiment has neither a `technique` nor a link under `expect`: add one".into());
-    }
-    Ok(read)
-}
 
 /// One that is ready to run.
 #[derive(Debug, Clone)]
@@ -155,39 +125,6 @@ impl PreparedChecks {
             hypothesis: self.checks.hypothesis.clone(),
             node: self.node.clone(),
             ..RunReport::begun(self.checks.name.clone(), self.environment.clone(), self.target.clone())
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const GOOD: &str = "experiment: coverage
-expect:
-  - link: telemetry
-    check: falco.coverage
-    within: 5s
-";
-
-    #[test]
-    fn links_alone_are_an_experiment() {
-        let checks = parse(GOOD).expect("valid");
-        assert_eq!((checks.name.as_str(), checks.expect.len()), ("coverage", 1));
-    }
-
-    #[test]
-    fn what_belongs_to_a_technique_has_no_place_here() {
-        for (bad, at, word) in [
-            (format!("{GOOD}with: {{ a: 1 }}\n"), "6:1", "with"),
-            (format!("{GOOD}attempts: 3\n"), "6:1", "attempts"),
-            (format!("{GOOD}teknique: linux.file-delete\n"), "6:1", "technique"),
-            ("experiment: coverage\nexpect: []\n".into(), "1:1", "neither a `technique` nor a link"),
-            ("experiment: coverage\n".into(), "1:1", "expect"),
-            (GOOD.replace("experiment: coverage", "experiment: a b"), "1:13", "1 to 80"),
-        ] {
-            let error = parse(&bad).expect_err(&bad);
-            assert!(error.starts_with(at) && error.contains(word), "{at} {word}: {error}");
         }
     }
 }
