@@ -253,20 +253,23 @@ async fn a_fork_bomb_is_held() {
 /// A runtime that is kept from its work for longer than it waits for the tail of an output.
 #[tokio::test]
 async fn the_output_of_a_child_that_has_ended_is_whole_however_busy_the_machine_is() {
-    let stage = Stage::confined().await;
     let hog = tokio::spawn(async {
         loop {
             std::thread::sleep(Duration::from_millis(150));
             tokio::task::yield_now().await;
         }
     });
-    for round in 0..10 {
-        let outcome = stage.sh("echo out; echo err >&2").await;
-        assert_eq!((out(&outcome), err(&outcome)), ("out\n".into(), "err\n".into()), "round {round}");
-        // The direct child has ended; what holds its output has not.
-        let outcome = stage.sh("echo out; sleep 60 &").await;
-        assert_eq!(out(&outcome), "out\n", "round {round}");
-        stage.run.end_phase().await.unwrap();
+    let levels = [ShieldLevel::Confined, ShieldLevel::Overlay];
+    for level in levels.into_iter().filter(|level| *level == ShieldLevel::Confined || is_administrator()) {
+        let stage = Stage::with(level, |_| {}).await;
+        for round in 0..10 {
+            let outcome = stage.sh("echo out; echo err >&2").await;
+            assert_eq!((out(&outcome), err(&outcome)), ("out\n".into(), "err\n".into()), "{level}, round {round}");
+            // The direct child has ended; what holds its output has not.
+            let outcome = stage.sh("echo out; sleep 60 &").await;
+            assert_eq!(out(&outcome), "out\n", "{level}, round {round}");
+            stage.run.end_phase().await.unwrap();
+        }
     }
     hog.abort();
 }
@@ -291,5 +294,27 @@ async fn a_sensor_can_tell_foils_set_up_from_the_program() {
             );
             assert_eq!(whose(init, outcome.started), Attribution::Stranger, "{level}: the init");
         }
+    }
+}
+
+/// A child kills or stops the process of Foil's that starts programs in an overlay: the run goes on.
+#[tokio::test]
+async fn who_kills_or_stops_what_starts_programs_stops_no_program() {
+    if !is_administrator() {
+        skip!("it takes root");
+    }
+    for signal in ["KILL", "STOP"] {
+        let stage = Stage::with(ShieldLevel::Overlay, |_| {}).await;
+        let outcome = stage.sh(&format!("kill -{signal} -1; sleep 0.1; echo done")).await;
+        assert_eq!(out(&outcome), "done\n", "{signal}");
+        for _ in 0..2 {
+            assert_eq!(
+                out(&stage.sh("hostname foil-mine && hostname").await),
+                "foil-mine\n",
+                "{signal}: the same view"
+            );
+            stage.run.end_phase().await.unwrap();
+        }
+        assert_eq!(stage.sh("exit 7").await.ending, Ending::Exited(7), "{signal}");
     }
 }

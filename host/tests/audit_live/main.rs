@@ -5,5 +5,8 @@ mod attribution;
 mod daemon;
 mod latency;
 mod losses;
+mod quiet;
 mod rules;
+#[path = "../shield_support/mod.rs"]
+mod shield_support;
 mod support;

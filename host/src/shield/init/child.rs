@@ -6,7 +6,7 @@
 
 use super::birth;
 use crate::shield::BirthStage;
-use crate::shield::overlay::View;
+use crate::shield::overlay::{Inside, View};
 use crate::shield::steps::filter::Filter;
 use crate::shield::steps::{identity, landlock, limits::Limits};
 use std::cell::Cell;
@@ -26,6 +26,10 @@ pub struct Template {
     pub landlock: Option<(OwnedFd, libc::c_uint)>,
     /// The private view of `overlay`, which init holds and its children join.
     pub view: Option<View>,
+    /// What a child of the stem takes on instead, which is in the view already.
+    pub inside: Option<Inside>,
+    /// A new child is the parent's, and not this process's.
+    pub for_parent: bool,
     /// The system call filter of `confined`; an overlay's view has its own.
     pub filter: Option<Filter>,
     /// Resource limits; none in `open`.
@@ -44,7 +48,18 @@ impl Template {
     /// A new one.
     pub fn new(births: RawFd, null: OwnedFd) -> Self {
         let stack = vec![0; STACK / size_of::<u128>()];
-        Self { landlock: None, view: None, filter: None, limits: None, identity: None, births, null, stack }
+        Self {
+            landlock: None,
+            view: None,
+            inside: None,
+            for_parent: false,
+            filter: None,
+            limits: None,
+            identity: None,
+            births,
+            null,
+            stack,
+        }
     }
 }
 
@@ -72,6 +87,8 @@ pub enum Stage {
     Execute,
     /// Entering the working directory.
     Directory,
+    /// It was not made.
+    Fork,
     /// Its own shield: streams, view, limits, Landlock, identity.
     Shield(&'static str),
 }
@@ -104,16 +121,19 @@ pub fn start(template: &mut Template, program: &Program<'_>) -> Result<i32, Fail
         env: pointers(program.env),
         failure: Cell::new(None),
     };
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    let parent = if template.for_parent { libc::CLONE_PARENT } else { 0 };
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD | parent;
     // SAFETY: the child runs `enter` on its own stack, of which `top` is the aligned end, and this thread (the only one)
     // waits until the child has executed or ended, so that `shared` outlives its use and is not used by two at once.
     let pid = unsafe { libc::clone(enter, top.cast(), flags, (&raw const shared).cast_mut().cast::<c_void>()) };
     if pid < 0 {
-        return Err(Failure { stage: Stage::Shield("fork"), errno: identity::errno() });
+        return Err(Failure { stage: Stage::Fork, errno: identity::errno() });
     }
     let Some(failure) = shared.failure.get() else { return Ok(pid) };
-    // SAFETY: reaps the child that has just ended.
-    unsafe { libc::waitpid(pid, ptr::null_mut(), libc::__WALL) };
+    if !template.for_parent {
+        // SAFETY: reaps the child that has just ended. A parent reaps its own.
+        unsafe { libc::waitpid(pid, ptr::null_mut(), libc::__WALL) };
+    }
     Err(failure)
 }
 
@@ -149,6 +169,9 @@ fn become_program(shared: &Shared<'_>) -> Result<(), Failure> {
     let errno = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EIO);
     if let Some(view) = &template.view {
         view.join().map_err(|error| Failure { stage: Stage::Shield("overlay"), errno: errno(error) })?;
+    }
+    if let Some(inside) = &template.inside {
+        inside.take_on().map_err(|error| Failure { stage: Stage::Shield("overlay"), errno: errno(error) })?;
     }
     if let Some((rules, flags)) = &template.landlock {
         landlock::restrict(rules.as_raw_fd(), *flags)

@@ -3,8 +3,9 @@
 //! The path is not trusted to stay what the host saw: the folder is opened without following a single link, the file is
 //! looked at before it is opened (opening a device or a FIFO has effects), and looked at again once it is open.
 
+use super::birth;
 use crate::shield::file_op::{FileFailure, FileOp, Fingerprint};
-use crate::shield::wire;
+use crate::shield::{BirthStage, wire};
 use rustix::fs::{
     AtFlags, FallocateFlags, FileType, Mode, OFlags, ResolveFlags, Stat, fallocate, fchmod, fstat, ftruncate, mkdirat,
     openat2, statat, unlinkat,
@@ -13,7 +14,7 @@ use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// A file that grew beyond this is not appended to: its fingerprint takes reading it whole. Above the bound of a
 /// pre-image (64 MiB) and of one effect's content (8 MiB) together.
@@ -37,6 +38,13 @@ pub fn perform(op: FileOp, content: Option<OwnedFd>, root: Option<BorrowedFd<'_>
         FileOp::Remove { path, expect } => remove(&Place::of(&path, root, begin)?, expect),
         FileOp::CreateDirectory { path } => create_directory(&Place::of(&path, root, begin)?),
     }
+}
+
+/// What a process says and does right before the call that changes something.
+pub fn begin(births: RawFd, id: u64) {
+    // A name is a help to coarse clocks, and nothing depends on it.
+    let _ = super::name_thread(super::EFFECT_NAME);
+    birth::tell(births, id, BirthStage::Effect);
 }
 
 /// A name in a folder that was reached without following a link.

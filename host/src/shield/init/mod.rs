@@ -11,6 +11,7 @@ mod helper;
 mod look;
 mod serve;
 mod setup;
+mod stem;
 pub mod tree;
 mod web;
 

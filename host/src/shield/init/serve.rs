@@ -1,7 +1,7 @@
 //! Init's service: one loop over orders, deaths, deadlines and the ends of those it lives for.
 
-use super::child::{self, Failure, Program, Stage};
 use super::setup::Shielded;
+use super::stem::{Lost, Refused, Step, Strings};
 use super::tree::{self, Death};
 use super::web::Web;
 use super::{Birth, birth, file_effect, helper, look};
@@ -13,7 +13,6 @@ use crate::shield::{BirthStage, FileFailure, wire};
 use foil_manifest::Network;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::HashMap;
-use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -108,7 +107,9 @@ impl<'a> Init<'a> {
         }
         if self.shielded.count_processes && now >= self.counted + COUNT_EVERY {
             let limit = self.birth.spec.limits.processes;
-            if self.shielded.reach.count() as u64 > limit {
+            // The stem is ours, not the technique's.
+            let ours = usize::from(self.shielded.stem.is_some());
+            if self.shielded.reach.count().saturating_sub(ours) as u64 > limit {
                 self.kill_all(Some(Ended::TooMany(limit)));
             }
             self.counted = Instant::now();
@@ -120,23 +121,34 @@ impl<'a> Init<'a> {
             Order::Exec(order) => self.exec(&order, &fds),
             Order::File { id, op } => {
                 let content = fds.into_iter().next();
+                let killed = "the process that did it was killed; look at what is there";
+                let fail = |why: String| Reply::File { id, result: Err(FileFailure::Io(why)) };
+                let by_stem =
+                    self.shielded.stem.as_ref().map(|stem| stem.effect(id, &op, content.as_ref().map(AsFd::as_fd)));
+                match by_stem {
+                    Some(Ok(forked)) => {
+                        let forked = forked.map_err(|refused| std::io::Error::from_raw_os_error(refused.errno));
+                        self.helped(forked, fail, killed);
+                        return Ok(());
+                    }
+                    Some(Err(Lost::After)) => {
+                        self.shielded.stem = None;
+                        self.reply(&fail(killed.to_owned()));
+                        return Ok(());
+                    }
+                    Some(Err(Lost::Before)) | None => self.shielded.stem = None,
+                }
                 let (run, births) = (self.birth.run, self.birth.births.as_raw_fd());
                 let root = self.shielded.backstage.as_ref().map(|backstage| backstage.root.as_fd());
                 let forked = helper::fork(|| {
                     birth::tell(births, id, BirthStage::SetUp);
-                    let begin = || {
-                        // A name is a help to coarse clocks, and nothing depends on it.
-                        let _ = super::name_thread(super::EFFECT_NAME);
-                        birth::tell(births, id, BirthStage::Effect);
-                    };
                     let result = match self.become_child() {
-                        Ok(()) => file_effect::perform(op, content, root, &begin),
+                        Ok(()) => file_effect::perform(op, content, root, &|| file_effect::begin(births, id)),
                         Err(reason) => Err(FileFailure::Io(reason)),
                     };
                     let _ = wire::send(run, &Reply::File { id, result }, &[]);
                 });
-                let fail = |why: String| Reply::File { id, result: Err(FileFailure::Io(why)) };
-                self.helped(forked, fail, "the process that did it was killed; look at what is there");
+                self.helped(forked, fail, killed);
             }
             Order::Look { id } => {
                 let (run, births) = (self.birth.run, self.birth.births.as_raw_fd());
@@ -177,8 +189,11 @@ impl<'a> Init<'a> {
     fn look(&self) -> Result<Scene, String> {
         let view = self.shielded.template.view.as_ref().ok_or("the run has no overlay")?;
         let web = self.web.as_ref();
-        let ours: Vec<i32> = self.helpers.keys().copied().chain(web.map(|web| web.pid)).chain([1]).collect();
+        let stem = self.shielded.stem.as_ref().map(|stem| stem.pid);
+        let ours: Vec<i32> =
+            self.helpers.keys().copied().chain(web.map(|web| web.pid)).chain(stem).chain([1]).collect();
         let eye = look::Eye {
+            stem,
             layers: view.layers(),
             scratch: &self.birth.spec.scratch,
             ours: &ours,
@@ -194,61 +209,68 @@ impl<'a> Init<'a> {
         let [stdout, stderr, rest @ ..] = fds else {
             return self.reply(&not_started("no output streams came with the order".into()));
         };
-        let text = |text: &str| CString::new(text);
-        let strings = |first: Option<&String>, list: &[String]| {
-            first.into_iter().chain(list).map(|s| text(s)).collect::<Result<Vec<_>, _>>()
-        };
-        let (Ok(path), Ok(cwd), Ok(argv), Ok(env)) = (
-            text(&order.program),
-            text(&order.cwd),
-            strings(Some(&order.program), &order.args),
-            strings(None, &order.env),
-        ) else {
+        let Some(strings) = Strings::of(order) else {
             return self.reply(&not_started("a NUL byte in its arguments".into()));
         };
         if let Err(Changed { path, why }) = self.shielded.holds.check() {
             return self.reply(&Reply::GrantChanged { id, path, why });
         }
         let started = birth::now();
-        let stdin = match rest.first() {
-            Some(fd) if order.stdin => fd.as_raw_fd(),
-            _ => self.shielded.template.null.as_raw_fd(),
+        let null = self.shielded.template.null.try_clone();
+        let stdin = match (rest.first(), &null) {
+            (Some(fd), _) if order.stdin => fd.as_fd(),
+            (_, Ok(null)) => null.as_fd(),
+            (_, Err(error)) => return self.reply(&not_started(format!("no input for it: {error}"))),
         };
-        let program = Program {
-            path: &path,
-            argv: &argv,
-            env: &env,
-            cwd: &cwd,
-            streams: [stdin, stdout.as_raw_fd(), stderr.as_raw_fd()],
-            call: id,
-        };
+        let streams = [stdin, stdout.as_fd(), stderr.as_fd()];
         let since = Instant::now();
-        match child::start(&mut self.shielded.template, &program) {
+        let ticks = tree::ticks();
+        let by_stem = self.shielded.stem.as_ref().map(|stem| (stem.pid, stem.start(order, &streams)));
+        let outcome = match by_stem {
+            Some((_, Ok(outcome))) => outcome,
+            Some((stem, Err(Lost::After))) => {
+                // A program may kill it before it has said that it started the program.
+                let known: Vec<i32> = self.helpers.keys().copied().chain([stem]).collect();
+                self.shielded.stem = None;
+                let Some(pid) = tree::first_child_since(ticks, &known) else {
+                    self.kill_all(None);
+                    return self.reply(&not_started(
+                        "the process that was to start it was stopped or killed, by the run's children".into(),
+                    ));
+                };
+                Ok(pid)
+            }
+            Some((_, Err(Lost::Before))) | None => {
+                self.shielded.stem = None;
+                strings.start(&mut self.shielded.template, id, streams)
+            }
+        };
+        match outcome {
             Ok(pid) => {
                 let deadline = order.timeout_ms.and_then(|ms| since.checked_add(Duration::from_millis(ms)));
                 self.running = Some(Running { id, pid, started, since, deadline });
             }
-            Err(failure) => {
-                let reply = self.explain(id, order, failure);
+            Err(refused) => {
+                let reply = self.explain(id, order, refused);
                 self.reply(&reply);
             }
         }
     }
 
     /// Why a program did not start, in words.
-    fn explain(&self, id: u64, order: &ExecOrder, failure: Failure) -> Reply {
-        let error = rustix::io::Errno::from_raw_os_error(failure.errno);
+    fn explain(&self, id: u64, order: &ExecOrder, refused: Refused) -> Reply {
+        let error = rustix::io::Errno::from_raw_os_error(refused.errno);
         let words = std::io::Error::from(error);
         let program = Path::new(&order.program);
         let (mut missing, mut shield) = (false, false);
-        let reason = match failure.stage {
-            Stage::Shield("fork") => format!("no new process can be made: {words}"),
-            Stage::Shield(what) => {
+        let reason = match refused.at {
+            Step::Fork => format!("no new process can be made: {words}"),
+            Step::Shield(what) => {
                 shield = true;
                 format!("its shield could not be set up ({what}): {words}")
             }
-            Stage::Directory => format!("it cannot begin in {}: {words}", order.cwd),
-            Stage::Execute if error == rustix::io::Errno::NOENT => {
+            Step::Directory => format!("it cannot begin in {}: {words}", order.cwd),
+            Step::Execute if error == rustix::io::Errno::NOENT => {
                 missing = rustix::fs::stat(program).is_err();
                 if missing {
                     "there is no such program".into()
@@ -256,7 +278,7 @@ impl<'a> Init<'a> {
                     "the interpreter that it names is missing".into()
                 }
             }
-            Stage::Execute if error == rustix::io::Errno::ACCESS && self.shielded.template.landlock.is_some() => {
+            Step::Execute if error == rustix::io::Errno::ACCESS && self.shielded.template.landlock.is_some() => {
                 // Init is outside of the children's Landlock domains: what it may execute and they may not, the shield
                 // refused.
                 shield = program.is_file() && rustix::fs::access(program, rustix::fs::Access::EXEC_OK).is_ok();
@@ -266,7 +288,7 @@ impl<'a> Init<'a> {
                     words.to_string()
                 }
             }
-            Stage::Execute => words.to_string(),
+            Step::Execute => words.to_string(),
         };
         Reply::NotStarted { id, reason, missing, shield }
     }
@@ -305,7 +327,16 @@ impl<'a> Init<'a> {
         let mut deaths = Vec::new();
         // The web server is ours, not the technique's: it does not count.
         let served = self.web.take().is_some();
-        let mut killed = self.shielded.reach.kill_all(|pid, death| deaths.push((pid, death)));
+        let by_stem =
+            self.shielded.stem.as_ref().and_then(|stem| {
+                tree::kill_others(stem.pid, || stem.kill_all(), |pid, death| deaths.push((pid, death)))
+            });
+        let mut killed = by_stem.unwrap_or_else(|| {
+            // The stem dies with the others, if there is one.
+            let ours = u32::from(self.shielded.stem.take().is_some());
+            let killed = self.shielded.reach.kill_all(|pid, death| deaths.push((pid, death)));
+            tree::Killed { count: killed.count.saturating_sub(ours), ..killed }
+        });
         if served {
             killed.count = killed.count.saturating_sub(1);
         }
@@ -324,6 +355,9 @@ impl<'a> Init<'a> {
         for &(pid, death) in deaths {
             if self.web.as_ref().is_some_and(|web| web.pid == pid) {
                 self.web = None;
+            }
+            if self.shielded.stem.as_ref().is_some_and(|stem| stem.pid == pid) {
+                self.shielded.stem = None;
             }
             if let Some(failed) = self.helpers.remove(&pid)
                 && death != Death::Exited(0)

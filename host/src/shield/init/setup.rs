@@ -1,20 +1,21 @@
 //! Building a level out of its steps, in the order that works.
 
 use super::child::Template;
+use super::stem::{Kit, Stem};
 use super::{Birth, Reach};
-use crate::shield::overlay;
 use crate::shield::steps::filter::{Filter, Unix};
 use crate::shield::steps::holds::Holds;
 use crate::shield::steps::limits::{self, Limits};
 use crate::shield::steps::mounts::Backstage;
 use crate::shield::steps::{capabilities, identity, landlock, mounts, network, scratch, services, terminals};
+use crate::shield::{overlay, wire};
 use foil_manifest::{Network, ShieldLevel};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::process::{self, DumpableBehavior};
 use rustix::thread::CapabilitySet;
 use std::ffi::CStr;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 /// What the set-up leaves for init's service.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct Shielded {
     pub signals: SignalFd,
     /// Init must count processes: nothing else holds the run to its number.
     pub count_processes: bool,
+    /// From which children of an overlay are forked, as long as it lives.
+    pub stem: Option<Stem>,
     /// Where file effects are performed, if not in what children see.
     pub backstage: Option<Backstage>,
     /// What the grants are bound to.
@@ -67,7 +70,7 @@ pub fn namespaces(birth: &Birth<'_>, gaps: &mut Vec<String>) -> Result<Ground, S
     // The launcher's death is init's, and with it the namespace's.
     death_signal()?;
     mounts::detach()?;
-    if spaces.network {
+    if spaces.network && birth.spec.level != ShieldLevel::Overlay {
         network::loopback_up()?;
     }
     if confined {
@@ -106,17 +109,32 @@ pub fn shield(birth: &Birth<'_>, ground: Ground, gaps: &mut Vec<String>) -> Resu
     let reach = if birth.namespaces.is_some() { Reach::Namespace } else { Reach::Descendants };
     let null = std::fs::File::open("/dev/null").map_err(|error| format!("cannot open /dev/null: {error}"))?;
     let mut template = Template::new(birth.births.as_raw_fd(), null.into());
+    // Before an overlay's stem is forked, which keeps it for the children that it forks.
+    if spec.level != ShieldLevel::Open
+        && let Err(why) = limits::hold_cores()
+    {
+        gaps.push(why);
+    }
+    let mut stem = None;
     if spec.level == ShieldLevel::Overlay {
-        template.view = Some(overlay::enter(spec)?);
+        let (ours, theirs) = wire::pair().map_err(|error| format!("no socket for the run's stem: {error}"))?;
+        let kit = Kit {
+            spec,
+            launcher_uid: birth.ids.0,
+            births: birth.births.as_raw_fd(),
+            run: birth.run,
+            socket: theirs.as_fd(),
+        };
+        let live = |inside: overlay::Inside| super::stem::live(kit, inside);
+        let view = overlay::enter_with(spec, Some(&live))?;
+        stem = view.stem().map(|pid| Stem::new(pid, ours));
+        template.view = Some(view);
     }
     let mut held = false;
     if spec.level != ShieldLevel::Open {
         let limits = Limits::new(&spec.limits, own_users);
         held = limits.holds_processes();
         template.limits = Some(limits);
-        if let Err(why) = limits::hold_cores() {
-            gaps.push(why);
-        }
     }
     if spec.level == ShieldLevel::Confined {
         let version = landlock::version()?;
@@ -146,6 +164,7 @@ pub fn shield(birth: &Birth<'_>, ground: Ground, gaps: &mut Vec<String>) -> Resu
         reach,
         signals: child_signals()?,
         count_processes: spec.level != ShieldLevel::Open && !held,
+        stem,
         backstage: ground.backstage,
         holds: ground.holds,
         late_identity: late,

@@ -55,11 +55,59 @@ impl Reach {
     }
 }
 
+/// Kills every process of the caller's pid namespace but `spared`, which does it: `kill` asks it to. `None` where it does not, or
+/// somebody outlives it; some may have died of it all the same.
+pub fn kill_others(spared: i32, kill: impl FnOnce() -> bool, mut died: impl FnMut(i32, Death)) -> Option<Killed> {
+    if !mounts::proc_is_own() {
+        return None;
+    }
+    reap(&mut died);
+    let others = || living().filter(|process| process.pid != own_pid() && process.pid != spared).count();
+    let seen = others();
+    if !kill() {
+        return None;
+    }
+    for _ in 0..ROUNDS {
+        let left = others();
+        // Who died since is an orphan by now, and the caller's.
+        reap(&mut died);
+        if left == 0 {
+            return Some(Killed { count: u32::try_from(seen).unwrap_or(u32::MAX), left: Vec::new() });
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    None
+}
+
 /// Reaps whoever has died, without waiting.
 pub fn reap(mut died: impl FnMut(i32, Death)) {
     while let Some((pid, death)) = wait_any(libc::WNOHANG) {
         died(pid, death);
     }
+}
+
+/// The first of the caller's children that was made at this moment or later, if any: clock ticks after boot, as [`ticks`] counts.
+pub fn first_child_since(ticks: u64, known: &[i32]) -> Option<i32> {
+    let own = own_pid();
+    // The dead as well: it may have ended, and waits to be reaped.
+    let new = all().filter(|process| process.parent == own && process.start >= ticks && !known.contains(&process.pid));
+    new.min_by_key(|process| (process.start, process.pid)).map(|process| process.pid)
+}
+
+/// Clock ticks after boot, as `/proc` counts a process's start.
+pub fn ticks() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let per_second = rustix::param::clock_ticks_per_second();
+    let (seconds, rest) = (u64::try_from(now.tv_sec).unwrap_or(0), u64::try_from(now.tv_nsec).unwrap_or(0));
+    let part = rest.saturating_mul(per_second).checked_div(1_000_000_000).unwrap_or(0);
+    seconds.saturating_mul(per_second).saturating_add(part)
+}
+
+/// Was the process stopped by a signal?
+pub fn is_stopped(pid: i32) -> bool {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let end = stat.iter().rposition(|&byte| byte == b')');
+    end.and_then(|end| stat.get(end.saturating_add(2))).is_some_and(|state| matches!(state, b'T' | b't'))
 }
 
 /// Does the caller have any child, dead or alive?
@@ -172,9 +220,13 @@ pub(super) fn own_pid() -> i32 {
 
 /// All processes that /proc shows and that are no zombies.
 pub(super) fn living() -> impl Iterator<Item = Process> {
+    all().filter(|process| !process.dead)
+}
+
+fn all() -> impl Iterator<Item = Process> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter_map(read).filter(|process| !process.dead)
+    pids.filter_map(read)
 }
 
 fn read(pid: i32) -> Option<Process> {

@@ -5,7 +5,7 @@
 
 use crate::shield::steps::descriptors;
 use crate::shield::wire;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// A request's head is not read beyond this.
 const HEAD: usize = 16 * 1024;
+/// It binds a port, and no more, before it answers.
+const START: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 /// A client that says or takes nothing for so long is left.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -28,25 +30,37 @@ pub struct Web {
 }
 
 impl Web {
-    /// Starts it. In the new process `announce` runs first, then `become_user`.
+    /// Starts it. In the new process `announce` runs first, then `become_user`, which takes it to the run's network.
     pub fn start(announce: impl FnOnce(), become_user: impl FnOnce() -> Result<(), String>) -> Result<Self, String> {
         let failed = |error: &dyn std::fmt::Display| format!("the web server cannot start: {error}");
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| failed(&error))?;
-        let port = listener.local_addr().map_err(|error| failed(&error))?.port();
         let (control, theirs) = wire::pair().map_err(|error| failed(&error))?;
         let pid = super::helper::fork(|| {
             announce();
-            let keep = [listener.as_raw_fd(), theirs.as_raw_fd()];
-            // The view is joined by descriptors of init's, so those are closed after it. Nobody can take them meanwhile: like
-            // init, this process is not dumpable.
-            let ready =
-                become_user().and_then(|()| descriptors::close_others(&keep).map_err(|error| error.to_string()));
-            if ready.is_ok() {
+            let bound = become_user().and_then(|()| {
+                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| error.to_string())?;
+                let port = listener.local_addr().map_err(|error| error.to_string())?.port();
+                // The view is joined by descriptors of init's, so those are closed after it. Nobody can take them meanwhile: like
+                // init, this process is not dumpable.
+                let keep = [listener.as_raw_fd(), theirs.as_raw_fd()];
+                descriptors::close_others(&keep).map_err(|error| error.to_string())?;
+                Ok((listener, port))
+            });
+            let told = bound.as_ref().map(|(_, port)| *port).map_err(Clone::clone);
+            if wire::send(&theirs, &told, &[]).is_ok()
+                && let Ok((listener, _)) = bound
+            {
                 serve(&listener, &theirs);
             }
         })
         .map_err(|error| failed(&error))?;
-        Ok(Self { pid, port, control })
+        drop(theirs);
+        let mut waits = [PollFd::new(&control, PollFlags::IN)];
+        let answered = poll(&mut waits, Some(&START)).is_ok_and(|ready| ready > 0);
+        let told = if answered { wire::receive::<Result<u16, String>>(&control) } else { Ok(None) };
+        match told {
+            Ok(Some(parcel)) => Ok(Self { pid, port: parcel.message.map_err(|why| failed(&why))?, control }),
+            _ => Err(failed(&"it does not answer")),
+        }
     }
 
     /// Adds a page. It is there for every connection made after this.

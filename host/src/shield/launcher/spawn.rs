@@ -85,7 +85,9 @@ fn attempt(
     if let Some(namespaces) = namespaces {
         flags |= libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
         flags |= if namespaces.user { libc::CLONE_NEWUSER } else { 0 };
-        flags |= if namespaces.network { libc::CLONE_NEWNET } else { 0 };
+        // That of an overlay belongs to the user namespace that it makes.
+        let network = namespaces.network && spec.level != ShieldLevel::Overlay;
+        flags |= if network { libc::CLONE_NEWNET } else { 0 };
     }
     let ids = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let pid = match fork(flags) {
@@ -107,13 +109,21 @@ fn attempt(
         Err(error) => return Err(failed("the namespaces cannot be made", &error)),
     };
     drop(theirs);
-    let begun = wire::send(&ours, &Go { gaps }, &[]);
-    // While init sets up; it starts nobody before it knows how this went.
-    let cgroup = match spec.level {
-        ShieldLevel::Open => None,
-        _ => Cgroup::create(spec.run.as_str(), spec.limits.processes),
+    let hold = || {
+        let cgroup = match spec.level {
+            ShieldLevel::Open => None,
+            // Beside init, an overlay has a stem.
+            ShieldLevel::Overlay => Cgroup::create(spec.run.as_str(), spec.limits.processes.saturating_add(1)),
+            ShieldLevel::Confined => Cgroup::create(spec.run.as_str(), spec.limits.processes),
+        };
+        let held = cgroup.as_ref().is_some_and(|cgroup| cgroup.admit(pid));
+        (cgroup, held)
     };
-    let processes_held = cgroup.as_ref().is_some_and(|cgroup| cgroup.admit(pid));
+    // The stem is forked while init sets up, and would stay outside. Others are held while init sets up: it starts nobody
+    // before it knows how this went.
+    let early = (spec.level == ShieldLevel::Overlay).then(hold);
+    let begun = wire::send(&ours, &Go { gaps }, &[]);
+    let (cgroup, processes_held) = early.unwrap_or_else(hold);
     let answer = begun
         .and_then(|()| wire::receive::<NamespacesReady>(&ours))
         .map_err(|error| failed("init does not answer", &error));

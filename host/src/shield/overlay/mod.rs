@@ -4,8 +4,9 @@
 //! - Every mount is shown through an overlay whose upper layer is one size-limited tmpfs ([`layers`]); `/proc`, `/sys` and `/dev` are
 //!   made anew ([`pseudo`]); the old root is exchanged for the view and detached. No handle to it is left but
 //!   the init's, read-only, by which it looks at what was changed ([`Layer`]).
-//! - The run's init stays in the user namespace that it was started in. Its children [`View::join`] another one, in which
-//!   every id is mapped to itself and to which the view's mounts are locked ([`userns`]). So root in there may `chown`, `mount -t tmpfs`, `sudo`,
+//! - The run's init stays in the user namespace that it was started in. Its children are in another one, in which every id is
+//!   mapped to itself and to which the view's mounts are locked ([`userns`]): a process in it forks them ([`Stem`]), or each
+//!   [joins](View::join). So root in there may `chown`, `mount -t tmpfs`, `sudo`,
 //!   but no capability of it counts for the machine, and it can neither trace the init nor read its handles.
 //! - Where user namespaces are switched off, capabilities are cut down to files instead ([`caps`], [`Hold::Capabilities`]): then `mount`,
 //!   `unshare` and `nsenter` fail with EPERM inside.
@@ -66,14 +67,26 @@ pub enum Hold {
 pub struct View {
     /// User first: what follows belongs to it. Empty without a user namespace.
     namespaces: Vec<(OwnedFd, CloneFlags)>,
-    gone: u64,
-    filter: Filter,
-    /// The machine pipes core dumps to a program of its own.
-    cores_piped: bool,
+    inside: Inside,
+    /// The process that holds the namespaces, and has become the run's stem.
+    stem: Option<i32>,
     hold: Hold,
     masked: Vec<Masked>,
     layers: Vec<Layer>,
 }
+
+/// What a child takes on besides the namespaces: of somebody who is in them already, all that is left of a [`View::join`].
+#[derive(Debug)]
+pub struct Inside {
+    gone: u64,
+    filter: Filter,
+    /// The machine pipes core dumps to a program of its own.
+    cores_piped: bool,
+}
+
+/// What the namespaces' holder goes on as, instead of being killed: it is given what its children take on. Only where a user
+/// namespace holds.
+pub type Stem<'a> = &'a dyn Fn(Inside);
 
 /// Makes this process's root the run's private view.
 ///
@@ -86,8 +99,16 @@ pub struct View {
 /// # Errors
 /// A clause that says what could not be had. The process is then in no defined state and must exit; the machine's mounts are as before.
 pub fn enter(spec: &RunSpec) -> Result<View, String> {
-    match enter_held(spec, Hold::UserNamespace) {
-        Err(Refusal::NoUserNamespaces(_)) => enter_held(spec, Hold::Capabilities),
+    enter_with(spec, None)
+}
+
+/// As [`enter`], and the process that made the namespaces goes on as `stem` in them: who is forked by it need not join.
+///
+/// # Errors
+/// As [`enter`].
+pub fn enter_with(spec: &RunSpec, stem: Option<Stem<'_>>) -> Result<View, String> {
+    match enter_held(spec, Hold::UserNamespace, stem) {
+        Err(Refusal::NoUserNamespaces(_)) => enter_held(spec, Hold::Capabilities, None),
         other => other,
     }
     .map_err(|refusal| match refusal {
@@ -96,7 +117,7 @@ pub fn enter(spec: &RunSpec) -> Result<View, String> {
     })
 }
 
-fn enter_held(spec: &RunSpec, hold: Hold) -> Result<View, Refusal> {
+fn enter_held(spec: &RunSpec, hold: Hold, stem: Option<Stem<'_>>) -> Result<View, Refusal> {
     // Before anything is changed: made private, the mounts of the machine itself would no longer spread.
     if std::process::id() != 1 {
         return Err("it is not the init of a pid namespace of its own that asks".to_string().into());
@@ -106,21 +127,32 @@ fn enter_held(spec: &RunSpec, hold: Hold) -> Result<View, Refusal> {
     }
     let own_network = spec.network == Network::Loopback;
     let mut flags = CloneFlags::CLONE_NEWNS;
-    flags.set(CloneFlags::CLONE_NEWNET, own_network && hold == Hold::Capabilities);
+    // Not the children's where a user namespace holds: that belongs to it. An empty one all the same, of which `/sys` is.
+    flags.set(CloneFlags::CLONE_NEWNET, own_network);
     unshare(flags).map_err(|error| format!("no mount namespace can be had: {error}"))?;
     nix::mount::mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
         .map_err(|error| format!("the mounts cannot be made private: {error}"))?;
 
     // Before any handle to the machine is opened, or it would inherit that; in our mount namespace, which it is to copy.
+    // Before the holder is forked: nobody may signal who is in a scope apart from its own.
+    // Without a user namespace, root in the view is root of the machine, and whoever has the run's user (`run-as`) may enter
+    // the view through `/proc` and hand it a descriptor.
+    let scoped = hold == Hold::UserNamespace && (own_network || scope::enter());
+    let cores_piped = std::fs::read("/proc/sys/kernel/core_pattern").is_ok_and(|pattern| pattern.starts_with(b"|"));
+    let inside = || Inside { gone: gone(hold, own_network), filter: Filter::new(scoped), cores_piped };
+    let become_stem = || {
+        if let Some(stem) = stem {
+            stem(inside());
+        }
+    };
     let holder = match hold {
-        Hold::UserNamespace => Some(Holder::start(own_network)?),
+        Hold::UserNamespace => Some(Holder::start(own_network, &become_stem)?),
         Hold::Capabilities => None,
     };
 
     let initial = userns::initial();
     let text = std::fs::read("/proc/self/mountinfo").map_err(|error| format!("/proc/self/mountinfo: {error}"))?;
     let seen = mountinfo::visible(mountinfo::parse(&text)?)?;
-    let cores_piped = std::fs::read("/proc/sys/kernel/core_pattern").is_ok_and(|pattern| pattern.starts_with(b"|"));
     let stage = Stage::new(spec.limits.overlay)?;
     let (top, masked, mut layers) = layers::build(&seen, &stage, !initial, &spec.scratch)?;
     let proc = pseudo::proc(top.as_fd(), &stage)?;
@@ -134,10 +166,7 @@ fn enter_held(spec: &RunSpec, hold: Hold) -> Result<View, Refusal> {
         namespaces.push((holder.namespace(proc.as_fd(), "user")?, CloneFlags::CLONE_NEWUSER));
         namespaces.push((holder.namespace(proc.as_fd(), "uts")?, CloneFlags::CLONE_NEWUTS));
         if own_network {
-            let network = holder.namespace(proc.as_fd(), "net")?;
-            setns(network.as_fd(), CloneFlags::CLONE_NEWNET)
-                .map_err(|error| format!("the run's network namespace cannot be joined: {error}"))?;
-            namespaces.push((network, CloneFlags::CLONE_NEWNET));
+            namespaces.push((holder.namespace(proc.as_fd(), "net")?, CloneFlags::CLONE_NEWNET));
         }
     }
     if own_network {
@@ -154,13 +183,12 @@ fn enter_held(spec: &RunSpec, hold: Hold) -> Result<View, Refusal> {
     if !spec.scratch.is_dir() {
         return Err(format!("the scratch folder {} is not in the view", spec.scratch.display()).into());
     }
-    drop(holder); // it is not in the scope that follows
-    // Without a user namespace, root in the view is root of the machine, and whoever has the run's user (`run-as`) may enter
-    // the view through `/proc` and hand it a descriptor.
-    let scoped = hold == Hold::UserNamespace && (own_network || scope::enter());
+    let stem = match holder {
+        Some(holder) if stem.is_some() => Some(holder.release()?),
+        _ => None,
+    };
     nix::sys::prctl::set_dumpable(false).map_err(|error| format!("the init cannot be made untraceable: {error}"))?;
-    let (gone, filter) = (gone(hold, own_network), Filter::new(scoped));
-    Ok(View { namespaces, gone, filter, cores_piped, hold, masked, layers })
+    Ok(View { namespaces, inside: inside(), stem, hold, masked, layers })
 }
 
 /// The capabilities that children lose.
@@ -204,7 +232,7 @@ impl View {
     /// What the kernel says; ENOTTY where a standard stream is a terminal or another device. The process must end, by
     /// `_exit`.
     pub fn join(&self) -> io::Result<()> {
-        self.limit_cores()?; // first: raising it from 0 takes a capability outside
+        self.inside.limit_cores()?; // first: raising it from 0 takes a capability outside
         for (namespace, kind) in &self.namespaces {
             setns(namespace.as_fd(), *kind)?;
         }
@@ -214,6 +242,41 @@ impl View {
             // Nothing in this process uses or closes it again before it executes or ends.
             unsafe { libc::close(handle.as_raw_fd()) };
         }
+        self.inside.shed()
+    }
+
+    /// What keeps root inside on this machine.
+    pub fn hold(&self) -> Hold {
+        self.hold
+    }
+
+    /// What can be looked at from outside, for as long as this process has not joined.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// Mounts of the machine that the view shows empty, and why.
+    pub fn masked(&self) -> &[Masked] {
+        &self.masked
+    }
+
+    /// The process that goes on as the stem, if any.
+    pub fn stem(&self) -> Option<i32> {
+        self.stem
+    }
+}
+
+impl Inside {
+    /// Takes it on, in a process just forked by the stem (sharing its memory or not): as [`View::join`] does, whose errors it has.
+    ///
+    /// # Errors
+    /// As [`View::join`].
+    pub fn take_on(&self) -> io::Result<()> {
+        self.limit_cores()?;
+        self.shed()
+    }
+
+    fn shed(&self) -> io::Result<()> {
         streams()?;
         const JOIN_SESSION_KEYRING: libc::c_int = 1;
         // A nameless keyring of its own, or the child would possess the keys of whoever started Foil. ENOSYS: no keys at all.
@@ -239,21 +302,6 @@ impl View {
             }
         }
         Ok(())
-    }
-
-    /// What keeps root inside on this machine.
-    pub fn hold(&self) -> Hold {
-        self.hold
-    }
-
-    /// What can be looked at from outside, for as long as this process has not joined.
-    pub fn layers(&self) -> &[Layer] {
-        &self.layers
-    }
-
-    /// Mounts of the machine that the view shows empty, and why.
-    pub fn masked(&self) -> &[Masked] {
-        &self.masked
     }
 }
 

@@ -17,7 +17,8 @@ use rustix::fs::{Mode, OFlags};
 /// A process that sits in the new namespaces until they are held by handles. Killed and reaped when dropped.
 #[derive(Debug)]
 pub struct Holder {
-    pid: Pid,
+    /// `None` once it goes on as the run's stem.
+    pid: Option<Pid>,
     /// `None` once it is to end.
     orders: Option<OwnedFd>,
     answers: OwnedFd,
@@ -40,8 +41,8 @@ impl From<String> for Refusal {
 
 impl Holder {
     /// Forks it into a new user namespace with a host name of its own, and a network where `network`. The caller must
-    /// have one thread.
-    pub fn start(network: bool) -> Result<Self, Refusal> {
+    /// have one thread. `stem` is what it goes on as once it is [released](Self::release).
+    pub fn start(network: bool, stem: &dyn Fn()) -> Result<Self, Refusal> {
         let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|e| format!("no pipe: {e}"));
         let (order_end, orders) = pipe()?;
         let (answers, answer_end) = pipe()?;
@@ -51,11 +52,11 @@ impl Holder {
         match unsafe { fork() }.map_err(|error| format!("the namespaces' holder cannot be forked: {error}"))? {
             ForkResult::Child => {
                 drop((orders, answers));
-                hold(flags, &order_end, &answer_end)
+                hold(flags, &order_end, &answer_end, stem)
             }
             ForkResult::Parent { child } => {
                 drop((order_end, answer_end));
-                let holder = Self { pid: child, orders: Some(orders), answers };
+                let holder = Self { pid: Some(child), orders: Some(orders), answers };
                 match holder.answer()? {
                     0 => Ok(holder),
                     error => Err(Refusal::NoUserNamespaces(io::Error::from_raw_os_error(error))),
@@ -71,7 +72,7 @@ impl Holder {
             let own = io::read_to_string(std::fs::File::from(self.open(proc, "self", kind, OFlags::RDONLY)?))
                 .map_err(fail)?;
             let ranges = identity(&own).ok_or_else(|| format!("/proc/self/{kind} is not understood: {own}"))?;
-            let map = self.open(proc, &self.pid.to_string(), kind, OFlags::WRONLY)?;
+            let map = self.open(proc, &self.number(), kind, OFlags::WRONLY)?;
             // In one write, as the kernel demands.
             let written = rustix::io::write(&map, ranges.as_bytes()).map_err(|error| fail(error.into()))?;
             if written != ranges.len() {
@@ -94,9 +95,20 @@ impl Holder {
         }
     }
 
+    /// Lets it go on as the run's stem, in all of its namespaces. Its pid.
+    pub fn release(mut self) -> Result<i32, String> {
+        let orders = self.orders.as_ref().ok_or("the namespaces' holder has ended")?;
+        rustix::io::write(orders, b"s").map_err(|error| format!("the namespaces' holder is gone: {error}"))?;
+        self.pid.take().map(Pid::as_raw).ok_or_else(|| "the namespaces' holder has ended".to_owned())
+    }
+
+    fn number(&self) -> String {
+        self.pid.map_or_else(String::new, |pid| pid.to_string())
+    }
+
     /// A handle to one of its namespaces: `user`, `mnt`, `net`, `uts`.
     pub fn namespace(&self, proc: BorrowedFd<'_>, kind: &str) -> Result<OwnedFd, String> {
-        self.open(proc, &self.pid.to_string(), &format!("ns/{kind}"), OFlags::RDONLY)
+        self.open(proc, &self.number(), &format!("ns/{kind}"), OFlags::RDONLY)
     }
 
     fn open(&self, proc: BorrowedFd<'_>, who: &str, name: &str, flags: OFlags) -> Result<OwnedFd, String> {
@@ -117,21 +129,27 @@ impl Holder {
 impl Drop for Holder {
     fn drop(&mut self) {
         drop(self.orders.take()); // which ends it by itself, should a signal not be allowed
-        let _ = kill(self.pid, Signal::SIGKILL);
-        let _ = nix::sys::wait::waitpid(self.pid, None);
+        if let Some(pid) = self.pid {
+            let _ = kill(pid, Signal::SIGKILL);
+            let _ = nix::sys::wait::waitpid(pid, None);
+        }
     }
 }
 
-/// The holder's whole life: it answers with an errno, 0 for success, and waits to be killed or orphaned.
-fn hold(flags: CloneFlags, orders: &OwnedFd, answers: &OwnedFd) -> ! {
+/// The holder's whole life: it answers with an errno, 0 for success, and waits to be killed, orphaned, or released.
+fn hold(flags: CloneFlags, orders: &OwnedFd, answers: &OwnedFd, stem: &dyn Fn()) -> ! {
     let tell = |outcome: nix::Result<()>| {
         let word = outcome.err().map_or(0, |error| error as i32);
         rustix::io::write(answers.as_fd(), &word.to_ne_bytes()).is_ok()
     };
     let mut order = [0_u8; 1];
-    if tell(unshare(flags)) && matches!(rustix::io::read(orders, &mut order), Ok(1)) {
-        tell(unshare(CloneFlags::CLONE_NEWNS));
-        let _ = rustix::io::read(orders, &mut order);
+    let mut ordered = || matches!(rustix::io::read(orders, &mut order), Ok(1));
+    let up = || match flags.contains(CloneFlags::CLONE_NEWNET) {
+        true => super::loopback::up().map_err(|error| nix::Error::from_raw(error.raw_os_error().unwrap_or(libc::EIO))),
+        false => Ok(()),
+    };
+    if tell(unshare(flags).and_then(|()| up())) && ordered() && tell(unshare(CloneFlags::CLONE_NEWNS)) && ordered() {
+        stem();
     }
     // SAFETY: ends this process without running its parent's exit handlers.
     unsafe { libc::_exit(0) }

@@ -12,27 +12,21 @@ use std::path::Path;
 /// Who has a password.
 const SHADOW: &str = "/etc/shadow";
 
-/// Reads the lists as the calling process sees them. One that is not there has no lines.
-pub fn look(scene: &mut Scene) -> Result<(), String> {
+/// Reads the lists by the layers, before the view is joined. One that is not there has no lines.
+pub fn look(eye: &Eye<'_>, scene: &mut Scene) {
     for (path, kind) in [("/etc/passwd", AccountKind::User), ("/etc/group", AccountKind::Group)] {
-        // Whatever else stands there, the files say.
-        let Ok((text, cut)) = list(rustix::fs::CWD, path) else { continue };
+        let Some((now, _)) = List::of(eye, Path::new(path)) else { continue };
+        let (text, cut) = now.text();
         let mut lines = text.split(|byte| *byte == b'\n').filter_map(|line| read(kind, line));
         scene.accounts.extend(lines.by_ref().take(MOST));
         scene.more |= cut || lines.next().is_some();
     }
-    Ok(())
+    passwords(eye, scene);
 }
 
-/// Reads whose passwords there are, where the list is not the machine's file any more. By the layers, before the view is joined.
-pub fn passwords(eye: &Eye<'_>, scene: &mut Scene) {
-    let holds = |layer: &&overlay::Layer| Path::new(SHADOW).starts_with(&layer.point);
-    let layer = eye.layers.iter().filter(holds).max_by_key(|layer| layer.point.components().count());
-    let Some((layer, lower)) = layer.and_then(|layer| Some((layer, layer.lower.as_ref()?))) else { return };
-    // A list that is mounted by itself is shown as it is among the files.
-    let Ok(below) = Path::new(SHADOW).strip_prefix(&layer.point) else { return };
-    let (Some(folder), Some(name)) = (below.parent(), below.file_name()) else { return };
-    let (now, machine) = (List::at(&layer.merged, folder, name), List::at(lower, folder, name));
+/// Reads whose passwords there are, where the list is not the machine's file any more.
+fn passwords(eye: &Eye<'_>, scene: &mut Scene) {
+    let Some((now, Some(machine))) = List::of(eye, Path::new(SHADOW)) else { return };
     if now.is_same(&machine) {
         return;
     }
@@ -52,6 +46,16 @@ struct List<'a> {
 }
 
 impl<'a> List<'a> {
+    /// The list as children see it, and the machine's own. `None`: it is mounted by itself, and shown among the files.
+    fn of(eye: &Eye<'_>, path: &'a Path) -> Option<(Self, Option<Self>)> {
+        let holds = |layer: &&overlay::Layer| path.starts_with(&layer.point);
+        let layer = eye.layers.iter().filter(holds).max_by_key(|layer| layer.point.components().count())?;
+        let below = path.strip_prefix(&layer.point).ok()?;
+        let (folder, name) = (below.parent()?, below.file_name()?);
+        let lower = layer.lower.as_ref().map(|lower| Self::at(lower, folder, name));
+        Some((Self::at(&layer.merged, folder, name), lower))
+    }
+
     fn at(root: &OwnedFd, folder: &Path, name: &'a OsStr) -> Self {
         let folder = overlay::at(root.as_fd(), folder).ok();
         let stat = folder.as_ref().and_then(|folder| statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok());
@@ -64,10 +68,15 @@ impl<'a> List<'a> {
         state(self) == state(other)
     }
 
+    /// What is in it, and whether it goes on. Whatever else stands there, the files say.
+    fn text(&self) -> (Vec<u8>, bool) {
+        let (Some(folder), Some(name)) = (&self.folder, self.name.to_str()) else { return (Vec::new(), false) };
+        list(folder.as_fd(), name).unwrap_or_default()
+    }
+
     /// The names in it, and whether there are more. One that is not there has none.
     fn names(&self) -> (Vec<String>, bool) {
-        let (Some(folder), Some(name)) = (&self.folder, self.name.to_str()) else { return (Vec::new(), false) };
-        let Ok((text, cut)) = list(folder.as_fd(), name) else { return (Vec::new(), false) };
+        let (text, cut) = self.text();
         let mut names = text.split(|byte| *byte == b'\n').filter_map(name_of);
         let found = names.by_ref().take(MOST).collect();
         (found, cut || names.next().is_some())

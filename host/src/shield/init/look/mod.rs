@@ -1,8 +1,8 @@
 //! The look: what the run's children have made of the machine that they see, as a [`Scene`].
 //!
-//! Done by a process forked from init. It reads the layers, processes and sockets as init, which no child can trace or
-//! fool by a mount of its own; then it joins the view for good, and reads mounts and accounts as children see them. What sensors
-//! watch for, such as `/etc/shadow`, is opened only where its metadata says that it is not the machine's any more.
+//! Done by a process forked from init. It reads layers and processes as init, which no child can trace or fool by a mount of its
+//! own. Mounts and sockets are those of the run's stem; where that is gone, it joins the view for good. What sensors watch
+//! for, such as `/etc/shadow`, is opened only where its metadata says that it is not the machine's any more.
 
 mod accounts;
 mod files;
@@ -34,6 +34,8 @@ const LIST: u64 = 1 << 20;
 
 /// What is looked at.
 pub struct Eye<'a> {
+    /// A process of Foil's in the view, by which mounts and sockets are found; the view is joined where there is none.
+    pub stem: Option<i32>,
     /// The overlay's layers.
     pub layers: &'a [Layer],
     /// The run's scratch folder, which does not count.
@@ -56,12 +58,20 @@ pub fn look(eye: &Eye<'_>, join: impl FnOnce() -> Result<(), String>) -> Result<
         .map_err(|error| format!("/proc cannot be opened: {error}"))?;
     let proc = proc.as_fd();
     let processes = processes(eye, proc, &mut scene);
-    sockets::look(eye, proc, &processes, &mut scene);
+    let held = eye.shared_network.then(|| sockets::held(proc, &processes, &mut scene));
     files::look(eye, Instant::now() + PATIENCE, &mut scene);
-    accounts::passwords(eye, &mut scene);
-    join()?;
-    mounts(proc, &mut scene)?;
-    accounts::look(&mut scene)?;
+    accounts::look(eye, &mut scene);
+    // Of a stem that has just been killed there is nothing to read.
+    let readable = |who: &String| list(proc, &format!("{who}/mountinfo")).is_ok();
+    let who = match eye.stem.map(|stem| stem.to_string()).filter(readable) {
+        Some(stem) => stem,
+        None => {
+            join()?;
+            "self".to_owned()
+        }
+    };
+    sockets::look(eye, proc, &who, held.as_ref(), &mut scene);
+    mounts(proc, &who, &mut scene)?;
     Ok(scene)
 }
 
@@ -91,8 +101,8 @@ fn processes(eye: &Eye<'_>, proc: BorrowedFd<'_>, scene: &mut Scene) -> HashSet<
 }
 
 /// The mounts that children see.
-fn mounts(proc: BorrowedFd<'_>, scene: &mut Scene) -> Result<(), String> {
-    let (text, cut) = list(proc, "self/mountinfo").map_err(|error| format!("the run's mounts: {error}"))?;
+fn mounts(proc: BorrowedFd<'_>, who: &str, scene: &mut Scene) -> Result<(), String> {
+    let (text, cut) = list(proc, &format!("{who}/mountinfo")).map_err(|error| format!("the run's mounts: {error}"))?;
     let whole = text.iter().rposition(|byte| *byte == b'\n').and_then(|end| text.get(..end));
     let mut mounts = mountinfo::parse(whole.unwrap_or_default())?;
     scene.more |= cut || mounts.len() > MOST;

@@ -18,19 +18,18 @@ struct Line {
     inode: u64,
 }
 
-/// Writes down the sockets of the calling process's network namespace that listen.
-pub fn look(eye: &Eye<'_>, proc: BorrowedFd<'_>, run: &HashSet<i32>, scene: &mut Scene) {
-    let held = eye.shared_network.then(|| held(proc, run, scene));
+/// Writes down the sockets of a process's network namespace that listen; of a shared one only those that the run holds.
+pub fn look(eye: &Eye<'_>, proc: BorrowedFd<'_>, who: &str, held: Option<&HashSet<u64>>, scene: &mut Scene) {
     let web = eye.web.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)).to_string());
     for protocol in ["tcp", "tcp6", "udp", "udp6", "unix"] {
         // A kernel without IPv6 has no such list.
-        let Ok((text, cut)) = list(proc, &format!("self/net/{protocol}")) else { continue };
+        let Ok((text, cut)) = list(proc, &format!("{who}/net/{protocol}")) else { continue };
         scene.more |= cut;
         for line in text.split(|byte| *byte == b'\n').skip(1) {
             let found = if protocol == "unix" { unix(line) } else { internet(line, protocol.starts_with("tcp")) };
             let Some(Line { address, inode }) = found else { continue };
             let ours = protocol == "tcp" && web.as_ref() == Some(&address);
-            if ours || held.as_ref().is_some_and(|held| !held.contains(&inode)) {
+            if ours || held.is_some_and(|held| !held.contains(&inode)) {
                 continue;
             }
             if scene.listeners.len() >= MOST {
@@ -90,7 +89,7 @@ fn unix(line: &[u8]) -> Option<Line> {
 }
 
 /// The sockets that processes of the run hold.
-fn held(proc: BorrowedFd<'_>, run: &HashSet<i32>, scene: &mut Scene) -> HashSet<u64> {
+pub fn held(proc: BorrowedFd<'_>, run: &HashSet<i32>, scene: &mut Scene) -> HashSet<u64> {
     let mut held = HashSet::new();
     let mut seen = 0_usize;
     for pid in run {
