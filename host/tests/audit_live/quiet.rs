@@ -2,7 +2,7 @@
 
 use super::shield_support::{Stage, is_administrator};
 use super::support::{Machine, armed};
-use foil::collector::{Attribution, ProcessTree};
+use foil::collector::{Attribution, Event, ProcessTree};
 use foil::run_id::RunId;
 use foil::shield::FileOp;
 use foil_manifest::ShieldLevel;
@@ -36,4 +36,27 @@ async fn what_an_overlay_starts_joins_no_namespace() {
     let events = armed.log.read(0, usize::MAX).events;
     let joins: Vec<_> = events.iter().filter(|event| event.fields.get("comm").is_some_and(|comm| ours(comm))).collect();
     assert!(joins.is_empty(), "{joins:#?}");
+}
+
+/// Sensors take every opening of `/etc/shadow` for reading it: that it is granted is no reason for Foil to open it.
+#[tokio::test]
+async fn what_is_granted_to_programs_is_not_opened_by_foil() {
+    if !is_administrator() {
+        eprintln!("skipped: it takes root");
+        return;
+    }
+    let Some(_machine) = Machine::take() else { return };
+    let tree = ProcessTree::new();
+    let (armed, _rules) = armed(&RunId::new(), &tree, &["open", "openat", "openat2"]);
+    let stage = Stage::with(ShieldLevel::Confined, |spec| spec.reads = vec!["/etc/shadow".into()]).await;
+    tree.feed(&stage.run.tree());
+    tree.follow(stage.run.births());
+    for _ in 0..2 {
+        stage.sh("cat /etc/shadow >/dev/null").await;
+    }
+    let opens = |event: &Event| event.fields.get("path").is_some_and(|path| path == "/etc/shadow");
+    super::support::find(&armed.log, |event| opens(event) && event.attribution == Attribution::Tree);
+    let events = armed.log.read(0, usize::MAX).events;
+    let ours = |event: &&Event| opens(event) && event.fields.get("comm").is_some_and(|comm| comm.starts_with("foil"));
+    assert_eq!(events.iter().find(ours), None);
 }
