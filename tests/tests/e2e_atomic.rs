@@ -253,7 +253,7 @@ fn what_a_test_forgets_is_told_and_gone() {
     let report = fire(&bench, "atomic.T1053.003-6", 0, &["get-prereqs=true"]);
     assert_eq!(report["test"]["left"], json!([]), "what a prerequisite made is not the test's");
 
-    assert_eq!(fire(&bench, "atomic.T1053.003-7", 0, &[])["facts"]["stdout"], "0\\n");
+    assert_eq!(fire(&bench, "atomic.T1053.003-7", 0, &[])["facts"]["stdout"], "0\n");
     let bomb = ["grant", "atomic.T1053.003-8", "--modules", "mods", "--yes", "--reason", "r", "--reviewer", "e"];
     bench.foil(&bomb).says(0, &[]);
     fire(&bench, "atomic.T1053.003-8", 0, &[]);
