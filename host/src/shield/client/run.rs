@@ -213,7 +213,8 @@ impl ShieldedRun {
     }
 
     /// Looks at what children have made of the overlay and what of theirs lives in it; two such looks are compared by
-    /// [`Scene::left`]. Reads files that changed, and `/etc/passwd`, `group` and `shadow`, which a sensor may see.
+    /// [`Scene::left`]. Reads files that changed, `/etc/passwd` and `group`, and `shadow` where it changed, which a
+    /// sensor may see.
     pub async fn look(&self) -> Result<Scene, ShieldError> {
         if self.level != ShieldLevel::Overlay {
             return Err(ShieldError::Unseen(format!(

@@ -25,7 +25,7 @@
 //! - Kernel bugs.
 //!
 //! Sockets and FIFOs that lie in the view are the overlay's own: nobody listens there. Entering costs about 6 ms a
-//! run; a join about 0.3 ms a child (`host/tests/overlay_cost.rs` prints both).
+//! run; a join, where a child has to, about 0.3 ms (`host/tests/overlay_cost.rs` prints both).
 
 pub mod caps;
 pub mod deny;
