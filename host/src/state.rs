@@ -1,6 +1,7 @@
 //! The state folder: journal, locks of live runs, compiled modules.
 
 use anyhow::{Context, bail};
+use foil_manifest::Shown as _;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -27,14 +28,14 @@ pub fn open(folder: &Path) -> anyhow::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(folder)
-        .with_context(|| format!("cannot make the state folder {}", folder.display()))?;
-    let meta = std::fs::symlink_metadata(folder).with_context(|| format!("cannot look at {}", folder.display()))?;
+        .with_context(|| format!("cannot make the state folder {}", folder.shown()))?;
+    let meta = std::fs::symlink_metadata(folder).with_context(|| format!("cannot look at {}", folder.shown()))?;
     let me = rustix::process::geteuid().as_raw();
     if !meta.is_dir() || meta.uid() != me || meta.mode() & 0o022 != 0 {
         bail!(
             "the state folder {} must be a directory that only you (uid {me}) can write: it belongs to uid {}, mode {:o}; \
              choose another with --state, or mend it",
-            folder.display(),
+            folder.shown(),
             meta.uid(),
             meta.mode() & 0o7777
         );

@@ -1,5 +1,6 @@
 //! The folder for temporary files, in which scratch folders are made.
 
+use foil_manifest::Shown as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +18,7 @@ pub fn folder() -> Result<PathBuf, String> {
 
 fn real(named: &Path) -> Result<PathBuf, String> {
     let unusable =
-        |why: &str| format!("the folder for temporary files, {} (TMPDIR), cannot be used: {why}", named.display());
+        |why: &str| format!("the folder for temporary files, {} (TMPDIR), cannot be used: {why}", named.shown());
     let folder =
         named.canonicalize().map_err(|error| unusable(&format!("{error}; name one that exists, or unset TMPDIR")))?;
     if folder.to_str().is_none() {
@@ -29,7 +30,7 @@ fn real(named: &Path) -> Result<PathBuf, String> {
         if let Some(why) = unsafe_because(meta.uid(), meta.gid(), meta.mode()) {
             return Err(unusable(&format!(
                 "{} {why}, so that others could exchange what Foil makes in it; name a folder of your own, or unset TMPDIR",
-                part.display()
+                part.shown()
             )));
         }
         if part == folder && !meta.is_dir() {
@@ -84,7 +85,7 @@ mod tests {
         mode(&base, 0o777);
         for path in [&base, &inner] {
             let why = real(path).unwrap_err();
-            assert!(why.contains("not sticky (mode 777)") && why.contains(&base.display().to_string()), "{why}");
+            assert!(why.contains("not sticky (mode 777)") && why.contains(&base.shown()), "{why}");
         }
         mode(&base, 0o1777);
         assert_eq!(real(&inner).unwrap(), inner);

@@ -11,6 +11,21 @@ pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_saphyr::from_str_with_options(text, options()).map_err(|error| sentence(&error))
 }
 
+/// Reads a document that people review: an experiment, a campaign, an environment. Characters that nobody sees are errors, in comments
+/// too; where a value needs one, it is written as an escape, which everybody sees.
+///
+/// # Errors
+/// As of [`parse`].
+pub fn parse_reviewed<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    match foil_manifest::text::first_deceiving(text) {
+        None => parse(text),
+        Some((place, c)) => Err(format!(
+            "{place}: there is the invisible or control character {c}, which deceives whoever reviews the file: take it out, \
+             or write it as an escape within double quotes"
+        )),
+    }
+}
+
 /// Small budgets: a file is some pages, and a few nested aliases can stand for gigabytes.
 fn options() -> serde_saphyr::Options {
     serde_saphyr::options! {
@@ -160,7 +175,7 @@ fn sentence(error: &serde_saphyr::Error) -> String {
     let text = error.to_string();
     // The library adds the place at the end as well.
     let text = text.split(" at line ").next().unwrap_or_default();
-    format!("{line}:{column}: {text}")
+    format!("{line}:{column}: {}", foil_manifest::text::one_line(text))
 }
 
 #[cfg(test)]

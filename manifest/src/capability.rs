@@ -59,6 +59,11 @@ impl CapabilityName {
         }
     }
 
+    /// Whether it does something, and not only looks.
+    pub fn acts(self) -> bool {
+        matches!(self, Self::Exec | Self::FilesWrite | Self::KubeWrite | Self::KubeExec)
+    }
+
     /// Interfaces that are linked for every module because they grant nothing.
     pub const INERT: [&'static str; 4] = ["types", "log", "clock", "kube-types"];
 }

@@ -1,5 +1,6 @@
 //! Identifiers that are checked once, where they enter.
 
+use crate::text::{QUOTE, visible};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -25,6 +26,12 @@ impl ModuleId {
         self.0.split('.').next().unwrap_or_default()
     }
 
+    /// Whether Foil itself works under ids like this one: `foil.*` (`foil.canary` in the journal, collectors), `interpreter.*` (what
+    /// runs imported tests), and `atomic.*` (imported tests). No component from outside may have one.
+    pub fn is_reserved(&self) -> bool {
+        matches!(self.platform(), "foil" | "interpreter" | "atomic")
+    }
+
     /// The whole id.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -43,7 +50,8 @@ impl TryFrom<String> for ModuleId {
             Ok(Self(text))
         } else {
             Err(IdError(format!(
-                "`{text}` is no module id: write `platform.name` in lower-case letters, digits and dashes, at most 80 bytes"
+                "`{}` is no module id: write `platform.name` in lower-case letters, digits and dashes, at most 80 bytes",
+                visible(&text, QUOTE)
             )))
         }
     }
@@ -105,7 +113,8 @@ impl TryFrom<String> for AttackId {
             Ok(Self(text))
         } else {
             Err(IdError(format!(
-                "`{text}` is not in the ATT&CK list of this version of Foil: write an id such as T1059.004"
+                "`{}` is not in the ATT&CK list of this version of Foil: write an id such as T1059.004",
+                visible(&text, QUOTE)
             )))
         }
     }

@@ -3,6 +3,7 @@
 use crate::contract::{self, Interfaces, PACKAGE};
 use crate::manifest::{Kind, Manifest};
 use crate::refusal::{Refusal, plain};
+use crate::text::visible;
 use std::collections::BTreeSet;
 use wasmparser::component_types::{ComponentAnyTypeId, ComponentEntityType};
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
@@ -186,9 +187,5 @@ fn join(functions: &BTreeSet<String>) -> String {
 
 /// Names from a module, fit for a terminal: escaped and at most 120 characters long.
 fn printable(name: &str) -> String {
-    let mut text: String = name.chars().take(120).flat_map(char::escape_debug).collect();
-    if name.chars().nth(120).is_some() {
-        text.push('…');
-    }
-    text
+    visible(name, 120)
 }

@@ -2,8 +2,10 @@
 
 use crate::capability::{Capability, CapabilityName};
 use crate::digest::Digest;
+use crate::hidden;
 use crate::ids::{AttackId, ModuleId};
 use crate::parameter::Parameter;
+use crate::text;
 use crate::tie::TiedBy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -211,6 +213,9 @@ impl Manifest {
         if table.insert("kind".to_owned(), kind.to_string().into()).is_some() {
             return Err(ManifestError(format!("{}: unknown key `kind`: the file's name says it", kind.file_name())));
         }
+        if let Some(why) = hidden(text, &table) {
+            return Err(ManifestError(format!("{}{why}", kind.file_name())));
+        }
         // A second pass over the text, ours before theirs, keeps line and column in the error.
         let ours = format!("kind = \"{kind}\"\n");
         let manifest: Self = toml::from_str(&format!("{ours}{text}")).map_err(|e| located(&e, ours.len()))?;
@@ -232,8 +237,11 @@ impl Manifest {
         if bytes.len() > MAX_MANIFEST {
             return Err(ManifestError(format!("the manifest has {} bytes, more than {MAX_MANIFEST}", bytes.len())));
         }
-        let manifest: Self =
-            serde_json::from_slice(bytes).map_err(|e| ManifestError(format!("the manifest is malformed: {e}")))?;
+        let manifest: Self = serde_json::from_slice(bytes).map_err(|error| {
+            // An id with such a character in it is none, and the sentence about that would not name the field.
+            let hidden = serde_json::from_slice(bytes).ok().and_then(|value| hidden::find(&value));
+            ManifestError(hidden.map_or_else(|| format!("the manifest is malformed: {error}"), |(why, _)| why))
+        })?;
         manifest.check()?;
         if manifest.to_canonical_json() != bytes {
             return Err(ManifestError(
@@ -294,9 +302,8 @@ impl Manifest {
             }
             _ => {}
         }
-        let value = serde_json::to_value(self).unwrap_or_default();
-        if let Some(text) = deceptive(&value) {
-            return fail(format!("\"{}\" has control characters in it, which deceive readers", text.escape_debug()));
+        if let Some((why, _)) = hidden::find(&serde_json::to_value(self).unwrap_or_default()) {
+            return fail(why);
         }
         let mut names = BTreeSet::from([self.id.as_str()]);
         for alias in &self.aliases {
@@ -361,39 +368,25 @@ impl Manifest {
     }
 }
 
+/// What a file's text hides from its reviewer, with its place: in a field, or in a comment.
+fn hidden(text: &str, table: &toml::Table) -> Option<String> {
+    let place = |c: char| text.find(c).map(|at| format!(":{}", text::place(text, at))).unwrap_or_default();
+    match hidden::find(&serde_json::to_value(table).unwrap_or_default()) {
+        Some((why, c)) => Some(format!("{}: {why}", place(c))),
+        None => text::first_deceiving(text).map(|(place, c)| {
+            format!(":{place}: there is the invisible character {c}, which deceives whoever reviews it: take it out")
+        }),
+    }
+}
+
 /// The error's text with the line and column that the author sees; `added` bytes were put before theirs.
 fn locate(error: &toml::de::Error, text: &str, kind: Kind, added: usize) -> String {
-    let place = error.span().map(|span| {
-        let before = &text[..text.floor_char_boundary(span.start.saturating_sub(added).min(text.len()))];
-        let line = before.matches('\n').count() + 1;
-        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-        format!(":{line}:{column}")
-    });
-    format!("{}{}: {}", kind.file_name(), place.unwrap_or_default(), error.message())
+    let place = error.span().map(|span| format!(":{}", text::place(text, span.start.saturating_sub(added))));
+    format!("{}{}: {}", kind.file_name(), place.unwrap_or_default(), text::one_line(error.message()))
 }
 
 /// An id by which imported tests are known elsewhere: a UUID in lower case.
 fn is_guid(text: &str) -> bool {
     let hex = |part: &str| part.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'));
     text.split('-').map(str::len).eq([8, 4, 4, 4, 12]) && text.split('-').all(hex)
-}
-
-/// A character that deceives whoever reads it on a terminal: control characters, and those that show a text in another order than
-/// it is stored in.
-pub fn deceives(c: char) -> bool {
-    let directs = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    directs || (c.is_control() && c != '\n' && c != '\t')
-}
-
-/// The first string in a manifest that could deceive whoever reads it on a terminal.
-fn deceptive(value: &serde_json::Value) -> Option<&str> {
-    let bad = |text: &str| text.chars().any(deceives);
-    match value {
-        serde_json::Value::String(text) => bad(text).then_some(text),
-        serde_json::Value::Array(all) => all.iter().find_map(deceptive),
-        serde_json::Value::Object(all) => {
-            all.iter().find_map(|(key, value)| if bad(key) { Some(key.as_str()) } else { deceptive(value) })
-        }
-        _ => None,
-    }
 }

@@ -10,6 +10,7 @@
 //! them (quotes group, nothing expands): the program's path pattern, then one pattern an argument; the word `...` at the
 //! end stands for any further arguments.
 
+use crate::text::{QUOTE, code_point, is_hidden, visible};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -96,10 +97,14 @@ pub fn field(text: &str) -> Result<(&str, &str), String> {
 }
 
 fn no_control(text: &str) -> Result<(), PatternError> {
-    if text.chars().any(char::is_control) {
-        return Err(PatternError(format!("`{}` has a control character in it", text.escape_debug())));
+    match text.chars().find(|c| is_hidden(*c)) {
+        Some(c) => Err(PatternError(format!(
+            "`{}` has the invisible or control character {} in it",
+            visible(text, QUOTE),
+            code_point(c)
+        ))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// A pattern over absolute paths.
@@ -140,7 +145,8 @@ impl TryFrom<String> for PathPattern {
         let plain = is_plain_path(&text.replacen("{scratch}", "/scratch", 1));
         if !plain {
             return Err(PatternError(format!(
-                "`{text}` is no path pattern: it must be absolute, without `.`, `..` or empty parts"
+                "`{}` is no path pattern: it must be absolute, without `.`, `..` or empty parts",
+                visible(&text, QUOTE)
             )));
         }
         Ok(Self(text))
@@ -200,7 +206,10 @@ impl TryFrom<String> for NamePattern {
     fn try_from(text: String) -> Result<Self, PatternError> {
         no_control(&text)?;
         if text.contains(' ') {
-            return Err(PatternError(format!("`{text}` is no pattern of a name: it has a space in it")));
+            return Err(PatternError(format!(
+                "`{}` is no pattern of a name: it has a space in it",
+                visible(&text, QUOTE)
+            )));
         }
         Ok(Self(text))
     }
@@ -245,6 +254,11 @@ impl CommandPattern {
             && self.arguments.iter().zip(arguments).all(|(p, a)| glob(&variables.expand(p), a))
     }
 
+    /// The patterns of its arguments, and whether any further ones may follow.
+    pub fn arguments(&self) -> (&[String], bool) {
+        (&self.arguments, self.more)
+    }
+
     /// The program's pattern.
     pub fn program(&self) -> &PathPattern {
         &self.program
@@ -263,7 +277,7 @@ impl TryFrom<String> for CommandPattern {
         // Tabs and new lines may stand inside a quoted script.
         no_control(&source.replace(['\n', '\t'], " "))?;
         let mut words = shell_words::split(&source)
-            .map_err(|_| PatternError(format!("`{source}` has a quote that is not closed")))?;
+            .map_err(|_| PatternError(format!("`{}` has a quote that is not closed", visible(&source, QUOTE))))?;
         if words.is_empty() {
             return Err(PatternError("a command pattern needs a program: `/usr/bin/id`, `/bin/sh -c ...`".to_owned()));
         }

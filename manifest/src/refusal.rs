@@ -1,6 +1,7 @@
 //! Why a module is refused: one variant a rule, each with a stable code for programs and a sentence for people.
 
 use crate::manifest::Kind;
+use crate::text::visible;
 
 /// A module was refused. The text names the rule and says what to do next.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +46,11 @@ pub enum Refusal {
         "unknown ATT&CK id: `{0}` is not in the ATT&CK list of this version of Foil; write an id such as T1059.004"
     )]
     AttackIdUnknown(String),
+    /// Its id or an alias is one that Foil itself works under.
+    #[error(
+        "reserved id: `{0}` is one that Foil itself works under (`foil.*`, `interpreter.*`, `atomic.*`); call the module otherwise"
+    )]
+    ReservedId(String),
     /// It imports something that Foil does not offer.
     #[error("unknown import: {0}")]
     UnknownImport(String),
@@ -101,6 +107,7 @@ impl Refusal {
             Self::NestedManifest { .. } => "nested-manifest",
             Self::ManifestMalformed(_) => "manifest-malformed",
             Self::AttackIdUnknown(_) => "attack-id-unknown",
+            Self::ReservedId(_) => "reserved-id",
             Self::UnknownImport(_) => "unknown-import",
             Self::ImportNotAllowed { .. } => "import-not-allowed",
             Self::ImportNotRequested { .. } => "import-not-requested",
@@ -112,10 +119,6 @@ impl Refusal {
 /// Text that quotes a module's own names, fit for a terminal: one line, nothing that moves the cursor or turns the
 /// direction of writing, at most 400 characters.
 pub(crate) fn plain(text: &str) -> String {
-    let mut line = String::new();
-    for c in text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(400) {
-        // Quotes and letters with accents stay; what has no picture of its own is escaped.
-        if matches!(c, '"' | '\'' | '\\') { line.push(c) } else { line.extend(c.escape_debug()) }
-    }
-    line
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    visible(&line.chars().take(400).collect::<String>(), usize::MAX)
 }

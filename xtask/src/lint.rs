@@ -18,7 +18,27 @@ pub fn lint() -> Result<()> {
     } else {
         println!("skipped: licences and sources of dependencies (`cargo install cargo-deny` brings the tool)");
     }
-    sizes()
+    sizes()?;
+    paths()
+}
+
+/// What Foil is made of shows no path but by `Shown`: a file's name may be made to paint over a terminal.
+fn paths() -> Result<()> {
+    let mut files = Vec::new();
+    for folder in ["host/src", "manifest/src", "atomic/src"] {
+        collect(&root().join(folder), &mut files)?;
+    }
+    let mut bare = Vec::new();
+    for file in &files {
+        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let lines = text.lines().enumerate().filter(|(_, line)| line.contains(".display()"));
+        bare.extend(lines.map(|(number, _)| format!("{}:{}", file.display(), number + 1)));
+    }
+    if !bare.is_empty() {
+        let help = "show a path by `.shown()` (foil_manifest::Shown), keep its value by `.to_string_lossy()`";
+        bail!("{help}:\n  {}", bare.join("\n  "));
+    }
+    Ok(())
 }
 
 /// No source file is longer than [`MAX_LINES`].

@@ -139,7 +139,7 @@ pub fn parse(text: &str) -> Result<Document, String> {
     if text.len() > MAX_EXPERIMENT {
         return Err(format!("1:1: the file has {} bytes, more than {MAX_EXPERIMENT}", text.len()));
     }
-    let head: Head = crate::yaml::parse(text)?;
+    let head: Head = crate::yaml::parse_reviewed(text)?;
     match (head.campaign, head.experiment) {
         (Some(_), None) => campaign(crate::yaml::parse(text)?).map(Document::Campaign),
         (None, None) if head.environment.is_some() => Ok(Document::Environment),
@@ -230,6 +230,10 @@ steps:
             (GOOD.replace("technique:", "teknique:"), "4:19", "teknique"),
             ("campaign: c\nsteps: []\n".into(), "1:1", "1 to 100"),
             ("technique: a.b\n".into(), "1:1", "experiment"),
+            (GOOD.replace("read.yaml", "read\u{200b}.yaml"), "6:15", "U+200B"),
+            (GOOD.replace("steps:", "# \u{202e}harmless\nsteps:"), "2:3", "U+202E"),
+            (GOOD.replace("campaign: c", "campaign: c\u{3164}"), "1:12", "U+3164"),
+            (GOOD.replace("campaign: c", "campaign: \"c\\u3164\""), "1:11", "1 to 80"),
         ] {
             match parse(&bad) {
                 Err(error) => assert!(error.starts_with(at) && error.contains(word), "{error}\n{bad}"),

@@ -3,6 +3,7 @@
 use super::severity::Severity;
 use crate::collector::audit::RuleRequest;
 use crate::span::Span;
+use foil_manifest::Shown as _;
 use foil_manifest::{ShieldLevel, TiedBy};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -239,7 +240,7 @@ impl Link {
 
 /// Reads an experiment. Errors begin with `line:column: `; unknown and duplicate keys are errors.
 pub fn parse(text: &str) -> Result<Experiment, String> {
-    let read: Experiment = crate::yaml::parse(text)?;
+    let read: Experiment = crate::yaml::parse_reviewed(text)?;
     if read.name.is_empty() {
         return Err(
             "1:1: `experiment` is missing: it is the name, 1 to 80 letters, digits, dashes, dots or underscores".into(),
@@ -255,7 +256,7 @@ pub(super) fn plain_name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> R
     if (1..=80).contains(&name.len()) && name.chars().all(plain) {
         return Ok(name);
     }
-    let name = name.escape_debug();
+    let name = name.shown();
     Err(serde::de::Error::custom(format!(
         "the name `{name}` must be 1 to 80 letters, digits, dashes, dots or underscores"
     )))

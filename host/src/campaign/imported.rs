@@ -178,7 +178,7 @@ impl Live<'_> {
     pub(super) fn context(&self) -> Context {
         Context {
             run_id: self.prepared.run.to_string(),
-            scratch: self.prepared.scratch.display().to_string(),
+            scratch: self.prepared.scratch.to_string_lossy().into_owned(),
             dry: self.prepared.dry,
             cluster: self.prepared.cluster_context(),
         }

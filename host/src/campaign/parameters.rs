@@ -3,6 +3,7 @@
 use crate::collector::audit::parse;
 use crate::engine::bindings::types::{Parameter, Value};
 use crate::suggest::hint;
+use foil_manifest::Shown as _;
 use foil_manifest::{Manifest, Parameter as Declared, ParameterType, Shape};
 use regex::RegexBuilder;
 use std::collections::BTreeMap;
@@ -63,7 +64,7 @@ fn unknown<'a>(
     with.keys().filter(|name| !manifest.parameters.contains_key(*name)).map(move |name| {
         let all: Vec<&str> = known().collect();
         let all = if all.is_empty() { "none".to_owned() } else { all.join(", ") };
-        let (shown, hint) = (name.escape_debug(), hint(name, known()));
+        let (shown, hint) = (name.shown(), hint(name, known()));
         let why = format!("{} has no parameter `{shown}`{hint}; it has: {all}", manifest.id);
         Wrong { given: Some(name.clone()), why }
     })
@@ -114,7 +115,7 @@ fn event(kind: &str) -> Result<(), String> {
     }
     let kinds: Vec<String> = parse::kinds().collect();
     let hint = hint(kind, kinds.iter().map(String::as_str));
-    Err(format!("`{}` is neither a system call nor an audit record{hint}", kind.escape_debug()))
+    Err(format!("`{}` is neither a system call nor an audit record{hint}", kind.shown()))
 }
 
 fn regex(text: &str) -> Result<regex::Regex, String> {

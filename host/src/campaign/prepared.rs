@@ -239,7 +239,7 @@ pub(super) fn control(
 pub(super) fn variables(run: &RunId, scratch: &Path, cluster: Option<&Cluster>) -> Variables {
     Variables {
         run: run.to_string(),
-        scratch: scratch.display().to_string(),
+        scratch: scratch.to_string_lossy().into_owned(),
         namespace: cluster.map(|cluster| cluster.rule.namespace_of(run.as_str())).unwrap_or_default(),
         image: cluster.map(|cluster| cluster.rule.image.clone()).unwrap_or_default(),
     }

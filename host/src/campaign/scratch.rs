@@ -4,6 +4,7 @@ use crate::journal::{Effect, RunJournal, Undo};
 use crate::shield::Identity;
 use anyhow::Context as _;
 use foil_manifest::ShieldLevel;
+use foil_manifest::Shown as _;
 use std::fs::Permissions;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -22,7 +23,7 @@ pub(super) fn make(
     level: ShieldLevel,
 ) -> anyhow::Result<()> {
     let own = scratch.parent().context("the scratch folder has no parent")?;
-    let path = own.display().to_string();
+    let path = own.to_string_lossy().into_owned();
     let owner = identity.map_or_else(|| rustix::process::geteuid().as_raw(), |i| i.uid);
     let effect = Effect {
         capability: "host".into(),
@@ -32,18 +33,18 @@ pub(super) fn make(
     let id = journal.intend(&effect)?;
     let make = |folder: &Path, mode| {
         let made = std::fs::DirBuilder::new().mode(mode).create(folder);
-        made.with_context(|| format!("cannot make the scratch folder {}", folder.display()))
+        made.with_context(|| format!("cannot make the scratch folder {}", folder.shown()))
     };
     make(own, 0o700)?;
     if identity.is_some() && level != ShieldLevel::Confined {
         // Not at its making, where the umask has a say.
         std::fs::set_permissions(own, Permissions::from_mode(0o711))
-            .with_context(|| format!("cannot open the way to {}", scratch.display()))?;
+            .with_context(|| format!("cannot open the way to {}", scratch.shown()))?;
     }
     make(scratch, 0o700)?;
     if let Some(identity) = identity {
         std::os::unix::fs::lchown(scratch, Some(identity.uid), Some(identity.gid))
-            .with_context(|| format!("cannot give {} to {}", scratch.display(), identity.name))?;
+            .with_context(|| format!("cannot give {} to {}", scratch.shown(), identity.name))?;
     }
     Ok(journal.applied_soon(id)?)
 }

@@ -7,6 +7,7 @@ use crate::engine::bindings::types::{Parameter, Value};
 use crate::policy::Environment;
 use crate::policy::sources::{FileFormat, FileSource};
 use crate::suggest::hint;
+use foil_manifest::Shown as _;
 use foil_manifest::{Capability, Manifest, ParameterType, pattern};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -80,7 +81,7 @@ fn exists(
         let hint = hint(log, sources.files.keys().map(String::as_str));
         let all: Vec<&str> = sources.files.keys().map(String::as_str).collect();
         let all = if all.is_empty() { "none".to_owned() } else { all.join(", ") };
-        return Err(format!("there is no collector `{}`{hint}: `files` of foil.yaml names {all}", name.escape_debug()));
+        return Err(format!("there is no collector `{}`{hint}: `files` of foil.yaml names {all}", name.shown()));
     }
     match name {
         inbox::NAME if sources.inbox.is_none() => {
@@ -98,7 +99,7 @@ fn exists(
             let known: Vec<String> = fixed.into_iter().chain(files).filter(|name| allowed(name).is_ok()).collect();
             let hint = hint(name, known.iter().map(String::as_str));
             let known = known.join(", ");
-            Err(format!("there is no collector `{}`{hint}: there are {known}", name.escape_debug()))
+            Err(format!("there is no collector `{}`{hint}: there are {known}", name.shown()))
         }
     }
 }
@@ -147,7 +148,7 @@ fn unfindable(
                 let missing = wanted.iter().filter_map(name).find(|name| !there.contains(name))?;
                 let hint = hint(&missing, there.iter().map(String::as_str));
                 let all = there.iter().cloned().collect::<Vec<_>>().join(", ");
-                Some(format!("a line of this log has no field `{}`{hint}; it has {all}", missing.escape_debug()))
+                Some(format!("a line of this log has no field `{}`{hint}; it has {all}", missing.shown()))
             }),
             _ => None,
         };

@@ -1,5 +1,6 @@
 //! How bad something is, in anybody's words.
 
+use foil_manifest::Shown as _;
 use serde::Deserialize;
 
 /// A severity, comparable across the scales of Sigma, Falco, syslog and SIEMs.
@@ -91,9 +92,8 @@ impl TryFrom<String> for Severity {
     type Error = String;
 
     fn try_from(word: String) -> Result<Self, String> {
-        Self::of(&word).ok_or_else(|| {
-            format!("`{}` is no severity: informational, low, medium, high or critical", word.escape_debug())
-        })
+        Self::of(&word)
+            .ok_or_else(|| format!("`{}` is no severity: informational, low, medium, high or critical", word.shown()))
     }
 }
 

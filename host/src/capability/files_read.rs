@@ -11,6 +11,7 @@ use crate::engine::bindings::imports::files_read::{Host, Kind, Metadata};
 use crate::engine::bindings::types::Error;
 use crate::policy::Exactness;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use foil_manifest::Shown as _;
 use rustix::fs::OFlags;
 use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -147,7 +148,7 @@ fn names(held: &File, path: &Path) -> Result<Vec<String>, Error> {
     let mut names = Vec::new();
     for entry in Dir::from_std_file(folder).entries().map_err(io)? {
         if names.len() >= MAX_ENTRIES {
-            return Err(Error::Limit(format!("{} has more than {MAX_ENTRIES} entries", path.display())));
+            return Err(Error::Limit(format!("{} has more than {MAX_ENTRIES} entries", path.shown())));
         }
         names.push(entry.map_err(io)?.file_name().to_string_lossy().into_owned());
     }
@@ -168,7 +169,7 @@ fn not_read(path: &str) -> Error {
 pub(super) fn from_path(error: PathError) -> Error {
     match error {
         PathError::Invalid { .. } => Error::Invalid(error.to_string()),
-        PathError::NotFound(path) => Error::NotFound(path.display().to_string()),
+        PathError::NotFound(path) => Error::NotFound(path.shown()),
         PathError::Limit { .. } => Error::Limit(error.to_string()),
         PathError::Refused { .. } => failure("refused", error.to_string()),
         PathError::Forbidden { .. } => failure("forbidden", error.to_string()),

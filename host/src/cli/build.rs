@@ -2,6 +2,7 @@
 
 use super::{Exit, Format, Global};
 use anyhow::Context as _;
+use foil_manifest::Shown as _;
 use foil_manifest::build::{self, Options};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -22,17 +23,17 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let inspection = &built.inspection;
     let id = inspection.manifest.id.as_str();
     let out = args.out.unwrap_or_else(|| args.dir.join(format!("{id}.wasm")));
-    write(&out, &built.bytes).with_context(|| format!("cannot write {}", out.display()))?;
+    write(&out, &built.bytes).with_context(|| format!("cannot write {}", out.shown()))?;
     match global.format {
         Format::Json => {
             let json = serde_json::json!({
                 "id": id, "digest": inspection.digest, "size": built.bytes.len(),
-                "imports": inspection.imports.interfaces, "file": out,
+                "imports": inspection.imports.interfaces, "file": out.to_string_lossy(),
             });
-            anstream::println!("{json:#}");
+            super::print_json(&json)?;
         }
         Format::Text => {
-            anstream::println!("{id}\n  file    {}", out.display());
+            anstream::println!("{id}\n  file    {}", out.shown());
             anstream::println!("  size    {} bytes\n  digest  {}", built.bytes.len(), inspection.digest);
             super::show::print_imports(&inspection.imports);
         }

@@ -9,6 +9,7 @@ use crate::campaign::verdict::{LinkVerdict, Verdict};
 use crate::report::RunReport;
 use anyhow::bail;
 use foil_manifest::ShieldLevel;
+use foil_manifest::Shown as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -35,7 +36,7 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         Some(technique) if !is_file => {
             let found = discover::expectations(global, None)?;
             if found.value.expect.is_empty() {
-                let file = found.path.map_or("there is no foil.yaml here".into(), |path| path.display().to_string());
+                let file = found.path.map_or("there is no foil.yaml here".into(), |path| path.shown());
                 bail!(
                     "{technique} by itself is held to `default: expect:` of foil.yaml, which names no link ({file}): name those \
                      that your sensors should raise there, or give an experiment's file"
@@ -46,7 +47,7 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         _ => loader.experiment(&args.what)?,
     };
     if experiment.expect.is_empty() {
-        bail!("{} expects nothing: name the links that the sensors should raise in `expect`", args.what.display());
+        bail!("{} expects nothing: name the links that the sensors should raise in `expect`", args.what.shown());
     }
     let mut units = Vec::new();
     let mut refused = Vec::new();
@@ -73,7 +74,7 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         levels.into_iter().zip(reports).map(|(level, report)| Row { level, result: Ok(report) }).collect();
     rows.extend(refused);
     match global.format {
-        Format::Json => anstream::println!("{:#}", serde_json::Value::Array(rows.iter().map(json).collect())),
+        Format::Json => super::print_json(&rows.iter().map(json).collect::<Vec<_>>())?,
         _ => text(&experiment, &rows),
     }
     Ok(crate::report::exit(&rows.iter().filter_map(|row| row.result.as_ref().ok().cloned()).collect::<Vec<_>>()))

@@ -4,6 +4,7 @@ use super::load::{Loader, Unit, files};
 use super::session::{launcher, run_all};
 use super::{Exit, Global, nodes};
 use anyhow::bail;
+use foil_manifest::Shown as _;
 use std::path::PathBuf;
 
 /// Its arguments.
@@ -24,7 +25,7 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let mut units = loader.load_all(&files)?;
     // Nothing may be fired by a command that only looks.
     if let Some(fires) = units.iter().find(|unit| !matches!(unit, Unit::Checks(_))) {
-        let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+        let files: Vec<String> = files.iter().map(|file| file.shown()).collect();
         bail!(
             "{} fires a technique, and `foil check` takes experiments without one: `foil run {}` runs it",
             fires.name(),

@@ -5,6 +5,7 @@ mod sweep;
 use super::{Exit, Format, Global};
 use crate::campaign::Machine;
 use crate::journal::{EffectEntry, Journal, Scope, UndoOutcome, UndoReport};
+use crate::policy::text::visible;
 use crate::run_id::RunId;
 use jiff::SignedDuration;
 use std::collections::BTreeMap;
@@ -61,7 +62,7 @@ pub(super) fn clean(journal: &Journal, format: Format) -> anyhow::Result<Exit> {
     match format {
         Format::Json => {
             let answer = serde_json::json!({ "runs": reports, "live": live, "residue": residue });
-            anstream::println!("{}", serde_json::to_string_pretty(&answer)?);
+            super::print_json(&answer)?;
         }
         Format::Text => {
             reports.iter().for_each(print);
@@ -115,15 +116,15 @@ fn print(report: &UndoReport) {
     }
 }
 
-/// A guest chose the paths in these words: no control character of its reaches the terminal.
+/// A guest chose the paths in these words: no character of its that a terminal obeys, or nobody sees, is printed.
 pub(super) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    visible(text, usize::MAX)
 }
 
 fn plan(journal: &Journal, format: Format) -> anyhow::Result<Exit> {
     let entries = journal.to_recover()?;
     if format == Format::Json {
-        anstream::println!("{}", serde_json::to_string_pretty(&entries)?);
+        super::print_json(&entries)?;
         return Ok(Exit::Success);
     }
     let mut runs: BTreeMap<&str, Vec<&EffectEntry>> = BTreeMap::new();
@@ -147,7 +148,7 @@ fn forget(journal: &Journal, run: String, format: Format) -> anyhow::Result<Exit
     let run = RunId::try_from(run).map_err(anyhow::Error::msg)?;
     let count = journal.forget(&run)?;
     match format {
-        Format::Json => anstream::println!("{}", serde_json::json!({ "run": run, "accepted": count })),
+        Format::Json => super::print_json(&serde_json::json!({ "run": run, "accepted": count }))?,
         Format::Text => anstream::println!("{run}: {count} thing(s) accepted as they are."),
     }
     Ok(Exit::Success)

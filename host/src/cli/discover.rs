@@ -5,6 +5,7 @@ pub use super::trusted::read_trusted;
 use crate::campaign::experiment::Expectations;
 use crate::policy::{Environment, Grants, environment, grants};
 use anyhow::{Context as _, bail};
+use foil_manifest::Shown as _;
 use std::path::{Path, PathBuf};
 
 /// The grants file's name.
@@ -32,9 +33,9 @@ pub fn environment(global: &Global, experiment: Option<&Path>) -> anyhow::Result
     let parse = |text: &str| Ok(environment::parse_with::<Expectations>(text)?.0);
     let mut found = load(global.environment.as_deref(), ENVIRONMENT, experiment, parse, environment::MAX_FILE)?;
     if let Some(path) = &found.path {
-        let path = path.canonicalize().with_context(|| format!("cannot look at {}", path.display()))?;
+        let path = path.canonicalize().with_context(|| format!("cannot look at {}", path.shown()))?;
         let folder = path.parent().unwrap_or(Path::new("/"));
-        found.value.file = path.display().to_string();
+        found.value.file = path.to_string_lossy().into_owned();
         found.value.folder = folder.to_str().context("the folder of foil.yaml has a name that is no UTF-8")?.to_owned();
     }
     Ok(found)
@@ -49,7 +50,7 @@ pub fn expectations(global: &Global, experiment: Option<&Path>) -> anyhow::Resul
 /// The file that a new grant is written to: the one in force, else a new one beside the experiment (`None`: in this folder).
 pub fn grants_to_write(global: &Global, experiment: Option<&Path>) -> anyhow::Result<PathBuf> {
     match &global.grants {
-        Some(path) => std::path::absolute(path).with_context(|| format!("{} is no usable path", path.display())),
+        Some(path) => std::path::absolute(path).with_context(|| format!("{} is no usable path", path.shown())),
         None => {
             let folder = start(experiment)?;
             Ok(upwards(&folder, GRANTS)?.unwrap_or_else(|| folder.join(GRANTS)))
@@ -78,7 +79,7 @@ fn load<T: Default>(
     };
     let Some(path) = path else { return Ok(Found { path: None, value: T::default() }) };
     let text = read_trusted(&path, most)?;
-    let value = parse(&text).map_err(|refusal| anyhow::anyhow!("{}:{refusal}", path.display()))?;
+    let value = parse(&text).map_err(|refusal| anyhow::anyhow!("{}:{refusal}", path.shown()))?;
     Ok(Found { path: Some(path), value })
 }
 
@@ -94,7 +95,7 @@ fn named(given: &Path, experiment: Option<&Path>) -> anyhow::Result<PathBuf> {
     }
     bail!(
         "there is no environment `{name}`: neither {name}.yaml nor environments/{name}.yaml is in {} or above",
-        folder.display()
+        folder.shown()
     )
 }
 
@@ -107,7 +108,7 @@ fn start(experiment: Option<&Path>) -> anyhow::Result<PathBuf> {
         },
         None => PathBuf::from("."),
     };
-    folder.canonicalize().with_context(|| format!("cannot look into the folder {}", folder.display()))
+    folder.canonicalize().with_context(|| format!("cannot look into the folder {}", folder.shown()))
 }
 
 /// The nearest file of that name, up to the root.
@@ -118,7 +119,7 @@ fn upwards(folder: &Path, name: &str) -> anyhow::Result<Option<PathBuf>> {
             Ok(_) => return Ok(Some(path)),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
             // A file that may be there but cannot be seen must not be skipped for a laxer one above it.
-            Err(e) => return Err(e).with_context(|| format!("cannot look at {}", path.display())),
+            Err(e) => return Err(e).with_context(|| format!("cannot look at {}", path.shown())),
         }
     }
     Ok(None)

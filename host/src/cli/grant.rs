@@ -7,6 +7,7 @@ use crate::policy::grants::{When, present, with_grant};
 use crate::policy::text::visible;
 use crate::policy::{Grant, GrantRefusal, Grants, Narrowing, covering_rule, narrow};
 use anyhow::{Context as _, bail};
+use foil_manifest::Shown as _;
 use foil_manifest::{Capability, CapabilityName, Digest, Impact, Network, ShieldLevel};
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 use std::io::{IsTerminal as _, Write as _};
@@ -157,7 +158,7 @@ fn grant(modules: &[Module], args: &Args, global: &Global) -> anyhow::Result<Exi
         return Ok(Exit::Usage);
     }
     write(&file, &new)?;
-    say(&new, &file, global.format);
+    say(&new, &file, global.format)?;
     Ok(Exit::Success)
 }
 
@@ -207,11 +208,10 @@ fn write(file: &Path, new: &[Grant]) -> anyhow::Result<()> {
     grants_file::update(file, |text| new.iter().try_fold(text.to_owned(), |text, grant| with_grant(&text, grant)))
 }
 
-fn say(new: &[Grant], file: &Path, format: Format) {
+fn say(new: &[Grant], file: &Path, format: Format) -> anyhow::Result<()> {
     if format == Format::Json {
         let list: Vec<_> = new.iter().map(entry).collect();
-        anstream::println!("{:#}", serde_json::json!({ "file": file, "granted": list }));
-        return;
+        return super::print_json(&serde_json::json!({ "file": file.to_string_lossy(), "granted": list }));
     }
     for grant in new {
         let names: Vec<String> = grant.capabilities.iter().map(|c| c.name().to_string()).collect();
@@ -219,7 +219,8 @@ fn say(new: &[Grant], file: &Path, format: Format) {
         let until = grant.expires.map(|when| format!(" until {when}")).unwrap_or_default();
         anstream::println!("{}: granted {names}{until} ({})", grant.module, grants_file::short(grant.pin));
     }
-    anstream::println!("written to {}", file.display());
+    anstream::println!("written to {}", file.shown());
+    Ok(())
 }
 
 /// Shows what is about to be granted and asks. Without a terminal there is nobody to ask.
@@ -239,7 +240,7 @@ fn confirmed(modules: &[Module], new: &[Grant], file: &Path, global: &Global) ->
         let text: Vec<String> = text.lines().map(|line| visible(line, usize::MAX)).collect();
         anstream::eprintln!("{} gets, in the shield {}: {}", grant.module, levels.join(" or "), text.join("\n"));
     }
-    ask(&format!("Write this to {}?", file.display()))
+    ask(&format!("Write this to {}?", file.shown()))
 }
 
 fn ask(question: &str) -> anyhow::Result<bool> {
@@ -270,7 +271,7 @@ pub fn offer(
     };
     let review = Review::of_module(module, &found.value, Timestamp::now());
     anstream::eprint!("{}\n{refusal}\n", review.text());
-    if !ask(&format!("Grant {} all of this, and write it to {}?", module.manifest.id, file.display()))? {
+    if !ask(&format!("Grant {} all of this, and write it to {}?", module.manifest.id, file.shown()))? {
         return Ok(None);
     }
     let args = Args {

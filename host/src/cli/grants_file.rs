@@ -7,6 +7,7 @@ use crate::module::{Module, Source};
 use crate::policy::{Environment, Judged, Refusal, grants};
 use anyhow::Context as _;
 use foil_manifest::Digest;
+use foil_manifest::Shown as _;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{File, Permissions};
 use std::io::Write as _;
@@ -32,26 +33,26 @@ pub fn update(path: &Path, change: impl FnOnce(&str) -> Result<String, Refusal>)
     let path = match path.canonicalize() {
         Ok(real) => real,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => path.to_owned(),
-        Err(e) => return Err(e).with_context(|| format!("cannot look at {}", path.display())),
+        Err(e) => return Err(e).with_context(|| format!("cannot look at {}", path.shown())),
     };
-    let folder = path.parent().with_context(|| format!("{} is no file in a folder", path.display()))?;
+    let folder = path.parent().with_context(|| format!("{} is no file in a folder", path.shown()))?;
     let open = || -> anyhow::Result<(File, std::fs::Metadata)> {
         let open = File::open(folder)?;
         let meta = open.metadata()?;
         Ok((open, meta))
     };
-    let (lock, meta) = open().with_context(|| format!("cannot open the folder {}", folder.display()))?;
+    let (lock, meta) = open().with_context(|| format!("cannot open the folder {}", folder.shown()))?;
     check_owner(folder, meta.uid(), meta.mode(), meta.mode() & 0o1000 != 0)?;
     flock(&lock, FlockOperation::LockExclusive)
-        .with_context(|| format!("cannot lock the folder {}", folder.display()))?;
+        .with_context(|| format!("cannot lock the folder {}", folder.shown()))?;
 
     let old = match std::fs::metadata(&path) {
         Ok(meta) => Some(meta),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
-        Err(e) => return Err(e).with_context(|| format!("cannot look at {}", path.display())),
+        Err(e) => return Err(e).with_context(|| format!("cannot look at {}", path.shown())),
     };
     let text = if old.is_some() { read_trusted(&path, grants::MAX_FILE)? } else { String::new() };
-    let new = change(&text).map_err(|refusal| anyhow::anyhow!("{}: {refusal}", path.display()))?;
+    let new = change(&text).map_err(|refusal| anyhow::anyhow!("{}: {refusal}", path.shown()))?;
 
     let temporary = temporary(&path);
     let result = replace(&path, &temporary, &new, old.as_ref());
@@ -59,8 +60,8 @@ pub fn update(path: &Path, change: impl FnOnce(&str) -> Result<String, Refusal>)
         // What could not be put in place must not lie around; where even that fails the first error says more.
         _ = std::fs::remove_file(&temporary);
     }
-    result.with_context(|| format!("cannot write {}", path.display()))?;
-    lock.sync_all().with_context(|| format!("cannot make the change to {} durable", path.display()))
+    result.with_context(|| format!("cannot write {}", path.shown()))?;
+    lock.sync_all().with_context(|| format!("cannot make the change to {} durable", path.shown()))
 }
 
 fn temporary(path: &Path) -> PathBuf {
@@ -103,7 +104,7 @@ pub fn own(
     files.extend(sources.rules.iter().chain(token).map(|path| Path::new(folder).join(path)));
     let mut own = Vec::new();
     for path in files {
-        let path = std::path::absolute(&path).with_context(|| format!("{} is no usable path", path.display()))?;
+        let path = std::path::absolute(&path).with_context(|| format!("{} is no usable path", path.shown()))?;
         own.extend(
             path.canonicalize().ok().filter(|real| *real != path).map(|real| real.to_string_lossy().into_owned()),
         );

@@ -90,7 +90,7 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         What::Prune { older_than } => {
             let pruned = journal.prune(older_than)?;
             match format {
-                Format::Json => anstream::println!("{}", serde_json::to_string(&pruned)?),
+                Format::Json => super::print_json(&pruned)?,
                 Format::Text => anstream::println!("Removed {} run(s) and {} audit row(s).", pruned.runs, pruned.audit),
             }
         }
@@ -103,7 +103,7 @@ fn verify(journal: &Journal, format: Format) -> anyhow::Result<Exit> {
     let file = journal.check_file()?;
     let sound = chain.cut.is_none() && file.is_none();
     match format {
-        Format::Json => anstream::println!("{}", serde_json::json!({ "sound": sound, "chain": chain, "file": file })),
+        Format::Json => super::print_json(&serde_json::json!({ "sound": sound, "chain": chain, "file": file }))?,
         Format::Text => {
             match &chain.cut {
                 None => anstream::println!("The audit chain is whole: {} row(s), head {}.", chain.rows, chain.head),
@@ -127,7 +127,7 @@ fn show<T: serde::Serialize>(
     as_table: impl Fn(&[T]) -> Table,
 ) -> anyhow::Result<()> {
     match format {
-        Format::Json => anstream::println!("{}", serde_json::to_string_pretty(rows)?),
+        Format::Json => super::print_json(rows)?,
         Format::Text if rows.is_empty() => anstream::println!("{none}"),
         Format::Text => anstream::println!("{}", as_table(rows)),
     }

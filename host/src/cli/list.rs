@@ -4,6 +4,7 @@ use super::{Exit, Format, Global};
 use crate::module::{Catalog, Filter, Module, Origin, Source};
 use clap::ValueEnum;
 use comfy_table::Table;
+use foil_manifest::Shown as _;
 use foil_manifest::{AttackId, Kind};
 
 /// Its arguments.
@@ -55,7 +56,7 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     match global.format {
         Format::Json => {
             let rows: Vec<_> = modules.iter().map(json).collect();
-            anstream::println!("{:#}", serde_json::Value::Array(rows));
+            super::print_json(&rows)?;
         }
         Format::Text if modules.is_empty() => anstream::println!("no module matches"),
         Format::Text => anstream::println!("{}", rows(&modules)),
@@ -74,7 +75,7 @@ fn json(module: &Module) -> serde_json::Value {
         "id": manifest.id, "kind": manifest.kind, "platform": manifest.id.platform(), "title": manifest.title,
         "aliases": manifest.aliases, "attack": manifest.attack, "impact": manifest.impact,
         "shield": manifest.shields(), "root": manifest.root, "capabilities": capabilities,
-        "digest": module.digest, "source": module.source.to_string(),
+        "digest": module.digest, "source": module.source.raw(),
     })
 }
 
@@ -88,7 +89,7 @@ fn rows(modules: &[Module]) -> Table {
         let kind = if manifest.kind == Kind::Check { "(check)".to_owned() } else { attack.join(" ") };
         let source = match &module.source {
             Source::Builtin => "builtin".to_owned(),
-            Source::File(path) | Source::Atomic(path) => path.display().to_string().escape_debug().to_string(),
+            Source::File(path) | Source::Atomic(path) => path.shown(),
         };
         let row = [manifest.id.to_string(), kind, manifest.impact.to_string(), manifest.title.clone()];
         table.add_row(row.into_iter().chain(outside.then_some(source)));

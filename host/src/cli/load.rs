@@ -14,6 +14,7 @@ use crate::module::{Filter, OBTAIN};
 use crate::policy::sources::Sources;
 use crate::report::RunReport;
 use anyhow::{Context as _, anyhow, bail};
+use foil_manifest::Shown as _;
 use foil_manifest::{AttackId, Kind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -95,7 +96,7 @@ pub(super) fn files(named: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
             let before = files.len();
             below(path, &mut files)?;
             if files.len() == before {
-                bail!("there is no experiment in the folder {}: its files end in .yaml or .yml", path.display());
+                bail!("there is no experiment in the folder {}: its files end in .yaml or .yml", path.shown());
             }
         } else {
             files.push(path.clone());
@@ -105,7 +106,7 @@ pub(super) fn files(named: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 fn below(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.shown()))?;
     let mut entries = entries.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<Vec<_>>>()?;
     entries.sort();
     for path in entries {
@@ -116,7 +117,7 @@ fn below(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
             files.push(path);
         }
         if files.len() > MAX_FILES {
-            bail!("there are more than {MAX_FILES} files below {}: name a smaller folder", folder.display());
+            bail!("there are more than {MAX_FILES} files below {}: name a smaller folder", folder.shown());
         }
     }
     Ok(())
@@ -155,7 +156,7 @@ impl<'a> Loader<'a> {
             None => Ok(units),
             Some(file) => {
                 let why = "is an environment, which runs nothing: name experiments, campaigns, or folders of them";
-                Err(anyhow!("{} {why}", file.display()).into())
+                Err(anyhow!("{} {why}", file.shown()).into())
             }
         }
     }
@@ -163,7 +164,7 @@ impl<'a> Loader<'a> {
     /// Reads and prepares one file. `None`: it is an environment, such as `*.yaml` names beside experiments.
     fn load(&mut self, file: &'a Path) -> Result<Option<Unit>, Mistakes> {
         let text = discover::read_trusted(file, experiment::MAX_EXPERIMENT)?;
-        let at = |error: String| anyhow!("{}:{error}", file.display());
+        let at = |error: String| anyhow!("{}:{error}", file.shown());
         match document::parse(&text).map_err(at)? {
             Document::Experiment(mut experiment) => {
                 from_here(&mut experiment, file);
@@ -183,7 +184,7 @@ impl<'a> Loader<'a> {
     /// Reads one experiment's file, and its text.
     pub fn experiment(&self, file: &Path) -> anyhow::Result<(Experiment, String)> {
         let text = discover::read_trusted(file, experiment::MAX_EXPERIMENT)?;
-        let mut read = experiment::parse(&text).map_err(|error| anyhow!("{}:{error}", file.display()))?;
+        let mut read = experiment::parse(&text).map_err(|error| anyhow!("{}:{error}", file.shown()))?;
         from_here(&mut read, file);
         Ok((read, text))
     }
@@ -325,7 +326,7 @@ impl<'a> Loader<'a> {
             experiment.hypothesis = hypothesis.to_owned();
         }
         for line in unpromised(&experiment, earlier.unwrap_or_default()) {
-            anstream::eprintln!("foil: {}: step `{}`: {line}", file.display(), step.name);
+            anstream::eprintln!("foil: {}: step `{}`: {line}", file.shown(), step.name);
         }
         self.settle(file, &experiment, earlier).map_err(|errors| {
             errors.map(|error| {

@@ -4,6 +4,7 @@ use super::{Cli, Exit};
 use anyhow::Context as _;
 use clap::{Command, CommandFactory as _};
 use clap_mangen::Man;
+use foil_manifest::Shown as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +23,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
     match args.folder {
         None => print(&page(&foil)?)?,
         Some(folder) => {
-            std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+            std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.shown()))?;
             write(&foil, &folder)?;
         }
     }
@@ -32,7 +33,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
 fn write(command: &Command, folder: &Path) -> anyhow::Result<()> {
     let name = command.get_display_name().unwrap_or_else(|| command.get_name());
     let path = folder.join(format!("{name}.1"));
-    std::fs::write(&path, page(command)?).with_context(|| format!("cannot write {}", path.display()))?;
+    std::fs::write(&path, page(command)?).with_context(|| format!("cannot write {}", path.shown()))?;
     command.get_subcommands().filter(|command| !command.is_hide_set()).try_for_each(|command| write(command, folder))
 }
 

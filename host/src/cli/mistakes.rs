@@ -3,6 +3,7 @@
 use crate::campaign::{PrepareError, PrepareErrors};
 use crate::policy::Environment;
 use anyhow::anyhow;
+use foil_manifest::Shown as _;
 use std::path::Path;
 
 /// Mistakes, at least one; each is told once.
@@ -44,7 +45,7 @@ impl Mistakes {
             PrepareError::Environment { path, why } => {
                 let file = Path::new(&environment.file);
                 let text = std::fs::read_to_string(file).unwrap_or_default();
-                anyhow::Error::new(Elsewhere(format!("{}:{} {why}", file.display(), place(&text, &path))))
+                anyhow::Error::new(Elsewhere(format!("{}:{} {why}", file.shown(), place(&text, &path))))
             }
             other => anyhow::Error::from(other),
         };
@@ -83,7 +84,7 @@ pub(super) fn placed(file: &Path, text: &str, above: &[String], error: anyhow::E
     };
     let path = [above, below].concat();
     let place = if path.is_empty() || text.is_empty() { String::new() } else { place(text, &path) };
-    anyhow!("{}:{place} {error:#}", file.display())
+    anyhow!("{}:{place} {error:#}", file.shown())
 }
 
 /// `line:column:` of what stands there; empty where there is no such text.

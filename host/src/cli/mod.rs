@@ -196,10 +196,20 @@ pub fn main() -> ExitCode {
     let result = result.unwrap_or_else(|broken| Err(InternalError(broken.into()).into()));
     let exit = result.unwrap_or_else(|error| {
         match error.downcast_ref::<mistakes::Mistakes>() {
-            Some(mistakes) => mistakes.texts().iter().for_each(|text| anstream::eprintln!("foil: {text}")),
-            None => anstream::eprintln!("foil: {error:#}"),
+            Some(mistakes) => mistakes.texts().iter().for_each(|text| say_error(text)),
+            None => say_error(&format!("{error:#}")),
         }
         if error.is::<InternalError>() { Exit::Internal } else { Exit::Usage }
     });
     ExitCode::from(exit as u8)
+}
+
+/// Prints an error. Whatever names, files and servers put into its text, no terminal obeys it.
+fn say_error(text: &str) {
+    anstream::eprintln!("foil: {}", foil_manifest::text::visible_lines(text));
+}
+
+/// Prints a document, in which what a terminal obeys or nobody sees is escaped. A reader that has seen enough is no error.
+fn print_json(document: &(impl serde::Serialize + ?Sized)) -> anyhow::Result<()> {
+    report::print_json(&mut anstream::stdout().lock(), document).map_err(Into::into)
 }

@@ -3,6 +3,7 @@
 use super::{Exit, Format, Global};
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
+use foil_manifest::Shown as _;
 use foil_manifest::{Kind, ModuleId};
 use std::path::{Path, PathBuf};
 
@@ -56,9 +57,15 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         KindArg::Technique => Kind::Technique,
         KindArg::Check => Kind::Check,
     };
+    if args.id.is_reserved() {
+        bail!(
+            "`{}` is one of Foil's own ids (`foil.*`, `interpreter.*`, `atomic.*`): choose another platform",
+            args.id
+        );
+    }
     let package = args.id.as_str().replace('.', "-");
     let place = place(&args, kind, &package)?;
-    let sdk = place.sdk.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+    let sdk = place.sdk.as_ref().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
     let title = title(&args.id);
     let fill = |text: &str| {
         text.replace("@ID@", args.id.as_str())
@@ -74,12 +81,12 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let outside = outside(kind);
     let around: &[File] = if place.sdk.is_some() { &outside } else { &INSIDE };
     write(&place.folder, template.iter().chain(around).map(|(name, text)| (*name, fill(text))))?;
-    let folder = place.folder.display();
+    let folder = place.folder.shown();
     match global.format {
         Format::Json => {
             let files: Vec<_> = template.iter().chain(around).map(|(name, _)| name).collect();
-            let json = serde_json::json!({ "id": args.id, "kind": kind, "folder": place.folder, "files": files });
-            anstream::println!("{json:#}");
+            let json = serde_json::json!({ "id": args.id, "kind": kind, "folder": place.folder.to_string_lossy(), "files": files });
+            super::print_json(&json)?;
         }
         Format::Text => {
             anstream::println!("{folder} is a {kind} that builds and passes its test; now make it yours:");
@@ -122,14 +129,14 @@ fn place(args: &Args, kind: Kind, package: &str) -> anyhow::Result<Place> {
             bail!(
                 "in a checkout of Foil a module's folder is techniques/PLATFORM/NAME, where it belongs to the workspace: \
                  leave --dir out (it would be {}), or name a folder outside {}",
-                usual.display(),
-                checkout.display()
+                usual.shown(),
+                checkout.shown()
             );
         }
         if args.sdk.is_some() {
             bail!(
                 "--sdk is for folders outside a checkout of Foil; {} is inside one, which knows its SDK",
-                folder.display()
+                folder.shown()
             );
         }
         return Ok(Place { folder, sdk: None });
@@ -142,9 +149,9 @@ fn place(args: &Args, kind: Kind, package: &str) -> anyhow::Result<Place> {
     };
     let found = [sdk.join("sdk"), sdk.clone()].into_iter().find(|dir| is_sdk(dir));
     let Some(found) = found else {
-        bail!("there is no foil-sdk in {}: name a checkout of Foil, or its sdk folder", sdk.display())
+        bail!("there is no foil-sdk in {}: name a checkout of Foil, or its sdk folder", sdk.shown())
     };
-    let found = found.canonicalize().with_context(|| format!("cannot find {}", found.display()))?;
+    let found = found.canonicalize().with_context(|| format!("cannot find {}", found.shown()))?;
     Ok(Place { folder: asked.unwrap_or_else(|| here.join(package)), sdk: Some(found) })
 }
 
@@ -161,21 +168,21 @@ fn is_sdk(dir: &Path) -> bool {
 /// Makes the folder with its files; nothing is left where that fails half-way.
 fn write<'a>(folder: &Path, files: impl Iterator<Item = (&'a str, String)>) -> anyhow::Result<()> {
     if let Some(parent) = folder.parent() {
-        std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+        std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.shown()))?;
     }
     match std::fs::create_dir(folder) {
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            bail!("{} is there already: choose another name, or another folder with --dir", folder.display())
+            bail!("{} is there already: choose another name, or another folder with --dir", folder.shown())
         }
-        Err(error) => return Err(error).with_context(|| format!("cannot make {}", folder.display())),
+        Err(error) => return Err(error).with_context(|| format!("cannot make {}", folder.shown())),
     }
     let fill = || -> anyhow::Result<()> {
         for (name, text) in files {
             let path = folder.join(name);
             let parent = path.parent().unwrap_or(folder);
-            std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
-            std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+            std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.shown()))?;
+            std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.shown()))?;
         }
         Ok(())
     };

@@ -7,6 +7,7 @@ use super::{Exit, Format, Global};
 use crate::campaign::checks::PreparedChecks;
 use crate::campaign::sequence::PreparedCampaign;
 use crate::campaign::{Prepared, PreparedLink, canary};
+use foil_manifest::Shown as _;
 use foil_manifest::{CapabilityName, Manifest, ShieldLevel};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -27,7 +28,7 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     match global.format {
         Format::Json => {
             let plans: Vec<Value> = units.iter().flat_map(of_unit).collect();
-            anstream::println!("{}", serde_json::to_string_pretty(&plans)?);
+            super::print_json(&plans)?;
         }
         Format::Text => text::print(&units),
     }
@@ -131,7 +132,7 @@ fn undo(plan: &Prepared) -> Vec<String> {
     let linked = plan.authorised.permission.linked();
     let mut lines = Vec::new();
     if plan.acts() {
-        lines.push(format!("the scratch folder {} is removed with all in it", plan.scratch.display()));
+        lines.push(format!("the scratch folder {} is removed with all in it", plan.scratch.shown()));
         lines.push("every process that it started is killed when its phase ends".into());
     }
     if linked.contains(&CapabilityName::KubeWrite) {

@@ -5,6 +5,7 @@ use crate::module::Catalog;
 use crate::policy::grants::{Revocation, When, revoke};
 use anyhow::bail;
 use foil_manifest::ModuleId;
+use foil_manifest::Shown as _;
 use jiff::Timestamp;
 
 /// Its arguments.
@@ -49,13 +50,15 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         Ok(new)
     })?;
     if count == 0 {
-        bail!("{id} has no grant in {} that could be taken back", file.display());
+        bail!("{id} has no grant in {} that could be taken back", file.shown());
     }
     match global.format {
         Format::Json => {
-            anstream::println!("{:#}", serde_json::json!({ "file": file, "module": id, "revoked": revocation }));
+            super::print_json(
+                &serde_json::json!({ "file": file.to_string_lossy(), "module": id, "revoked": revocation }),
+            )?;
         }
-        Format::Text => anstream::println!("{id}: revoked; written to {}", file.display()),
+        Format::Text => anstream::println!("{id}: revoked; written to {}", file.shown()),
     }
     Ok(Exit::Success)
 }

@@ -7,6 +7,7 @@ use crate::engine::cut;
 use crate::policy::sources::Sources;
 use crate::suggest::hint;
 use foil_manifest::ParameterType;
+use foil_manifest::Shown as _;
 use foil_manifest::pattern::glob;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -99,7 +100,7 @@ impl Named {
     /// Why it cannot be read.
     fn missing(&self) -> Option<PrepareError> {
         let error = std::fs::metadata(&self.path).err()?;
-        Some(self.wrong(format!("`rules`: cannot look at {}: {error}", self.path.display())))
+        Some(self.wrong(format!("`rules`: cannot look at {}: {error}", self.path.shown())))
     }
 
     /// Why a file, which was named by itself, gives no rule.
@@ -132,7 +133,7 @@ pub(super) fn lacking(rules: &RuleSet, feeds: &[String]) -> Vec<String> {
     });
     let never = rules.rules().iter().filter_map(|loaded| {
         let why = rules::never(&loaded.rule, feeds)?;
-        Some(format!("{}: the rule can never match: {why}", loaded.file.display()))
+        Some(format!("{}: the rule can never match: {why}", loaded.file.shown()))
     });
     // Rules are often a public collection: what they say is shown, and not obeyed by a terminal.
     unread.chain(never).chain(idle).map(|line| cut(&line, LONGEST)).collect()

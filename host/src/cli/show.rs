@@ -36,7 +36,7 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     }
     let [module] = modules.as_slice() else { bail!("several modules are shown with --rbac only: name one") };
     match global.format {
-        Format::Json => anstream::println!("{:#}", json(module)),
+        Format::Json => super::print_json(&json(module))?,
         Format::Text => print(module),
     }
     Ok(Exit::Success)
@@ -51,7 +51,7 @@ fn rights(modules: &[Module], args: Args, global: &Global) -> anyhow::Result<Exi
     let manifests: Vec<&Manifest> = modules.iter().map(|module| &*module.manifest).collect();
     let rbac = Rbac::of(&manifests, &settings)?;
     match global.format {
-        Format::Json => anstream::println!("{:#}", rbac.json()),
+        Format::Json => super::print_json(&rbac.json())?,
         Format::Text => anstream::print!("{}", rbac.yaml()),
     }
     Ok(Exit::Success)
@@ -60,7 +60,7 @@ fn rights(modules: &[Module], args: Args, global: &Global) -> anyhow::Result<Exi
 fn json(module: &Module) -> serde_json::Value {
     serde_json::json!({
         "manifest": *module.manifest, "imports": module.imports.interfaces, "digest": module.digest,
-        "judged": module.judged(), "size": module.size, "source": module.source.to_string(),
+        "judged": module.judged(), "size": module.size, "source": module.source.raw(),
     })
 }
 

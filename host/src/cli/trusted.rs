@@ -1,6 +1,7 @@
 //! Files that decide what Foil does with the rights of whoever runs it: read only where nobody else can have written or chosen them.
 
 use anyhow::{Context as _, bail};
+use foil_manifest::Shown as _;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
@@ -16,13 +17,13 @@ pub fn read_trusted(path: &Path, most: usize) -> anyhow::Result<String> {
         .read(true)
         .custom_flags(nonblocking)
         .open(path)
-        .with_context(|| format!("cannot open {}", path.display()))?;
+        .with_context(|| format!("cannot open {}", path.shown()))?;
     check_trusted(path, &file)?;
     let mut bytes = Vec::new();
     let bound = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(bound).read_to_end(&mut bytes).with_context(|| format!("cannot read {}", path.display()))?;
+    file.take(bound).read_to_end(&mut bytes).with_context(|| format!("cannot read {}", path.shown()))?;
     if bytes.len() > most {
-        bail!("{} has more than {most} bytes", path.display());
+        bail!("{} has more than {most} bytes", path.shown());
     }
     match String::from_utf8(bytes) {
         Ok(text) => Ok(text),
@@ -31,7 +32,7 @@ pub fn read_trusted(path: &Path, most: usize) -> anyhow::Result<String> {
                 &String::from_utf8_lossy(e.as_bytes().get(..e.utf8_error().valid_up_to()).unwrap_or_default()),
                 e.utf8_error().valid_up_to(),
             );
-            bail!("{}:{place}: this is no UTF-8", path.display())
+            bail!("{}:{place}: this is no UTF-8", path.shown())
         }
     }
 }
@@ -39,13 +40,13 @@ pub fn read_trusted(path: &Path, most: usize) -> anyhow::Result<String> {
 /// Refuses a file that somebody else can write, or put another one in the place of: every folder and every symbolic link on the
 /// way to it counts, and the end of the way must be the file that is open.
 fn check_trusted(path: &Path, file: &File) -> anyhow::Result<()> {
-    let open = file.metadata().with_context(|| format!("cannot look at {}", path.display()))?;
+    let open = file.metadata().with_context(|| format!("cannot look at {}", path.shown()))?;
     if !open.is_file() {
-        bail!("{} is no regular file", path.display());
+        bail!("{} is no regular file", path.shown());
     }
     let found = follow(path)?;
     if (found.dev(), found.ino()) != (open.dev(), open.ino()) {
-        bail!("{} was replaced while it was read: somebody else changes what Foil is to obey", path.display());
+        bail!("{} was replaced while it was read: somebody else changes what Foil is to obey", path.shown());
     }
     Ok(())
 }
@@ -58,10 +59,10 @@ const MOST_LINKS: usize = 40;
 /// # Errors
 /// A sentence that names the folder, link or file on the way that somebody else controls.
 fn follow(path: &Path) -> anyhow::Result<Metadata> {
-    let whole = std::path::absolute(path).with_context(|| format!("{} is not a usable path", path.display()))?;
+    let whole = std::path::absolute(path).with_context(|| format!("{} is not a usable path", path.shown()))?;
     let mut ahead: VecDeque<OsString> = steps(&whole).collect();
     let (mut at, mut links) = (PathBuf::from("/"), 0_usize);
-    let look = |at: &Path| std::fs::symlink_metadata(at).with_context(|| format!("cannot look at {}", at.display()));
+    let look = |at: &Path| std::fs::symlink_metadata(at).with_context(|| format!("cannot look at {}", at.shown()));
     let mut here = look(&at)?;
     while let Some(step) = ahead.pop_front() {
         // In a sticky folder such as /tmp only its owner replaces an entry, and the entry's own owner is asked next.
@@ -79,11 +80,11 @@ fn follow(path: &Path) -> anyhow::Result<Metadata> {
         }
         links = links.saturating_add(1);
         if links > MOST_LINKS {
-            bail!("{} leads through more than {MOST_LINKS} symbolic links", path.display());
+            bail!("{} leads through more than {MOST_LINKS} symbolic links", path.shown());
         }
         // Modes of links mean nothing; whoever owns one in a sticky folder can point it elsewhere.
         check_owner(&next, found.uid(), 0, false)?;
-        let target = std::fs::read_link(&next).with_context(|| format!("cannot look at {}", next.display()))?;
+        let target = std::fs::read_link(&next).with_context(|| format!("cannot look at {}", next.shown()))?;
         if target.is_absolute() {
             at = PathBuf::from("/");
             here = look(&at)?;
@@ -113,14 +114,14 @@ pub(super) fn check_owner(path: &Path, owner: u32, mode: u32, sticky: bool) -> a
     if owner != me.as_raw() && owner != 0 {
         bail!(
             "{} belongs to uid {owner}, who could change what Foil does as uid {}: make it yours (`chown`) first",
-            path.display(),
+            path.shown(),
             me.as_raw()
         );
     }
     if mode & others != 0 && !sticky {
         bail!(
             "{} has mode {:o}, so that others could change what Foil does as uid {}: `chmod go-w` it first",
-            path.display(),
+            path.shown(),
             mode & 0o7777,
             me.as_raw()
         );
@@ -192,7 +193,7 @@ mod tests {
         symlink("../ours/foil.yaml", ours.join("relative")).expect("writable");
         symlink(&file, sticky.join("link")).expect("writable");
         for link in [ours.join("absolute"), ours.join("relative"), sticky.join("link")] {
-            assert!(read_trusted(&link, 100).is_ok(), "{}", link.display());
+            assert!(read_trusted(&link, 100).is_ok(), "{}", link.shown());
         }
         // A folder that all may write holds the link, a link to a folder, or a folder above the file.
         symlink(&file, shared.join("link")).expect("writable");

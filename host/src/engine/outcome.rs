@@ -2,6 +2,7 @@
 
 use super::bindings::types;
 use super::limits::Spent;
+use foil_manifest::text::push_visible;
 
 /// Why a phase did not end well.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,8 +67,7 @@ pub fn cut(text: &str, limit: usize) -> String {
     let end = text.floor_char_boundary(limit.min(text.len()));
     let mut out = String::with_capacity(end);
     for c in text.get(..end).unwrap_or_default().chars() {
-        // Quotes and backslashes are for reading, not for a parser.
-        if matches!(c, '\'' | '"' | '\\') { out.push(c) } else { out.extend(c.escape_debug()) }
+        push_visible(&mut out, c);
     }
     if end < text.len() {
         out.push('…');

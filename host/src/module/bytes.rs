@@ -1,5 +1,6 @@
 //! A module's bytes: in this binary, or in a file that is read again where they are needed.
 
+use foil_manifest::Shown as _;
 use foil_manifest::{Digest, section};
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -25,13 +26,12 @@ impl Bytes {
             Self::File(path) => path,
         };
         let read = super::file::open(path).and_then(section::read_bounded);
-        let bytes = read.map_err(|error| anyhow::anyhow!("cannot read the module {}: {error}", path.display()))?;
+        let bytes = read.map_err(|error| anyhow::anyhow!("cannot read the module {}: {error}", path.shown()))?;
         match bytes {
             Ok(bytes) if Digest::of(&bytes) == *digest => Ok(Cow::Owned(bytes)),
-            _ => anyhow::bail!(
-                "the module {} was changed since Foil looked at it: run the command again",
-                path.display()
-            ),
+            _ => {
+                anyhow::bail!("the module {} was changed since Foil looked at it: run the command again", path.shown())
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::pack::{Builtin, listed};
 use super::{LoadError, Module, Origin, load_file, script};
+use foil_manifest::Shown as _;
 use foil_manifest::{AttackId, Kind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ pub enum Problem {
     #[error(transparent)]
     Load(#[from] LoadError),
     /// A folder could not be listed.
-    #[error("cannot list the folder of modules {}: {error}", folder.display())]
+    #[error("cannot list the folder of modules {}: {error}", folder.shown())]
     Folder {
         /// The folder.
         folder: PathBuf,
@@ -147,7 +148,7 @@ impl Catalog {
         if let Some(problem) = self.problems.iter().find(claimed) {
             return Err(NotFound::Duplicate(problem.to_string()));
         }
-        Err(NotFound::Unknown { name: name.escape_debug().to_string(), hint: self.hint(name) })
+        Err(NotFound::Unknown { name: name.shown(), hint: self.hint(name) })
     }
 
     fn hint(&self, name: &str) -> String {

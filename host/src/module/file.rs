@@ -1,7 +1,8 @@
 //! A module in a file: read once, hashed, inspected.
 
 use super::{Bytes, Module, Source, script};
-use foil_manifest::{Refusal, inspect, section};
+use foil_manifest::Shown as _;
+use foil_manifest::{Manifest, ModuleId, Refusal, inspect, section};
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use std::sync::Arc;
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// It cannot be read.
-    #[error("cannot read the module {}: {error}", path.display())]
+    #[error("cannot read the module {}: {error}", path.shown())]
     Io {
         /// The file.
         path: PathBuf,
@@ -19,7 +20,7 @@ pub enum LoadError {
         error: std::io::Error,
     },
     /// It is no imported test that can be used.
-    #[error("{} is refused: {why}", path.display())]
+    #[error("{} is refused: {why}", path.shown())]
     Script {
         /// The file.
         path: PathBuf,
@@ -27,7 +28,7 @@ pub enum LoadError {
         why: String,
     },
     /// It breaks a rule.
-    #[error("{} is refused: {refusal}", path.display())]
+    #[error("{} is refused: {refusal}", path.shown())]
     Refused {
         /// The file.
         path: PathBuf,
@@ -56,6 +57,14 @@ pub(super) fn open(path: &Path) -> std::io::Result<File> {
     Ok(file)
 }
 
+/// Refuses a component from outside that is called as Foil's own are: in reports, in the journal and among grants nobody could tell
+/// them apart.
+fn reserved(manifest: &Manifest) -> Result<(), Refusal> {
+    let aliases = manifest.aliases.iter().filter_map(|alias| alias.parse::<ModuleId>().ok());
+    let mut names = std::iter::once(manifest.id.clone()).chain(aliases);
+    names.find(ModuleId::is_reserved).map_or(Ok(()), |id| Err(Refusal::ReservedId(id.to_string())))
+}
+
 /// Loads a module from a file: a component, or an imported test. The bytes are bounded, and kept only while they are inspected;
 /// [`Bytes::read`] holds what is later compiled to the digest of what was inspected.
 pub fn load_file(path: &Path) -> Result<Module, LoadError> {
@@ -67,6 +76,7 @@ pub fn load_file(path: &Path) -> Result<Module, LoadError> {
     let refused = |refusal| LoadError::Refused { path: path.to_owned(), refusal };
     let bytes = section::read_bounded(file).map_err(io)?.map_err(refused)?;
     let inspection = inspect(&bytes).map_err(refused)?;
+    reserved(&inspection.manifest).map_err(refused)?;
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     Ok(Module {
         manifest: Arc::new(inspection.manifest),

@@ -14,6 +14,7 @@ pub use catalog::{Catalog, Filter, NotFound, Problem};
 pub use file::{LoadError, load_file};
 pub use script::{Imported, OBTAIN};
 
+use foil_manifest::Shown as _;
 use foil_manifest::{Digest, Imports, Manifest};
 use std::fmt;
 use std::path::PathBuf;
@@ -52,11 +53,21 @@ impl Source {
     }
 }
 
+impl Source {
+    /// `builtin`, or the path, for programs: as it is, and not as it is shown.
+    pub fn raw(&self) -> String {
+        match self {
+            Self::Builtin => self.to_string(),
+            Self::File(path) | Self::Atomic(path) => path.to_string_lossy().into_owned(),
+        }
+    }
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Builtin => f.pad("builtin"),
-            Self::File(path) | Self::Atomic(path) => f.pad(&path.display().to_string()),
+            Self::File(path) | Self::Atomic(path) => f.pad(&path.shown()),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::permission::exec_scopes;
 use super::sources::{FileFormat, FileSource, InboxSource, Sources};
 use super::text::quote;
 use super::windows::{Blackout, Hours, Windows};
+use foil_manifest::Shown as _;
 use foil_manifest::pattern::Variables;
 use foil_manifest::{Capability, Impact, Limits, PathPattern, ShieldLevel, TiedBy};
 use schemars::JsonSchema;
@@ -174,7 +175,7 @@ pub fn parse_with<D: DeserializeOwned>(text: &str) -> Result<(Environment, Optio
     if text.len() > MAX_FILE {
         return Err(Refusal(format!("1:1: the file has {} bytes, more than {MAX_FILE}", text.len())));
     }
-    let file: File<D> = crate::yaml::parse(text).map_err(Refusal)?;
+    let file: File<D> = crate::yaml::parse_reviewed(text).map_err(Refusal)?;
     let default = Environment::default();
     let name = checked(file.environment, |name| {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -266,9 +267,10 @@ fn file_source((name, source): (String, Spanned<FileSource>)) -> Result<(String,
 }
 
 fn check_inbox(inbox: &InboxSource) -> Result<(), String> {
-    let address: std::net::SocketAddr = inbox.listen.parse().map_err(|_| {
-        format!("`listen: {}` is no address and port, such as 127.0.0.1:2801", inbox.listen.escape_debug())
-    })?;
+    let address: std::net::SocketAddr = inbox
+        .listen
+        .parse()
+        .map_err(|_| format!("`listen: {}` is no address and port, such as 127.0.0.1:2801", inbox.listen.shown()))?;
     if !address.ip().is_loopback() && inbox.token_file.is_none() {
         return Err(format!("`listen: {address}` is reached from outside this machine: that takes a `token-file`"));
     }

@@ -1,6 +1,7 @@
 //! What `foil.yaml` says of the operator's sensors: plain data, which collectors are made of.
 
 use crate::span::Span;
+use foil_manifest::Shown as _;
 use regex::{Regex, RegexBuilder};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -86,10 +87,9 @@ impl CanarySource {
             (Some(_), Some(_)) => Err("`canary` has `make` and `command`: give one of them".to_owned()),
             (None, None) => Err("`canary` needs `make: falco`, `audit` or `none`, or a `command`".to_owned()),
             (Some(_), None) if !self.fields.is_empty() => Err("`match` of `canary` is for a `command` only".to_owned()),
-            (None, Some(program)) if !program.starts_with('/') => Err(format!(
-                "`command` of `canary` begins with `{}`, which is not an absolute path",
-                program.escape_debug()
-            )),
+            (None, Some(program)) if !program.starts_with('/') => {
+                Err(format!("`command` of `canary` begins with `{}`, which is not an absolute path", program.shown()))
+            }
             _ => Ok(()),
         }
     }
@@ -101,11 +101,11 @@ impl SensorSource {
     pub fn check(&self) -> Result<(), String> {
         self.canary.as_ref().map_or(Ok(()), CanarySource::check)?;
         let Some(url) = &self.healthz else { return Ok(()) };
-        let uri: http::Uri = url.parse().map_err(|_| format!("`healthz: {}` is not a URL", url.escape_debug()))?;
+        let uri: http::Uri = url.parse().map_err(|_| format!("`healthz: {}` is not a URL", url.shown()))?;
         if uri.scheme_str() != Some("http") || uri.host().is_none() {
             return Err(format!(
                 "`healthz: {}` is not an http:// address, such as http://127.0.0.1:8765/healthz",
-                url.escape_debug()
+                url.shown()
             ));
         }
         Ok(())

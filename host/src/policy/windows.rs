@@ -1,5 +1,6 @@
 //! When Foil may act: hours of the week, and blackout windows.
 
+use foil_manifest::Shown as _;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil};
 use schemars::JsonSchema;
@@ -84,10 +85,7 @@ impl TryFrom<String> for Zone {
 
     fn try_from(name: String) -> Result<Self, String> {
         TimeZone::get(&name).map(Self).map_err(|_| {
-            format!(
-                "`{}` is no time zone that this machine knows: write one as Europe/Berlin, or UTC",
-                name.escape_debug()
-            )
+            format!("`{}` is no time zone that this machine knows: write one as Europe/Berlin, or UTC", name.shown())
         })
     }
 }

@@ -1,5 +1,6 @@
 //! JSON that may be shown on a terminal.
 
+use foil_manifest::text::is_hidden;
 use serde::Serialize;
 use std::io::{Result, Write};
 
@@ -9,7 +10,8 @@ pub fn write(out: &mut dyn Write, document: &(impl Serialize + ?Sized)) -> Resul
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         // Such as DEL, C1 controls and marks of direction; they stand in strings only. JSON itself escapes those before the space.
-        if c != '\n' && c.escape_debug().next() == Some('\\') && !matches!(c, '"' | '\'' | '\\') {
+        let escaped = is_hidden(c) || c.escape_debug().next() == Some('\\');
+        if escaped && !matches!(c, '\n' | '"' | '\'' | '\\') {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 safe.push_str(&format!("\\u{unit:04x}"));
             }
@@ -25,12 +27,15 @@ pub fn write(out: &mut dyn Write, document: &(impl Serialize + ?Sized)) -> Resul
 mod tests {
     #[test]
     fn readers_see_the_text_and_terminals_do_not() {
-        let evil = "ä\"'\\ \u{0}\u{1b}[2J\u{7f}\u{9b}2J\u{202e}\u{e0001}\n\u{1f6e1}";
+        let evil = "ä\"'\\ \u{0}\u{1b}[2J\u{7f}\u{9b}2J\u{202e}\u{e0001}\u{3164}\u{200b}\n\u{1f6e1}";
         let mut out = Vec::new();
         super::write(&mut out, &[evil]).expect("memory");
         let text = String::from_utf8(out).expect("UTF-8");
         assert_eq!(serde_json::from_str::<Vec<String>>(&text).expect("JSON"), [evil]);
-        assert!(!text.contains(['\0', '\u{1b}', '\u{7f}', '\u{9b}', '\u{202e}', '\u{e0001}']), "{text:?}");
+        assert!(
+            !text.contains(['\0', '\u{1b}', '\u{7f}', '\u{9b}', '\u{202e}', '\u{e0001}', '\u{3164}', '\u{200b}']),
+            "{text:?}"
+        );
         assert!(text.contains("ä") && text.contains('\u{1f6e1}'), "{text}");
     }
 }

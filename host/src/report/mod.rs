@@ -302,6 +302,11 @@ pub fn write(out: &mut dyn Write, format: Format, reports: &[RunReport]) -> std:
     })
 }
 
+/// Writes a document that is not a report, for commands that print none.
+pub fn print_json(out: &mut dyn Write, document: &(impl Serialize + ?Sized)) -> std::io::Result<()> {
+    forgive(json::write(out, document))
+}
+
 /// A reader that has seen enough, such as `head`, is no error: other runs go on, and are cleaned up after.
 fn forgive(written: std::io::Result<()>) -> std::io::Result<()> {
     written.or_else(|error| if error.kind() == std::io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })

@@ -1,6 +1,7 @@
 //! Runs cargo so that its output depends on the sources, the lock file and the compiler alone.
 
 use super::{MissingTarget, Options, TARGET};
+use crate::text::Shown as _;
 use anyhow::{Context as _, bail};
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
@@ -46,9 +47,9 @@ exec "$compiler" "$@"
 pub(super) fn build(folder: &Path, options: &Options) -> anyhow::Result<Vec<u8>> {
     let package = folder.join("Cargo.toml");
     if !package.is_file() {
-        bail!("{} is missing: a module's folder is a Rust package; `foil new` starts one", package.display());
+        bail!("{} is missing: a module's folder is a Rust package; `foil new` starts one", package.shown());
     }
-    let folder = folder.canonicalize().with_context(|| format!("cannot find {}", folder.display()))?;
+    let folder = folder.canonicalize().with_context(|| format!("cannot find {}", folder.shown()))?;
     let compiler = Compiler::find(&folder)?;
     let target_dir = match &options.target_dir {
         Some(dir) => std::path::absolute(dir)?,
@@ -75,11 +76,11 @@ pub(super) fn build(folder: &Path, options: &Options) -> anyhow::Result<Vec<u8>>
         .output()
         .context("cannot start cargo: install Rust from https://rustup.rs")?;
     if !output.status.success() {
-        bail!("cargo could not build {} (its own words are above)", folder.display());
+        bail!("cargo could not build {} (its own words are above)", folder.shown());
     }
     let wasm = artifact(&output.stdout, &folder)
-        .with_context(|| format!("cargo built no library for {TARGET} in {}", folder.display()))?;
-    std::fs::read(&wasm).with_context(|| format!("cannot read {}", wasm.display()))
+        .with_context(|| format!("cargo built no library for {TARGET} in {}", folder.shown()))?;
+    std::fs::read(&wasm).with_context(|| format!("cannot read {}", wasm.shown()))
 }
 
 /// The `.wasm` that cargo says it made of the package in `folder`.
@@ -171,7 +172,7 @@ fn target_dir(folder: &Path) -> anyhow::Result<PathBuf> {
         .output()
         .context("cannot start cargo: install Rust from https://rustup.rs")?;
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)
-        .with_context(|| format!("cargo cannot read the package in {} (its own words are above)", folder.display()))?;
+        .with_context(|| format!("cargo cannot read the package in {} (its own words are above)", folder.shown()))?;
     let dir = metadata["target_directory"].as_str().context("`cargo metadata` names no target folder")?;
     Ok(Path::new(dir).join("foil-modules"))
 }
@@ -193,6 +194,6 @@ fn write_wrapper(target_dir: &Path) -> anyhow::Result<PathBuf> {
         drop(file);
         std::fs::rename(&temporary, &path)
     };
-    write().with_context(|| format!("cannot write {}", path.display()))?;
+    write().with_context(|| format!("cannot write {}", path.shown()))?;
     Ok(path)
 }

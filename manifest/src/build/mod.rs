@@ -5,9 +5,13 @@
 //! [`cargo`]).
 
 mod cargo;
+mod source;
+
+pub use source::{Source, read as read_source};
 
 use crate::inspect::Inspection;
-use crate::manifest::{Kind, MAX_MANIFEST, Manifest, ManifestError};
+use crate::manifest::{Kind, Manifest};
+use crate::text::Shown as _;
 use anyhow::{Context as _, bail};
 use std::path::{Path, PathBuf};
 
@@ -46,9 +50,9 @@ pub struct Options {
 pub fn folder(folder: &Path, options: &Options) -> anyhow::Result<Built> {
     let manifest = read_manifest(folder)?;
     let core = cargo::build(folder, options)?;
-    let component = crate::component::encode(&core).with_context(|| format!("{}", folder.display()))?;
+    let component = crate::component::encode(&core).with_context(|| format!("{}", folder.shown()))?;
     let bytes = crate::section::append(component, &manifest)?;
-    let inspection = crate::inspect::inspect(&bytes).with_context(|| format!("{}", folder.display()))?;
+    let inspection = crate::inspect::inspect(&bytes).with_context(|| format!("{}", folder.shown()))?;
     Ok(Built { bytes, inspection })
 }
 
@@ -57,7 +61,7 @@ pub fn kind(folder: &Path) -> anyhow::Result<Option<Kind>> {
     let there = |kind: Kind| folder.join(kind.file_name()).is_file();
     match (there(Kind::Technique), there(Kind::Check)) {
         (true, true) => {
-            bail!("{} has both a technique.toml and a check.toml: a module is one or the other", folder.display())
+            bail!("{} has both a technique.toml and a check.toml: a module is one or the other", folder.shown())
         }
         (true, false) => Ok(Some(Kind::Technique)),
         (false, true) => Ok(Some(Kind::Check)),
@@ -67,19 +71,5 @@ pub fn kind(folder: &Path) -> anyhow::Result<Option<Kind>> {
 
 /// Reads `technique.toml` or `check.toml` in `folder`; errors name file, line and column.
 pub fn read_manifest(folder: &Path) -> anyhow::Result<Manifest> {
-    let Some(kind) = kind(folder)? else {
-        bail!(
-            "{} has neither a technique.toml nor a check.toml: name a module's folder, or start one with `foil new`",
-            folder.display()
-        )
-    };
-    let path = folder.join(kind.file_name());
-    let size = std::fs::metadata(&path).with_context(|| format!("cannot look at {}", path.display()))?.len();
-    if size > MAX_MANIFEST as u64 {
-        bail!("{} has {size} bytes, more than the {MAX_MANIFEST} that a manifest may have", path.display());
-    }
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    // The error starts with the file's name; its folder makes a path of it that editors understand.
-    let located = |error: ManifestError| anyhow::anyhow!("{}", folder.join(error.0).display());
-    Manifest::from_toml(&text, kind).map_err(located)
+    source::read(folder).map(|source| source.manifest)
 }

@@ -125,7 +125,7 @@ impl Nest {
                 })?;
                 let ground = self.ground(host).await?;
                 // The path names this run, so that an alert without a process is told by its command line.
-                let own = ground.scratch.join("canary").display().to_string();
+                let own = ground.scratch.join("canary").to_string_lossy().into_owned();
                 self.execute(ground, "/bin/cat", vec![file.to_owned(), own]).await?;
                 Ok(format!("`cat {file}` in the shield `{}`", self.level))
             }

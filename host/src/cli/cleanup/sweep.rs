@@ -78,13 +78,18 @@ pub(super) fn run(older_than: SignedDuration, dry_run: bool, global: &Global) ->
                 delete(&session, doomed).await.into_iter().map(|(found, outcome)| (found, Some(outcome))).collect()
             }
         };
-        let exit = say(&plan, swept, older_than, global.format);
+        let exit = say(&plan, swept, older_than, global.format)?;
         // What is only listed was not left by this.
         Ok(if dry_run && exit == Exit::Residue { Exit::Success } else { exit })
     })
 }
 
-fn say(plan: &Plan, swept: Vec<(Found, Option<UndoOutcome>)>, older_than: SignedDuration, format: Format) -> Exit {
+fn say(
+    plan: &Plan,
+    swept: Vec<(Found, Option<UndoOutcome>)>,
+    older_than: SignedDuration,
+    format: Format,
+) -> anyhow::Result<Exit> {
     let stays = |outcome: &Option<UndoOutcome>| match outcome {
         None | Some(UndoOutcome::Undone | UndoOutcome::NothingToDo) => None,
         Some(UndoOutcome::Conflict(why) | UndoOutcome::Failed(why) | UndoOutcome::Irrevocable(why)) => {
@@ -117,7 +122,7 @@ fn say(plan: &Plan, swept: Vec<(Found, Option<UndoOutcome>)>, older_than: Signed
             "swept": swept, "alive": list(&plan.alive), "young": list(&plan.young), "strange": list(&plan.strange),
             "patched": list(&plan.patched), "unseen": plan.unseen, "residue": residue,
         });
-        anstream::println!("{answer:#}");
+        crate::cli::print_json(&answer)?;
     } else {
         for (found, outcome) in &swept {
             match stays(outcome) {
@@ -141,11 +146,11 @@ fn say(plan: &Plan, swept: Vec<(Found, Option<UndoOutcome>)>, older_than: Signed
             anstream::println!("{residue} object(s) were left, each for the reason above.");
         }
     }
-    match (residue, plan.unseen.is_empty()) {
+    Ok(match (residue, plan.unseen.is_empty()) {
         (0, true) => Exit::Success,
         (0, false) => Exit::Inconclusive,
         _ => Exit::Residue,
-    }
+    })
 }
 
 fn described(found: &Found) -> Value {

@@ -4,6 +4,7 @@ use super::{Area, Finding};
 use crate::cli::discover::{self, Found};
 use crate::cli::{Global, cleanup};
 use crate::journal::Journal;
+use foil_manifest::Shown as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -25,7 +26,7 @@ pub(super) fn look(global: &Global) -> Vec<Finding> {
 }
 
 fn state(area: &mut Area, folder: &Path) {
-    let shown = folder.display();
+    let shown = folder.shown();
     let meta = match std::fs::symlink_metadata(folder) {
         Ok(meta) => meta,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return not_yet(area, folder),
@@ -87,12 +88,12 @@ fn not_yet(area: &mut Area, folder: &Path) {
     let above = folder.ancestors().skip(1).find(|above| above.is_dir()).unwrap_or(Path::new("/"));
     match try_folder(folder, above) {
         Ok(()) => {
-            area.ok("folder", format!("{} will be made by the first run", folder.display()));
+            area.ok("folder", format!("{} will be made by the first run", folder.shown()));
             space(area, above);
         }
         Err(error) => area.missing(
             "folder",
-            format!("{} cannot be made in {}: {error}", folder.display(), above.display()),
+            format!("{} cannot be made in {}: {error}", folder.shown(), above.shown()),
             "choose another with --state or FOIL_STATE",
         ),
     }
@@ -150,7 +151,7 @@ fn grants(area: &mut Area, global: &Global) {
     match discover::grants(global, None) {
         Ok(Found { path: Some(path), value }) => {
             let valid = value.list.iter().filter(|grant| grant.revoked.is_none()).count();
-            area.ok("grants.toml", format!("{}, {valid} grants", path.display()));
+            area.ok("grants.toml", format!("{}, {valid} grants", path.shown()));
         }
         Ok(Found { path: None, .. }) => area.warning(
             "grants.toml",
@@ -166,7 +167,7 @@ fn environment(area: &mut Area, global: &Global) {
         Ok(Found { path: Some(path), value }) => {
             let (id, name) = discover::this_host();
             match value.admits_host(id.as_deref(), &name) {
-                Ok(()) => area.ok("foil.yaml", format!("{}, `{}`, which admits this host", path.display(), value.name)),
+                Ok(()) => area.ok("foil.yaml", format!("{}, `{}`, which admits this host", path.shown(), value.name)),
                 Err(refusal) => {
                     area.missing("foil.yaml", refusal.to_string(), "run Foil on one of its hosts, or add this one")
                 }

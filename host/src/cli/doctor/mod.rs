@@ -102,7 +102,7 @@ pub(super) fn run(_: Args, global: &Global) -> anyhow::Result<Exit> {
     match global.format {
         Format::Json => {
             let json = serde_json::json!({ "schema": 1, "sound": missing == 0, "findings": found });
-            anstream::println!("{json:#}");
+            super::print_json(&json)?;
         }
         Format::Text => print(&found),
     }

@@ -6,6 +6,7 @@ use crate::cli::rules::{feeds, lacking, paths};
 use crate::cli::{Global, discover};
 use crate::collector::rules::RuleSet;
 use crate::policy::sources::{CanaryMaker, CanarySource, InboxSource, SensorSource, Sources};
+use foil_manifest::Shown as _;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::net::TcpListener;
@@ -34,7 +35,7 @@ pub(super) fn look(global: &Global) -> Vec<Finding> {
 }
 
 fn file(area: &mut Area, name: &str, path: &Path) {
-    let shown = path.display();
+    let shown = path.shown();
     match File::open(path).and_then(|file| file.metadata()) {
         Ok(meta) if meta.is_file() => area.ok("file", format!("file.{name}: {shown} can be read")),
         Ok(_) => {
@@ -95,16 +96,16 @@ fn inbox(area: &mut Area, source: &InboxSource, folder: &Path) {
         let path = folder.join(token);
         match std::fs::read_to_string(&path) {
             Ok(text) if text.lines().next().is_some_and(|line| !line.trim().is_empty()) => {
-                area.ok("inbox token", format!("{} can be read", path.display()));
+                area.ok("inbox token", format!("{} can be read", path.shown()));
             }
             Ok(_) => area.missing(
                 "inbox token",
-                format!("the first line of {} is empty", path.display()),
+                format!("the first line of {} is empty", path.shown()),
                 "write a long random text into it, which senders give as well",
             ),
             Err(error) => area.missing(
                 "inbox token",
-                format!("{} cannot be read: {error}", path.display()),
+                format!("{} cannot be read: {error}", path.shown()),
                 "make it, readable by Foil's user only",
             ),
         }

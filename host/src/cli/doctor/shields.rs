@@ -4,6 +4,7 @@ use super::{Area, Finding};
 use crate::run_id::RunId;
 use crate::shield::launcher::cgroup::Cgroup;
 use crate::shield::{ChildLimits, Launcher, RunSpec, landlock};
+use foil_manifest::Shown as _;
 use foil_manifest::{Network, ShieldLevel};
 use std::io::Error;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -172,7 +173,7 @@ impl Scratch {
         let folder = crate::temporary::folder()?;
         let path = folder.join(format!("foil-doctor-{}", RunId::new()));
         let made = std::fs::DirBuilder::new().mode(0o700).create(&path);
-        made.map_err(|error| format!("no scratch folder in {}: {error}", folder.display()))?;
+        made.map_err(|error| format!("no scratch folder in {}: {error}", folder.shown()))?;
         Ok(Self(path))
     }
 }

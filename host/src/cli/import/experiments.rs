@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use foil_atomic::Script;
 use foil_atomic::judge::judge;
+use foil_manifest::Shown as _;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -23,7 +24,7 @@ pub(super) fn write(folder: &Path, script: &Script, expect: Option<Expect>) -> a
     match file.and_then(|mut file| std::io::Write::write_all(&mut file, text(script, expect).as_bytes())) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error).with_context(|| format!("cannot write {}", path.display())),
+        Err(error) => Err(error).with_context(|| format!("cannot write {}", path.shown())),
     }
 }
 

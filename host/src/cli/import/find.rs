@@ -1,6 +1,7 @@
 //! Files of tests below what was named.
 
 use anyhow::{Context as _, bail};
+use foil_manifest::Shown as _;
 use std::path::{Path, PathBuf};
 
 /// The deepest folder that is looked into: `atomics/T1059/` and one around it.
@@ -12,7 +13,7 @@ const MAX_FILES: usize = 20_000;
 pub(super) fn files(named: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in named {
-        let meta = std::fs::metadata(path).with_context(|| format!("cannot look at {}", path.display()))?;
+        let meta = std::fs::metadata(path).with_context(|| format!("cannot look at {}", path.shown()))?;
         if meta.is_dir() {
             below(path, 0, &mut files)?;
         } else {
@@ -24,7 +25,7 @@ pub(super) fn files(named: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
 
 fn below(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     let list = || std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>();
-    let mut paths = list().with_context(|| format!("cannot list {}", folder.display()))?;
+    let mut paths = list().with_context(|| format!("cannot list {}", folder.shown()))?;
     paths.sort();
     for path in paths {
         // A test's own payloads lie beside it, in `src` and `bin`; links lead elsewhere.
@@ -35,7 +36,7 @@ fn below(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> anyhow::Resul
             files.push(path);
         }
         if files.len() > MAX_FILES {
-            bail!("there are more than {MAX_FILES} files below {}: name a smaller folder", folder.display());
+            bail!("there are more than {MAX_FILES} files below {}: name a smaller folder", folder.shown());
         }
     }
     Ok(())

@@ -9,6 +9,7 @@ use experiments::Expect;
 use foil_atomic::Script;
 use foil_atomic::document::{self, NotRunnable};
 use foil_manifest::AttackId;
+use foil_manifest::Shown as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -71,7 +72,7 @@ pub(super) fn run(command: Command, global: &Global) -> anyhow::Result<Exit> {
         bail!("there is no test of Atomic Red Team in what was named: its files are called like T1059.004.yaml");
     }
     for folder in std::iter::once(&args.out).chain(&args.experiments) {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.shown()))?;
     }
     let mut outcome = Outcome::default();
     let (mut ids, mut guids) = (BTreeSet::new(), BTreeSet::new());
@@ -80,7 +81,7 @@ pub(super) fn run(command: Command, global: &Global) -> anyhow::Result<Exit> {
         let text = match read(file) {
             Ok(text) => text,
             Err(error) => {
-                outcome.mistakes.push(format!("{}: {error}", file.display()));
+                outcome.mistakes.push(format!("{}: {error}", file.shown()));
                 continue;
             }
         };
@@ -90,10 +91,10 @@ pub(super) fn run(command: Command, global: &Global) -> anyhow::Result<Exit> {
             if let Some(guid) = script.guid.take_if(|guid| !guids.insert(guid.clone())) {
                 outcome
                     .warnings
-                    .push(format!("{}: {id} has the GUID {guid} of another test, and goes without", file.display()));
+                    .push(format!("{}: {id} has the GUID {guid} of another test, and goes without", file.shown()));
             }
             if !ids.insert(id.clone()) {
-                outcome.mistakes.push(format!("{}: {id} was imported from another file already", file.display()));
+                outcome.mistakes.push(format!("{}: {id} was imported from another file already", file.shown()));
                 continue;
             }
             let json = script.to_json().context("a test cannot be written as JSON")?;
@@ -107,7 +108,7 @@ pub(super) fn run(command: Command, global: &Global) -> anyhow::Result<Exit> {
         }
     }
     match global.format {
-        Format::Json => anstream::println!("{:#}", serde_json::to_value(&outcome)?),
+        Format::Json => super::print_json(&outcome)?,
         Format::Text => say(&outcome, &args.out),
     }
     Ok(if outcome.mistakes.is_empty() { Exit::Success } else { Exit::Usage })
@@ -124,7 +125,7 @@ fn read(file: &Path) -> anyhow::Result<String> {
 
 /// The tests of one file that Foil can run; what becomes of the others is noted.
 fn scripts(file: &Path, text: &str, outcome: &mut Outcome) -> Vec<Script> {
-    let at = |what: &dyn std::fmt::Display| format!("{}:{what}", file.display());
+    let at = |what: &dyn std::fmt::Display| format!("{}:{what}", file.shown());
     let document = match document::parse(text) {
         Ok(document) => document,
         Err(mistake) => {
@@ -172,7 +173,7 @@ fn put(path: &Path, text: &str) -> anyhow::Result<()> {
     let temporary = path.with_extension(format!("{}.new", std::process::id()));
     std::fs::write(&temporary, text)
         .and_then(|()| std::fs::rename(&temporary, path))
-        .with_context(|| format!("cannot write {}", path.display()))
+        .with_context(|| format!("cannot write {}", path.shown()))
 }
 
 fn say(outcome: &Outcome, out: &Path) {
@@ -180,8 +181,8 @@ fn say(outcome: &Outcome, out: &Path) {
         "{} test(s) of {} file(s) are modules in {}; `foil list --source atomic --modules {}` shows them",
         outcome.imported.len(),
         outcome.files,
-        out.display(),
-        out.display()
+        out.shown(),
+        out.shown()
     );
     if outcome.skipped > 0 {
         let by: Vec<String> = outcome.other_platforms.iter().map(|(name, count)| format!("{name} {count}")).collect();

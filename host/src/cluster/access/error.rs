@@ -2,6 +2,7 @@
 //! may hold a secret, and is never passed on.
 
 use crate::policy::text::{quote, visible};
+use foil_manifest::Shown as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ pub enum AccessError {
     #[error("there is no kubeconfig: name it by `kubernetes: kubeconfig:` of foil.yaml or by KUBECONFIG")]
     NoFile,
     /// A file is not there.
-    #[error("{what} {} is not there", .path.display())]
+    #[error("{what} {} is not there", .path.shown())]
     Missing {
         /// What the file is for.
         what: &'static str,
@@ -20,7 +21,7 @@ pub enum AccessError {
         path: PathBuf,
     },
     /// A file cannot be opened or read.
-    #[error("{what} {} cannot be read: {error}", .path.display())]
+    #[error("{what} {} cannot be read: {error}", .path.shown())]
     Unreadable {
         /// What the file is for.
         what: &'static str,
@@ -30,7 +31,7 @@ pub enum AccessError {
         error: std::io::ErrorKind,
     },
     /// A file is a device, a pipe or a folder.
-    #[error("{what} {} is not a regular file", .path.display())]
+    #[error("{what} {} is not a regular file", .path.shown())]
     NotRegular {
         /// What the file is for.
         what: &'static str,
@@ -38,7 +39,7 @@ pub enum AccessError {
         path: PathBuf,
     },
     /// A file is larger than such files are.
-    #[error("{what} {} has more than {most} bytes", .path.display())]
+    #[error("{what} {} has more than {most} bytes", .path.shown())]
     TooLarge {
         /// What the file is for.
         what: &'static str,
@@ -50,7 +51,7 @@ pub enum AccessError {
     /// Somebody else owns a file that decides what Foil does.
     #[error(
         "{what} {} belongs to uid {owner}, who could change what Foil does as uid {me}: make it yours (`chown`), or use a copy of your own",
-        .path.display()
+        .path.shown()
     )]
     Foreign {
         /// What the file is for.
@@ -65,7 +66,7 @@ pub enum AccessError {
     /// Others may write a file that decides what Foil does.
     #[error(
         "{what} {} has mode {:o}, so that others could change what Foil does as uid {me}: `chmod go-w` it first",
-        .path.display(), .mode & 0o7777
+        .path.shown(), .mode & 0o7777
     )]
     Writable {
         /// What the file is for.
@@ -78,10 +79,10 @@ pub enum AccessError {
         me: u32,
     },
     /// A kubeconfig is not text.
-    #[error("the kubeconfig {} is not UTF-8 text", .0.display())]
+    #[error("the kubeconfig {} is not UTF-8 text", .0.shown())]
     NotText(PathBuf),
     /// A kubeconfig cannot be parsed. Its lines hold secrets, so only the place is said.
-    #[error("the kubeconfig {}{} is not valid: {}", .path.display(), at(.place), parse_words(*.panicked))]
+    #[error("the kubeconfig {}{} is not valid: {}", .path.shown(), at(.place), parse_words(*.panicked))]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -91,7 +92,7 @@ pub enum AccessError {
         panicked: bool,
     },
     /// Files that cannot be merged.
-    #[error("the kubeconfig {} is of another `kind` or `apiVersion` than the files before it in KUBECONFIG", .0.display())]
+    #[error("the kubeconfig {} is of another `kind` or `apiVersion` than the files before it in KUBECONFIG", .0.shown())]
     Mismatch(PathBuf),
     /// No file has the context.
     #[error("the context {} is in none of the kubeconfig files: {files}", quote(.context))]

@@ -2,6 +2,7 @@
 
 use super::AccessError;
 use super::files::{self, Files, MAX_KUBECONFIG};
+use foil_manifest::Shown as _;
 use kube::config::{AuthInfo, Cluster, Kubeconfig, KubeconfigError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -40,12 +41,12 @@ fn merged(files: &Files) -> Result<(Kubeconfig, String), AccessError> {
     for path in &files.paths {
         let bytes = match files::read("the kubeconfig", path, MAX_KUBECONFIG) {
             Err(AccessError::Missing { .. }) if files.may_lack => {
-                words.push(format!("{} (missing)", path.display()));
+                words.push(format!("{} (missing)", path.shown()));
                 continue;
             }
             other => other?,
         };
-        words.push(path.display().to_string());
+        words.push(path.shown());
         let one = parse(path, &bytes)?;
         all = all.merge(one).map_err(|_| AccessError::Mismatch(path.clone()))?;
     }

@@ -1,6 +1,7 @@
 use super::super::{Address, Cluster, KubeError, Session};
 use super::*;
 use axum::http::{HeaderMap, StatusCode};
+use foil_manifest::Shown as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -50,7 +51,7 @@ async fn a_plugins_token_is_used_until_the_server_refuses_it() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("bin")).unwrap();
     let script = folder.path().join("bin/token.sh");
-    std::fs::write(&script, format!("#!/bin/sh\ncd {}\necho x >> asked\nN=$(cat newest)\necho \"{{\\\"status\\\":{{\\\"token\\\":\\\"good-$N\\\"}}}}\"\n", folder.path().display())).unwrap();
+    std::fs::write(&script, format!("#!/bin/sh\ncd {}\necho x >> asked\nN=$(cat newest)\necho \"{{\\\"status\\\":{{\\\"token\\\":\\\"good-$N\\\"}}}}\"\n", folder.path().shown())).unwrap();
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
     std::fs::write(folder.path().join("newest"), "1").unwrap();
     let newest = Arc::new(Plain::new(1));
@@ -79,7 +80,7 @@ async fn a_plugins_token_is_used_until_the_server_refuses_it() {
 async fn many_who_wait_for_a_plugin_that_fails_run_it_once() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("fails.sh");
-    std::fs::write(&script, format!("#!/bin/sh\necho x >> {}/asked\nexit 7\n", folder.path().display())).unwrap();
+    std::fs::write(&script, format!("#!/bin/sh\necho x >> {}/asked\nexit 7\n", folder.path().shown())).unwrap();
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
     let cluster = cluster(folder.path(), "http://127.0.0.1:1", "", "{exec: {command: ./fails.sh}}");
     let all = futures_util::future::join_all((0..20).map(|_| get(&cluster))).await;

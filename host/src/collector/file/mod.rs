@@ -9,6 +9,7 @@ mod tail;
 
 use super::{Blindness, EventLog, Interest};
 use crate::policy::sources::FileSource;
+use foil_manifest::Shown as _;
 use reader::Reader;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ pub const PREFIX: &str = "file.";
 /// # Errors
 /// A sentence.
 pub fn check(path: &Path) -> Result<(), String> {
-    let shown = path.display();
+    let shown = path.shown();
     let text = path.to_str().ok_or_else(|| format!("{shown} is no UTF-8"))?;
     let of_file = |why: String| format!("{shown} {why}");
     if tail::look(text).map_err(of_file)?.is_some() {
@@ -33,8 +34,8 @@ pub fn check(path: &Path) -> Result<(), String> {
     let folder = target.parent().unwrap_or(Path::new("/"));
     match std::fs::metadata(folder) {
         Ok(meta) if meta.is_dir() => Ok(()),
-        Ok(_) => Err(format!("{shown} cannot come to be there: {} is no folder", folder.display())),
-        Err(error) => Err(format!("{shown} cannot come to be there: its folder {}: {error}", folder.display())),
+        Ok(_) => Err(format!("{shown} cannot come to be there: {} is no folder", folder.shown())),
+        Err(error) => Err(format!("{shown} cannot come to be there: its folder {}: {error}", folder.shown())),
     }
 }
 

@@ -8,6 +8,7 @@ use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use foil_manifest::Shown as _;
 use futures_util::StreamExt as _;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -126,7 +127,7 @@ fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
     if !json {
         let why = format!(
             "events are JSON (Content-Type: application/json), not `{}`; in falco.yaml that takes `json_output: true`",
-            kind.escape_debug()
+            kind.shown()
         );
         return Err(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
     }

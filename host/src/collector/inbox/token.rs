@@ -1,6 +1,7 @@
 //! What senders prove themselves with.
 
 use anyhow::{Context as _, ensure};
+use foil_manifest::Shown as _;
 use rustix::fs::Mode;
 use sha2::{Digest as _, Sha256};
 use std::fmt;
@@ -18,7 +19,7 @@ pub struct Token([u8; 32]);
 impl Token {
     /// Reads the first line of a file.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let shown = path.display();
+        let shown = path.shown();
         let cannot = || format!("inbox: cannot read the `token-file` {shown}");
         // A pipe of that name must not hang us.
         let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();

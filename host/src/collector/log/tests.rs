@@ -1,4 +1,5 @@
 use super::*;
+use foil_manifest::Shown as _;
 use std::time::Duration;
 
 fn recorded(at: u64, pid: Option<u32>, text: &str) -> Recorded {
@@ -127,7 +128,7 @@ fn run_of_two(now: u64) -> (Arc<EventLog>, Arc<ProcessTree>) {
 fn alerts_about_foils_own_processes_are_never_the_techniques() {
     let now = clock::realtime() + 1_000_000_000;
     let (log, _tree) = run_of_two(now);
-    let own = std::fs::read_link("/proc/self/exe").unwrap().display().to_string();
+    let own = std::fs::read_link("/proc/self/exe").unwrap().shown();
     let mut told = 0_usize;
     // By the launcher, the init and its children before they act; with ids, as with the marker fields, and without.
     for (rule, name, pname, pid, ppid, at) in [

@@ -1,6 +1,7 @@
 //! The files of rules: what operators name, and what is in folders below.
 
 use anyhow::Context as _;
+use foil_manifest::Shown as _;
 use std::path::{Path, PathBuf};
 
 /// Most files, deepest folder, largest file in bytes.
@@ -15,7 +16,7 @@ const MAX_SIZE: u64 = 1 << 20;
 pub(super) fn list(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
-        let meta = std::fs::metadata(path).with_context(|| format!("rules: cannot look at {}", path.display()))?;
+        let meta = std::fs::metadata(path).with_context(|| format!("rules: cannot look at {}", path.shown()))?;
         if meta.is_dir() { walk(path, 0, &mut files)? } else { files.push(path.clone()) }
     }
     files.sort();
@@ -24,7 +25,7 @@ pub(super) fn list(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    let shown = folder.display();
+    let shown = folder.shown();
     anyhow::ensure!(
         depth < MAX_DEPTH,
         "rules: {shown} is deeper than {MAX_DEPTH} levels; name the folders that matter"

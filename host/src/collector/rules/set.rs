@@ -4,6 +4,7 @@ use super::events::{Programs, Stream, is_about, streams, views};
 use super::files;
 use super::sigma::{Logsource, Rule};
 use crate::collector::Event;
+use foil_manifest::Shown as _;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -27,7 +28,7 @@ pub struct Problem {
 
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.file.display(), self.reason)
+        write!(f, "{}: {}", self.file.shown(), self.reason)
     }
 }
 
@@ -75,7 +76,7 @@ impl RuleSet {
         let file = file.to_owned();
         if let Some(id) = &rule.id {
             if let Some(first) = ids.get(&id.to_lowercase()) {
-                let reason = format!("its id {id} is that of {} too; both are evaluated", first.display());
+                let reason = format!("its id {id} is that of {} too; both are evaluated", first.shown());
                 self.problems.push(Problem { file: file.clone(), reason });
             } else {
                 ids.insert(id.to_lowercase(), file.clone());

@@ -68,8 +68,11 @@ fn files_and_folders_are_read_and_what_is_wrong_is_said() {
     std::os::unix::fs::symlink(folder.path(), folder.path().join("a/again.yml")).unwrap();
     let set = RuleSet::read(&[folder.path().to_owned(), folder.path().join("a/removal.yml")]).unwrap();
     assert_eq!(set.rules().len(), 4, "each file once, and of two documents the one that is a rule");
-    let problems: Vec<String> =
-        set.problems().iter().map(|p| format!("{}: {}", p.file.file_name().unwrap().display(), p.reason)).collect();
+    let problems: Vec<String> = set
+        .problems()
+        .iter()
+        .map(|p| format!("{}: {}", p.file.file_name().unwrap().to_string_lossy(), p.reason))
+        .collect();
     let expected = [
         "both.yml: document 2: `Many` is a correlation",
         "broken.yml: 1:",

@@ -3,6 +3,7 @@
 use super::{Entry, Grant, Grants, MAX_FILE, Pin};
 use crate::policy::text::place;
 use crate::policy::{Refusal, environment::check_capabilities};
+use foil_manifest::text::one_line;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -23,7 +24,7 @@ pub fn parse(text: &str) -> Result<Grants, Refusal> {
     }
     let file: File = toml::from_str(text).map_err(|e| {
         let at = e.span().map_or(0, |span| span.start);
-        Refusal(format!("{}: {}", place(text, at), e.message()))
+        Refusal(format!("{}: {}", place(text, at), one_line(e.message())))
     })?;
     let mut grants = Grants::default();
     for entry in file.grants {

@@ -9,7 +9,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// The variables that every child of a run gets.
 pub fn base(spec: &RunSpec) -> Vec<(String, String)> {
     let (name, home) = match &spec.identity {
-        Some(Identity { name, home, .. }) => (name.clone(), home.display().to_string()),
+        Some(Identity { name, home, .. }) => (name.clone(), home.to_string_lossy().into_owned()),
         None => own(),
     };
     [
@@ -19,7 +19,7 @@ pub fn base(spec: &RunSpec) -> Vec<(String, String)> {
         ("USER", name.clone()),
         ("LOGNAME", name),
         ("FOIL_RUN_ID", spec.run.to_string()),
-        ("FOIL_SCRATCH", spec.scratch.display().to_string()),
+        ("FOIL_SCRATCH", spec.scratch.to_string_lossy().into_owned()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()
@@ -28,7 +28,7 @@ pub fn base(spec: &RunSpec) -> Vec<(String, String)> {
 /// Name and home of whoever runs Foil, by the user database rather than by its environment.
 fn own() -> (String, String) {
     match User::from_uid(Uid::effective()) {
-        Ok(Some(user)) => (user.name, user.dir.display().to_string()),
+        Ok(Some(user)) => (user.name, user.dir.to_string_lossy().into_owned()),
         _ => (Uid::effective().to_string(), "/".to_owned()),
     }
 }

@@ -12,6 +12,7 @@ use super::protocol::OpenRun;
 use super::{launcher, wire};
 use anyhow::Context as _;
 use foil_manifest::ShieldLevel;
+use foil_manifest::Shown as _;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -54,7 +55,7 @@ impl Launcher {
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::null())
             .spawn()
-            .with_context(|| format!("the launcher cannot be started from {}", exe.display()))?;
+            .with_context(|| format!("the launcher cannot be started from {}", exe.shown()))?;
         Ok(Self { process: Arc::new(Process { socket: Some(ours), child: Mutex::new(child) }) })
     }
 

@@ -67,7 +67,7 @@ impl ShieldedRun {
             network: spec.network,
             output: spec.limits.output,
             owner: spec.identity.as_ref().map(|identity| (identity.uid, identity.gid)),
-            scratch: spec.scratch.display().to_string(),
+            scratch: spec.scratch.to_string_lossy().into_owned(),
             environment: environment::base(&spec),
             gaps,
             writes: writes.into_iter().collect(),

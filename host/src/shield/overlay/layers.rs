@@ -4,6 +4,7 @@
 //! end. A read-only bind mount keeps both alive. What no overlay takes is masked, but for file systems that
 //! cannot hold sockets, FIFOs or devices.
 
+use foil_manifest::Shown as _;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -122,7 +123,7 @@ pub fn build(
         if let Err(reason) = build.add(top.as_fd(), visible) {
             let essential = ESSENTIAL.iter().any(|path| point == Path::new(path)) || scratch.starts_with(point);
             if essential {
-                return Err(format!("{} ({}) cannot be made private: {reason}", point.display(), visible.mount.kind));
+                return Err(format!("{} ({}) cannot be made private: {reason}", point.shown(), visible.mount.kind));
             }
             build.mask(top.as_fd(), visible, reason)?;
         }
@@ -262,7 +263,7 @@ impl<'a> Build<'a> {
         if let Ok(target) = target(top, point) {
             self.stage
                 .mask(target.as_fd(), visible.directory)
-                .map_err(|error| format!("{} cannot be masked: {error}", point.display()))?;
+                .map_err(|error| format!("{} cannot be masked: {error}", point.shown()))?;
         }
         self.masked.push(Masked { path: point.clone(), reason });
         Ok(())

@@ -38,6 +38,7 @@ mod stage;
 pub(in crate::shield) mod tree;
 mod userns;
 
+use foil_manifest::Shown as _;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -181,7 +182,7 @@ fn enter_held(spec: &RunSpec, hold: Hold, stem: Option<Stem<'_>>) -> Result<View
         namespaces.push((holder.namespace(proc.as_fd(), "mnt")?, CloneFlags::CLONE_NEWNS));
     }
     if !spec.scratch.is_dir() {
-        return Err(format!("the scratch folder {} is not in the view", spec.scratch.display()).into());
+        return Err(format!("the scratch folder {} is not in the view", spec.scratch.shown()).into());
     }
     let stem = match holder {
         Some(holder) if stem.is_some() => Some(holder.release()?),

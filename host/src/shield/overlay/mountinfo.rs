@@ -2,6 +2,7 @@
 //!
 //! Fields and escapes: proc_pid_mountinfo(5).
 
+use foil_manifest::Shown as _;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
@@ -122,7 +123,7 @@ pub fn visible(mounts: Vec<Mount>) -> Result<Vec<Visible>, String> {
             continue; // hidden below another mount, or its mountpoint is gone: no path leads to it
         };
         let id = mount_id(&handle)
-            .map_err(|error| format!("the mount at {} cannot be identified: {error}", mount.point.display()))?;
+            .map_err(|error| format!("the mount at {} cannot be identified: {error}", mount.point.shown()))?;
         if id == mount.id {
             seen.push(Visible { mount, handle, directory });
         }

@@ -2,6 +2,7 @@
 
 use super::holds::{Holds, Purpose};
 use crate::shield::RunSpec;
+use foil_manifest::Shown as _;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::mount::{
@@ -32,7 +33,7 @@ pub fn fresh_proc() -> Result<(), Errno> {
 /// a process's own files (`mem`, `comm`, `oom_score_adj`) must stay writable.
 pub fn seal_proc() -> Result<(), String> {
     let failed =
-        |path: &Path, error: &dyn std::fmt::Display| format!("cannot make {} read-only: {error}", path.display());
+        |path: &Path, error: &dyn std::fmt::Display| format!("cannot make {} read-only: {error}", path.shown());
     let proc = Path::new("/proc");
     for entry in std::fs::read_dir(proc).map_err(|error| failed(proc, &error))? {
         let entry = entry.map_err(|error| failed(proc, &error))?;

@@ -7,6 +7,7 @@
 
 use crate::shield::RunSpec;
 use crate::shield::overlay::tree;
+use foil_manifest::Shown as _;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2};
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
 use std::os::fd::{AsFd, OwnedFd};
@@ -45,7 +46,7 @@ pub fn open_way(spec: &RunSpec) -> Result<(), String> {
 /// The folder that the scratch folder lies in, and its name there.
 fn folder(spec: &RunSpec) -> Result<(OwnedFd, &std::ffi::OsStr), String> {
     let (Some(parent), Some(name)) = (spec.scratch.parent(), spec.scratch.file_name()) else {
-        return Err(format!("{} cannot be a scratch folder", spec.scratch.display()));
+        return Err(format!("{} cannot be a scratch folder", spec.scratch.shown()));
     };
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -54,5 +55,5 @@ fn folder(spec: &RunSpec) -> Result<(OwnedFd, &std::ffi::OsStr), String> {
 }
 
 fn failed(spec: &RunSpec, error: &dyn std::fmt::Display) -> String {
-    format!("the run's user has no way to the scratch folder {}: {error}", spec.scratch.display())
+    format!("the run's user has no way to the scratch folder {}: {error}", spec.scratch.shown())
 }

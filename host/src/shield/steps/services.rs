@@ -8,6 +8,7 @@ use super::holds::{Holds, Purpose};
 use super::mounts::set_read_only;
 use crate::shield::RunSpec;
 use crate::shield::overlay::tree;
+use foil_manifest::Shown as _;
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
@@ -42,7 +43,7 @@ pub fn cover(spec: &RunSpec) -> Result<(), String> {
         if spec.writes.iter().any(|granted| path.starts_with(granted)) {
             continue; // it is granted as a whole
         }
-        let failed = |error: &dyn std::fmt::Display| format!("cannot cover {}: {error}", path.display());
+        let failed = |error: &dyn std::fmt::Display| format!("cannot cover {}: {error}", path.shown());
         match look_up(path) {
             Ok(place) if is_folder(&place) => cover_one(folder, path, &place, &kept).map_err(|error| failed(&error))?,
             // Not there, or a link to the other one.

@@ -1,11 +1,12 @@
 use super::*;
+use foil_manifest::Shown as _;
 use std::time::Instant;
 
 /// A plugin that is this shell script, in a folder of its own.
 fn plugin(script: &str, limit: Duration) -> (tempfile::TempDir, Plugin) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("plugin.sh");
-    std::fs::write(&path, format!("#!/bin/sh\ncd {}\n{script}", folder.path().display())).unwrap();
+    std::fs::write(&path, format!("#!/bin/sh\ncd {}\n{script}", folder.path().shown())).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     let exec = ExecConfig {
         command: path.to_str().map(str::to_owned),

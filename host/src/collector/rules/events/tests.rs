@@ -4,6 +4,7 @@ use super::super::sigma::Rule;
 use super::*;
 use crate::collector::Attribution;
 use crate::collector::audit::parse::{Assembler, parse_line};
+use foil_manifest::Shown as _;
 
 const RECORDED: &str = include_str!("../../audit/parse/fixtures/kernel-6.18.log");
 
@@ -93,7 +94,7 @@ fn a_process_and_its_parent() {
     // A parent that said nothing, but still runs.
     let ours = std::process::id().to_string();
     let child = with(exec, &[("ppid", &ours)]);
-    let me = std::env::current_exe().unwrap().display().to_string();
+    let me = std::env::current_exe().unwrap().shown();
     assert!(sees(&child, Stream::Process, &programs, &format!("{{ ParentImage: '{me}', ParentCommandLine: '*' }}")));
     // A program that is not there is no process.
     assert!(views(&recorded(678), Stream::Process, &programs).is_empty());
