@@ -14,7 +14,7 @@
 //! | `authorise` | may this module run here at all, and how? |
 //! | `grants` | what did a reviewer allow? (`grants.toml`) |
 //! | `environment` | what does the operator allow? (`foil.yaml`) |
-//! | `narrow`, `compare`, `warn` | what a reviewer needs: grant less, see what changed, see what is dangerous |
+//! | `narrow`, `compare`, `versions`, `warn`, `hazard` | what a reviewer needs: grant less, see what changed, see what is dangerous |
 
 mod authorise;
 mod children;
@@ -24,6 +24,7 @@ mod denial;
 pub mod environment;
 mod folders;
 pub mod grants;
+mod hazard;
 mod judged;
 mod limits;
 mod narrow;
@@ -32,6 +33,7 @@ mod permission;
 mod shield;
 pub mod sources;
 pub mod text;
+mod versions;
 mod warn;
 pub mod windows;
 
@@ -43,11 +45,13 @@ pub use denial::{Denial, Layer, Refusal};
 pub use environment::Environment;
 pub use folders::{covering_rule, path_covers_own};
 pub use grants::{Grant, GrantRefusal, Grants, Pin};
+pub use hazard::{Hazard, Risk};
 pub use judged::Judged;
 pub use limits::{EffectiveLimits, HARD_MAXIMA};
 pub use narrow::{Narrowing, narrow};
 pub use permission::{Exactness, Permission};
 pub use shield::choose_shield;
+pub use versions::{Difference, Effect, versions};
 pub use warn::{Warning, interface_name, warnings};
 
 #[cfg(test)]

@@ -2,16 +2,17 @@
 
 mod kube;
 
+use super::Hazard;
 use super::paths::check_literal;
 use super::permission::exec_scopes;
 use foil_manifest::{Capability, CapabilityName, CommandPattern, Impact, Manifest, Network, ShieldLevel};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Something to be said in red.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Warning {
-    /// Stable, for programs: `arbitrary-code`, `network` …
-    pub code: &'static str,
+    /// What it makes possible.
+    pub code: Hazard,
     /// A sentence. May quote the module: escape before printing.
     pub text: String,
 }
@@ -25,52 +26,56 @@ const INTERPRETERS: [&str; 53] = [
     "sqlite3", "ssh", "stdbuf", "strace", "su", "sudo", "tclsh", "timeout", "unshare", "vi", "vim", "xargs", "zsh",
 ];
 
-/// All that a reviewer should stop at. `imports`: the functions that the module imports, by interface.
-pub fn warnings(manifest: &Manifest, imports: &BTreeMap<String, std::collections::BTreeSet<String>>) -> Vec<Warning> {
+/// All that a reviewer should stop at. `imports`: the functions that the module imports, by interface; `None` where no code was
+/// built yet.
+pub fn warnings(manifest: &Manifest, imports: Option<&BTreeMap<String, BTreeSet<String>>>) -> Vec<Warning> {
     let mut list = Vec::new();
     let mut warn = |code, text: String| list.push(Warning { code, text });
     for scope in exec_scopes(&manifest.capabilities) {
         for rule in &scope.allow {
             if let Some(why) = arbitrary(rule) {
-                warn("arbitrary-code", format!("`{rule}` is arbitrary code: {why}"));
+                warn(Hazard::ArbitraryCode, format!("`{rule}` is arbitrary code: {why}"));
             }
         }
         if scope.network == Network::Host {
-            warn("network", "programs may use the target's network: they can reach whatever it reaches".into());
+            warn(Hazard::Network, "programs may use the target's network: they can reach whatever it reaches".into());
         }
         if scope.privileges {
-            warn("privileges", "programs may gain privileges by set-id programs such as `sudo`".into());
+            warn(Hazard::Privileges, "programs may gain privileges by set-id programs such as `sudo`".into());
         }
         for path in &scope.writes {
-            warn("exec-writes", format!("programs may change `{path}` and all below it"));
+            warn(Hazard::ExecWrites, format!("programs may change `{path}` and all below it"));
         }
         for path in scope.reads.iter().chain(&scope.writes).filter(|p| check_literal(p).is_err()) {
-            warn("void-path", format!("`{path}` is no absolute path without patterns: it will allow nothing"));
+            warn(Hazard::VoidPath, format!("`{path}` is no absolute path without patterns: it will allow nothing"));
         }
         for name in scope.env.iter().filter(|n| hijacks(n)) {
-            warn("environment", format!("the variable `{name}` can make a harmless program run other code"));
+            warn(Hazard::Environment, format!("the variable `{name}` can make a harmless program run other code"));
         }
     }
     for capability in &manifest.capabilities {
         if let Capability::FilesWrite(scope) = capability {
             for rule in scope.allow.iter().filter(|r| !r.as_str().starts_with("{scratch}")) {
-                warn("files-write", format!("it may change files that match `{rule}`"));
+                warn(Hazard::FilesWrite, format!("it may change files that match `{rule}`"));
             }
         }
         kube::warn(capability, &mut warn);
         let name = capability.name();
-        if !imports.keys().any(|interface| interface_name(interface) == name.interface()) {
-            warn("unused", format!("it asks for `{name}` but does not import it: grant without it (`--only`)"));
+        let unused = |imports: &BTreeMap<String, BTreeSet<String>>| {
+            !imports.keys().any(|interface| interface_name(interface) == name.interface())
+        };
+        if imports.is_some_and(unused) {
+            warn(Hazard::Unused, format!("it asks for `{name}` but does not import it: grant without it (`--only`)"));
         }
     }
     if manifest.shields().contains(&ShieldLevel::Open) {
-        warn("open", "it works in the shield `open`, where nothing holds the programs that it starts".into());
+        warn(Hazard::Open, "it works in the shield `open`, where nothing holds the programs that it starts".into());
     }
     if manifest.impact == Impact::Destructive {
-        warn("destructive", "its impact is `destructive`: outside an overlay it cannot be undone".into());
+        warn(Hazard::Destructive, "its impact is `destructive`: outside an overlay it cannot be undone".into());
     }
     if manifest.root && manifest.request(CapabilityName::Exec).is_some() {
-        warn("root", "the programs that it starts run as root".into());
+        warn(Hazard::Root, "the programs that it starts run as root".into());
     }
     list
 }

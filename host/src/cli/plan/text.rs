@@ -9,6 +9,7 @@ use crate::campaign::{Prepared, PreparedLink};
 use crate::cli::load::Unit;
 use crate::engine::cut;
 use crate::report::wrap;
+use foil_manifest::Shown as _;
 use foil_manifest::{Capability, Manifest, Network};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -122,6 +123,13 @@ impl Page {
         for capability in &plan.authorised.permission.grant {
             self.field("may", &scope(capability));
         }
+        // What the technique asks for and a reviewer left out: its calls are denied.
+        let granted = &plan.authorised.permission.grant;
+        for asked in manifest.capabilities.iter().map(Capability::name) {
+            if !granted.iter().any(|capability| capability.name() == asked) {
+                self.field("may not", &format!("{asked}: not granted"));
+            }
+        }
         if plan.authorised.permission.guardrail.is_some() {
             self.field("within", "the environment's own list of capabilities");
         }
@@ -157,7 +165,7 @@ impl Page {
             }
         }
         for path in &experiment.rules {
-            self.field("rules", &path.display().to_string());
+            self.field("rules", &path.shown());
         }
     }
 
@@ -188,8 +196,14 @@ fn scope(capability: &Capability) -> String {
                     text.push_str(&format!("; {name} {}", paths.join(", ")));
                 }
             }
+            if !s.env.is_empty() {
+                text.push_str(&format!("; sets {}", s.env.join(", ")));
+            }
             if s.network == Network::Host {
                 text.push_str("; the target's own network");
+            }
+            if s.privileges {
+                text.push_str("; set-id programs work");
             }
             text
         }

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 pub fn render(review: &Review<'_>, file: Option<&Path>) -> Value {
-    let (module, manifest) = (&review.module, review.module.manifest);
+    let (module, manifest) = (review.module.as_ref(), review.manifest);
+    let refusal = review.state.as_ref().and_then(|state| state.as_ref().err());
     json!({
         "id": manifest.id,
         "kind": manifest.kind,
@@ -15,31 +16,35 @@ pub fn render(review: &Review<'_>, file: Option<&Path>) -> Value {
         "impact": manifest.impact,
         "shield": manifest.shields(),
         "root": manifest.root,
-        "builtin": module.builtin,
-        "digest": module.digest,
-        "judged": module.judged,
-        "imports": module.imports,
+        "builtin": module.is_some_and(|module| module.builtin),
+        "digest": module.map(|module| module.digest),
+        "judged": module.map(|module| module.judged),
+        "imports": module.map(|module| module.imports),
+        "source": review.source.map(|source| json!({ "file": source.path.to_string_lossy(), "lines": source.lines })),
         "requests": manifest.capabilities,
         "limits": manifest.limits,
         "script": review.imported.map(super::script::json),
         "warnings": review.warnings,
-        "grants_file": file,
+        "grants_file": file.map(Path::to_string_lossy),
         "grant": {
-            "state": state(&review.state),
-            "says": review.state.as_ref().err().map(ToString::to_string),
+            "state": state(review),
+            "says": refusal.map(ToString::to_string),
+            "granted": review.granted().map(entry),
             "compared_with": review.before.map(entry),
         },
         "changes": review.changes,
     })
 }
 
-fn state(state: &Result<&Grant, GrantRefusal>) -> &'static str {
-    match state {
-        Ok(_) => "granted",
-        Err(GrantRefusal::NotGranted { .. }) => "not-granted",
-        Err(GrantRefusal::Expired { .. }) => "expired",
-        Err(GrantRefusal::Revoked { .. }) => "revoked",
-        Err(GrantRefusal::Stale { .. }) => "stale",
+/// How a module stands with the grants. That of a source, which cannot be granted, is `source`.
+pub(super) fn state(review: &Review<'_>) -> &'static str {
+    match &review.state {
+        None => "source",
+        Some(Ok(_)) => "granted",
+        Some(Err(GrantRefusal::NotGranted { .. })) => "not-granted",
+        Some(Err(GrantRefusal::Expired { .. })) => "expired",
+        Some(Err(GrantRefusal::Revoked { .. })) => "revoked",
+        Some(Err(GrantRefusal::Stale { .. })) => "stale",
     }
 }
 

@@ -1,28 +1,22 @@
 //! A review for people.
 
 use super::Review;
-use super::page::{BOLD, GREEN, PLAIN, Page, RED};
+use super::page::{GREEN, PLAIN, Page, RED};
+use super::request::{limits, request};
 use crate::cli::grants_file::short;
-use crate::policy::{Direction, interface_name};
+use crate::policy::{Direction, Grant, interface_name};
 use anstyle::Style;
-use foil_manifest::{Capability, CapabilityName, ExecScope, Impact, Network, ShieldLevel, attack};
+use foil_manifest::{CapabilityName, Impact, ShieldLevel, Shown as _, attack};
 
 pub fn render(review: &Review<'_>) -> String {
     let mut page = Page::default();
-    let (module, manifest) = (&review.module, review.module.manifest);
+    let manifest = review.manifest;
     page.heading(&format!("{}: {}", manifest.id, manifest.title));
     // An author wraps lines for the editor, we for the page.
     for paragraph in manifest.about.trim().split("\n\n").filter(|p| !p.is_empty()) {
         page.item(2, PLAIN, "", &paragraph.lines().map(str::trim).collect::<Vec<_>>().join(" "));
     }
-    let origin = match module {
-        module if module.script => "imported, run by a built-in interpreter",
-        module if module.builtin => "built in",
-        _ => "from outside",
-    };
-    page.item(2, PLAIN, "kind      ", &format!("{}, {origin}", manifest.kind));
-    // Without the alignment it fits into 80 columns to the digit.
-    page.item(2, PLAIN, "digest ", &module.digest.to_string());
+    origin(&mut page, review);
     for id in &manifest.attack {
         page.item(2, PLAIN, "ATT&CK    ", &format!("{id} {}", attack::name(id.as_str()).unwrap_or_default()));
     }
@@ -43,12 +37,10 @@ pub fn render(review: &Review<'_>) -> String {
     if manifest.capabilities.is_empty() {
         page.item(2, PLAIN, "", "nothing");
     }
-    for capability in &manifest.capabilities {
-        request(&mut page, capability);
+    for (number, capability) in manifest.capabilities.iter().enumerate() {
+        request(&mut page, capability, place(review, number).as_deref());
     }
-    for (name, value) in limits(&manifest.limits) {
-        page.item(2, PLAIN, "limit     ", &format!("{name} = {value}"));
-    }
+    limits(&mut page, &manifest.limits);
     if let Some(imported) = review.imported {
         super::script::show(&mut page, imported);
     }
@@ -59,35 +51,53 @@ pub fn render(review: &Review<'_>) -> String {
         page.item(2, RED, "! ", &warning.text);
     }
     grant(&mut page, review);
+    if let Some(grant) = review.granted().filter(|_| !review.changes.is_empty()) {
+        granted(&mut page, review, grant);
+    }
     page.finish()
+}
+
+/// What it is, and which version of it.
+fn origin(page: &mut Page, review: &Review<'_>) {
+    let origin = match &review.module {
+        None => "the source's manifest: no code was built",
+        Some(module) if module.script => "imported, run by a built-in interpreter",
+        Some(module) if module.builtin => "built in",
+        Some(_) => "from outside",
+    };
+    page.item(2, PLAIN, "kind      ", &format!("{}, {origin}", review.manifest.kind));
+    if let Some(source) = review.source {
+        page.item(2, PLAIN, "source    ", &source.path.shown());
+    }
+    match &review.module {
+        // Without the alignment it fits into 80 columns to the digit.
+        Some(module) => page.item(2, PLAIN, "digest ", &module.digest.to_string()),
+        None => page.item(2, PLAIN, "digest    ", "none: there is one once `foil build` has built it"),
+    }
+}
+
+/// The file and line of a capability, where its source is there.
+fn place(review: &Review<'_>, number: usize) -> Option<String> {
+    let source = review.source?;
+    let line = source.lines.get(number)?;
+    let name = source.path.file_name().map(std::path::Path::new)?;
+    Some(format!("{}:{line}", name.shown()))
 }
 
 fn imports(page: &mut Page, review: &Review<'_>) {
     page.heading("Can call");
-    if review.module.imports.is_empty() {
+    let Some(module) = &review.module else {
+        return page.item(2, PLAIN, "", "unknown until it is built; what it asks for bounds it");
+    };
+    if module.imports.is_empty() {
         page.item(2, PLAIN, "", "nothing");
     }
-    for (interface, functions) in review.module.imports {
+    for (interface, functions) in module.imports {
         let name = interface_name(interface);
         let style = if acts(name) { RED } else { PLAIN };
         let functions: Vec<&str> = functions.iter().map(String::as_str).collect();
         let functions = if functions.is_empty() { "types only".to_owned() } else { functions.join(", ") };
         page.item(2, style, "", &format!("{interface}: {functions}"));
-    }
-}
-
-/// The sentence that says what a capability is.
-fn meaning(name: CapabilityName) -> &'static str {
-    match name {
-        CapabilityName::Exec => "starts programs on the target; they can do what the shield lets them",
-        CapabilityName::FilesRead => "reads files on the target",
-        CapabilityName::FilesWrite => "changes files on the target; the journal undoes it",
-        CapabilityName::EventsRead => "reads what collectors recorded",
-        CapabilityName::LoopbackServe => "serves files to its own programs; nothing leaves the machine",
-        CapabilityName::KubeRead => "looks at objects of the cluster; Foil takes the values of Secrets out",
-        CapabilityName::KubeWrite => "makes and changes objects of the cluster; the journal undoes it",
-        CapabilityName::KubeExec => "starts programs in pods of the run's own, or that the operator named",
-        _ => "a capability that is newer than this text",
     }
 }
 
@@ -115,57 +125,10 @@ fn shield_style(level: ShieldLevel) -> Style {
     if level == ShieldLevel::Open { RED } else { PLAIN }
 }
 
-fn request(page: &mut Page, capability: &Capability) {
-    let name = capability.name();
-    let red = acts(name.interface());
-    page.item(2, if red { RED } else { BOLD }, "", &format!("{name}: {}", meaning(name)));
-    page.item(4, PLAIN, "reason    ", capability.reason().trim());
-    match capability {
-        Capability::Exec(scope) => exec(page, scope),
-        Capability::FilesRead(scope) => scope.allow.iter().for_each(|p| page.item(4, PLAIN, "read      ", p.as_str())),
-        Capability::FilesWrite(scope) => scope.allow.iter().for_each(|p| page.item(4, RED, "write     ", p.as_str())),
-        Capability::EventsRead(scope) => scope.allow.iter().for_each(|name| page.item(4, PLAIN, "collector ", name)),
-        other => {
-            let style = if red { RED } else { PLAIN };
-            other.kube_rules().iter().for_each(|rule| page.item(4, style, "may       ", &rule.to_string()));
-        }
-    }
-}
-
-fn exec(page: &mut Page, scope: &ExecScope) {
-    for rule in &scope.allow {
-        page.item(4, RED, "run       ", rule.as_str());
-    }
-    for path in &scope.reads {
-        page.item(4, PLAIN, "programs read    ", path);
-    }
-    for path in &scope.writes {
-        page.item(4, RED, "programs change  ", path);
-    }
-    if !scope.env.is_empty() {
-        page.item(4, PLAIN, "sets      ", &scope.env.join(", "));
-    }
-    match scope.network {
-        Network::Loopback => page.item(4, PLAIN, "network   ", "none but a loopback of the run's own"),
-        Network::Host => page.item(4, RED, "network   ", "the target's"),
-    }
-    if scope.privileges {
-        page.item(4, RED, "", "set-id programs work");
-    }
-}
-
-/// Named as in the file, and by the type itself, so that no limit can be forgotten here.
-fn limits(limits: &foil_manifest::Limits) -> Vec<(String, String)> {
-    match serde_json::to_value(limits) {
-        Ok(serde_json::Value::Object(map)) => map.into_iter().map(|(name, value)| (name, value.to_string())).collect(),
-        _ => Vec::new(),
-    }
-}
-
 fn grant(page: &mut Page, review: &Review<'_>) {
     page.heading("Grant");
     match &review.state {
-        Ok(grant) => {
+        Some(Ok(grant)) => {
             let until = grant.expires.map(|when| format!(", until {when}")).unwrap_or_default();
             page.item(
                 2,
@@ -174,7 +137,8 @@ fn grant(page: &mut Page, review: &Review<'_>) {
                 &format!("granted on {} by {}{until}: {}", grant.granted, grant.reviewer, grant.reason),
             );
         }
-        Err(refusal) => page.item(2, RED, "", &refusal.to_string()),
+        Some(Err(refusal)) => page.item(2, RED, "", &refusal.to_string()),
+        None => page.item(2, PLAIN, "", "A source cannot be granted: what `foil build` makes of it can."),
     }
     let Some(before) = review.before else { return };
     if review.changes.is_empty() {
@@ -196,11 +160,38 @@ fn grant(page: &mut Page, review: &Review<'_>) {
     }
 }
 
-/// Whether a capability of this name does something, and not only looks.
-fn acts(name: &str) -> bool {
-    matches!(name, "exec" | "files-write" | "kube-write" | "kube-exec")
+/// What holds: the grant's own words, where they are not those of the request.
+fn granted(page: &mut Page, review: &Review<'_>, grant: &Grant) {
+    page.heading("Is granted");
+    if grant.capabilities.is_empty() {
+        page.item(2, PLAIN, "", "nothing but to run");
+    }
+    for capability in &grant.capabilities {
+        request(page, capability, None);
+    }
+    let missing = |name: &CapabilityName| !grant.capabilities.iter().any(|granted| granted.name() == *name);
+    let asked = review.manifest.capabilities.iter().map(foil_manifest::Capability::name);
+    let denied: Vec<String> = asked.filter(missing).map(|name| name.to_string()).collect();
+    if !denied.is_empty() {
+        page.item(2, PLAIN, "denied    ", &denied.join(", "));
+    }
+    let levels: Vec<String> = grant.shield.iter().map(ToString::to_string).collect();
+    if !levels.is_empty() {
+        let style = if grant.shield.contains(&ShieldLevel::Open) { RED } else { PLAIN };
+        page.item(2, style, "shield    ", &levels.join(" or "));
+    }
+    if let Some(most) = grant.impact {
+        page.item(2, impact_style(most), "impact    ", &format!("at most {most}"));
+    }
+    limits(page, &grant.limits);
 }
 
-fn dangerous(key: &str, value: &str) -> bool {
+/// Whether a capability of this name does something, and not only looks.
+fn acts(name: &str) -> bool {
+    CapabilityName::ALL.into_iter().any(|capability| capability.interface() == name && capability.acts())
+}
+
+/// Whether a difference is one that a reviewer must stop at.
+pub(super) fn dangerous(key: &str, value: &str) -> bool {
     acts(key.split('.').next().unwrap_or_default()) || matches!(value, "open" | "destructive")
 }

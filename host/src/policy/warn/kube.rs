@@ -1,6 +1,7 @@
 //! Rules about a cluster that a reviewer should stop at.
 
 use super::arbitrary;
+use crate::policy::Hazard;
 use foil_manifest::pattern::Variables;
 use foil_manifest::{Capability, KubeRule, KubeVerb, NamePattern, PodScope};
 
@@ -10,30 +11,33 @@ const RBAC: [&str; 4] = ["roles", "clusterroles", "rolebindings", "clusterrolebi
 const WEBHOOKS: [&str; 2] = ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"];
 
 /// Warns of what a capability may do to a cluster.
-pub(super) fn warn(capability: &Capability, warn: &mut impl FnMut(&'static str, String)) {
+pub(super) fn warn(capability: &Capability, warn: &mut impl FnMut(Hazard, String)) {
     for rule in capability.kube_rules() {
         let may = |verb: KubeVerb| rule.verbs.contains(&verb);
         let writes = may(KubeVerb::Create) || may(KubeVerb::Patch);
         if (may(KubeVerb::Get) || may(KubeVerb::List)) && about(rule, "", &["secrets"]) {
             warn(
-                "secrets",
+                Hazard::Secrets,
                 format!("`{rule}`: it may look at Secrets; Foil takes their values out, their names and keys stay"),
             );
         }
         if writes && about(rule, "rbac.authorization.k8s.io", &RBAC) {
             let text =
                 "it may make or change roles and bindings: who may do that (`escalate`, `bind`) equals cluster-admin";
-            warn("cluster-admin", format!("`{rule}`: {text}"));
+            warn(Hazard::ClusterAdmin, format!("`{rule}`: {text}"));
         }
         if writes && about(rule, "admissionregistration.k8s.io", &WEBHOOKS) {
             let text = "a webhook sees, changes and refuses what everybody asks of the cluster";
-            warn("webhooks", format!("`{rule}`: {text}"));
+            warn(Hazard::Webhooks, format!("`{rule}`: {text}"));
         }
         if may(KubeVerb::Patch) {
-            warn("kube-patch", format!("`{rule}`: it may change objects that the run did not make"));
+            warn(Hazard::KubePatch, format!("`{rule}`: it may change objects that the run did not make"));
         }
         if may(KubeVerb::Approve) {
-            warn("certificate", format!("`{rule}`: it may have certificates issued, which no cluster can recall"));
+            warn(
+                Hazard::Certificate,
+                format!("`{rule}`: it may have certificates issued, which no cluster can recall"),
+            );
         }
         if may(KubeVerb::Token) {
             let whose = if rule.name.as_ref().is_some_and(of_the_run) {
@@ -41,26 +45,29 @@ pub(super) fn warn(capability: &Capability, warn: &mut impl FnMut(&'static str, 
             } else {
                 "service accounts"
             };
-            warn("token", format!("`{rule}`: it may ask for tokens of {whose}, which hold until they end"));
+            warn(Hazard::Token, format!("`{rule}`: it may ask for tokens of {whose}, which hold until they end"));
         }
         if may(KubeVerb::Proxy) {
             let text = match rule.resource.matches("nodes", &Variables::default()) {
                 true => "the kubelet behind `nodes/proxy` is past the cluster's admission and audit",
                 false => "what is behind a pod or a service is no part of the cluster's own rules",
             };
-            warn("proxy", format!("`{rule}`: {text}"));
+            warn(Hazard::Proxy, format!("`{rule}`: {text}"));
         }
         for command in &rule.commands {
             if let Some(why) = arbitrary(command) {
-                warn("arbitrary-code", format!("`{command}` in a pod is arbitrary code: {why}"));
+                warn(Hazard::ArbitraryCode, format!("`{command}` in a pod is arbitrary code: {why}"));
             }
         }
         match &rule.namespace {
-            None => warn("whole-cluster", format!("`{rule}`: the whole cluster, and not a namespace of it")),
+            None => warn(Hazard::WholeCluster, format!("`{rule}`: the whole cluster, and not a namespace of it")),
             Some(namespace)
                 if namespace.is_literal() && (of_the_run(namespace) || namespace.as_str() == "{namespace}") => {}
             Some(namespace) => {
-                warn("namespaces", format!("`{rule}`: `{namespace}` is not the namespace that the operator chose"));
+                warn(
+                    Hazard::Namespaces,
+                    format!("`{rule}`: `{namespace}` is not the namespace that the operator chose"),
+                );
             }
         }
         if writes {
@@ -80,34 +87,38 @@ fn of_the_run(name: &NamePattern) -> bool {
     name.as_str().contains("{run}")
 }
 
-fn pods(scope: &PodScope, warn: &mut impl FnMut(&'static str, String)) {
+fn pods(scope: &PodScope, warn: &mut impl FnMut(Hazard, String)) {
     let flags = [
-        (scope.privileged, "privileged-pod", "its pods may be privileged: root on the node, for whoever is in them"),
+        (
+            scope.privileged,
+            Hazard::PrivilegedPod,
+            "its pods may be privileged: root on the node, for whoever is in them",
+        ),
         (
             scope.host_network,
-            "host-network",
+            Hazard::HostNetwork,
             "its pods may be in the node's network, and reach what listens on its loopback",
         ),
-        (scope.host_pid, "host-pid", "its pods may see the node's processes, and what is in their environment"),
-        (scope.host_ipc, "host-ipc", "its pods may use the node's shared memory"),
-        (scope.host_ports, "host-ports", "its pods may take ports of the node"),
+        (scope.host_pid, Hazard::HostPid, "its pods may see the node's processes, and what is in their environment"),
+        (scope.host_ipc, Hazard::HostIpc, "its pods may use the node's shared memory"),
+        (scope.host_ports, Hazard::HostPorts, "its pods may take ports of the node"),
     ];
-    flags.iter().filter(|(on, ..)| *on).for_each(|(_, code, text)| warn(code, (*text).to_owned()));
+    flags.iter().filter(|(on, ..)| *on).for_each(|(_, code, text)| warn(*code, (*text).to_owned()));
     for path in &scope.host_paths {
-        warn("host-path", format!("its pods may mount `{path}` of the node, read-only"));
+        warn(Hazard::HostPath, format!("its pods may mount `{path}` of the node, read-only"));
     }
     for path in &scope.host_paths_writable {
-        warn("host-path-writable", format!("its pods may CHANGE `{path}` of the node, which nothing undoes"));
+        warn(Hazard::HostPathWritable, format!("its pods may CHANGE `{path}` of the node, which nothing undoes"));
     }
     for capability in &scope.capabilities {
-        warn("pod-capability", format!("its containers may have the capability `{capability}`"));
+        warn(Hazard::PodCapability, format!("its containers may have the capability `{capability}`"));
     }
     for image in scope.images.iter().filter(|image| image.as_str() != "{image}") {
-        warn("image", format!("its pods may run `{image}`, which is not the image that the operator chose"));
+        warn(Hazard::Image, format!("its pods may run `{image}`, which is not the image that the operator chose"));
     }
     for account in scope.service_accounts.iter().filter(|name| !of_the_run(name)) {
         warn(
-            "pod-token",
+            Hazard::PodToken,
             format!("its pods may have the token of the service account `{account}`, with all its rights"),
         );
     }
@@ -120,7 +131,7 @@ mod tests {
     fn codes(name: &str, rule: &str) -> Vec<&'static str> {
         let capability: Capability = toml::from_str(&format!("name = '{name}'\nallow = [{rule}]")).expect(rule);
         let mut codes = Vec::new();
-        warn(&capability, &mut |code, _| codes.push(code));
+        warn(&capability, &mut |hazard, _| codes.push(hazard.code()));
         codes
     }
 
