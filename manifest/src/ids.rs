@@ -109,14 +109,7 @@ impl TryFrom<String> for AttackId {
     type Error = IdError;
 
     fn try_from(text: String) -> Result<Self, IdError> {
-        if crate::attack::name(&text).is_some() {
-            Ok(Self(text))
-        } else {
-            Err(IdError(format!(
-                "`{}` is not in the ATT&CK list of this version of Foil: write an id such as T1059.004",
-                visible(&text, QUOTE)
-            )))
-        }
+        if crate::attack::name(&text).is_some() { Ok(Self(text)) } else { Err(IdError(crate::attack::unknown(&text))) }
     }
 }
 
@@ -158,5 +151,7 @@ mod tests {
         assert!(sub.is_within(&"T1059".parse().expect("in the list")));
         assert!(!sub.is_within(&"T1057".parse().expect("in the list")));
         assert!("T9999".parse::<AttackId>().is_err());
+        let revoked = "T1562.012".parse::<AttackId>().expect_err("revoked").to_string();
+        assert!(revoked.contains("it is T1685.004 (") && revoked.contains(" now"), "{revoked}");
     }
 }

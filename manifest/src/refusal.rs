@@ -23,7 +23,7 @@ pub enum Refusal {
         limit: usize,
     },
     /// No `foil:manifest` section at the root.
-    #[error("no manifest: the component has no `foil:manifest` section; build it with `foil build`")]
+    #[error("no manifest: the component has no `foil:manifest` section; foil build adds it")]
     NoManifest,
     /// More than one `foil:manifest` section at the root.
     #[error(
@@ -42,9 +42,7 @@ pub enum Refusal {
     #[error("malformed manifest: {0}")]
     ManifestMalformed(String),
     /// The manifest names an ATT&CK id that does not exist.
-    #[error(
-        "unknown ATT&CK id: `{0}` is not in the ATT&CK list of this version of Foil; write an id such as T1059.004"
-    )]
+    #[error("unknown ATT&CK id: {}", crate::attack::unknown(.0))]
     AttackIdUnknown(String),
     /// Its id or an alias is one that Foil itself works under.
     #[error(

@@ -1,6 +1,7 @@
 //! `cargo xtask`: what a fresh clone needs to build, show and test Foil, with nothing installed but rustup and a C compiler.
 
 mod atomics;
+mod attack;
 mod bench;
 mod demo;
 mod fuzz;
@@ -22,6 +23,7 @@ cargo xtask COMMAND
   fuzz [--seconds N] [TARGET ..]   run each fuzz target for N seconds (default 60)
   bench [NAME ..]   run the benches of host/benches, one line a measurement
   atomics FOLDER    as root: run a library of Atomic Red Team's tests, and write docs/atomics-run.md
+  attack FILE       bring manifest/data up to a release of ATT&CK: FILE is its enterprise-attack.json
   ci                .ci/run";
 
 fn main() -> ExitCode {
@@ -69,6 +71,10 @@ fn dispatch(command: &str, rest: &[String]) -> Result<()> {
                 atomics::atomics(folder)
             }
             _ => bail!("`cargo xtask atomics` takes the folder of the tests"),
+        },
+        "attack" => match rest {
+            [file] => attack::attack(file),
+            _ => bail!("`cargo xtask attack` takes a release's enterprise-attack.json"),
         },
         "ci" => {
             nothing_more()?;
