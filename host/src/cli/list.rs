@@ -1,6 +1,8 @@
 //! `foil list`.
 
-use super::{Exit, Format, Global};
+use super::attack::{self, Tactics};
+use super::granted::Granted;
+use super::{Exit, Format, Global, discover};
 use crate::module::{Catalog, Filter, Module, Origin, Source};
 use clap::ValueEnum;
 use comfy_table::Table;
@@ -10,6 +12,9 @@ use foil_manifest::{AttackId, Kind};
 /// Its arguments.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Only modules with this text in their id, title, aliases, or ATT&CK ids and names; of several words, those with all of them
+    #[arg(value_name = "TEXT")]
+    text: Vec<String>,
     /// Techniques or checks only
     #[arg(long, value_enum)]
     kind: Option<KindArg>,
@@ -19,6 +24,9 @@ pub struct Args {
     /// One ATT&CK technique with its sub-techniques, such as T1059
     #[arg(long, value_name = "ID")]
     attack: Option<AttackId>,
+    /// One ATT&CK tactic, by its id, short name or name, such as TA0005, stealth, or "Credential Access"
+    #[arg(long, value_name = "NAME", value_parser = attack::tactics)]
+    tactic: Option<Tactics>,
     /// Built-in modules only, or those of --modules: components, or imported tests
     #[arg(long, value_enum)]
     source: Option<SourceArg>,
@@ -38,7 +46,13 @@ enum SourceArg {
 }
 
 pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+    let tactics = args.tactic.map(|tactics| {
+        tactics.renamed().iter().for_each(|line| anstream::eprintln!("foil: {line}"));
+        tactics.0.iter().map(|tactic| tactic.short).collect()
+    });
     let filter = Filter {
+        tactics,
+        words: args.text.iter().flat_map(|text| text.split_whitespace()).map(str::to_lowercase).collect(),
         kind: args.kind.map(|kind| match kind {
             KindArg::Technique => Kind::Technique,
             KindArg::Check => Kind::Check,
@@ -53,6 +67,13 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     };
     let catalog = Catalog::open(&global.modules);
     let modules = catalog.modules(&filter);
+    let grants = discover::grants(global, None);
+    let (grants, unread) = match grants {
+        Ok(found) => (Some(found.value), None),
+        Err(error) => (None, Some(error)),
+    };
+    let modules: Vec<(&Module, Granted)> =
+        modules.iter().map(|module| (module, Granted::of(module, grants.as_ref()))).collect();
     match global.format {
         Format::Json => {
             let rows: Vec<_> = modules.iter().map(json).collect();
@@ -61,29 +82,30 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         Format::Text if modules.is_empty() => anstream::println!("no module matches"),
         Format::Text => anstream::println!("{}", rows(&modules)),
     }
-    for problem in catalog.problems() {
-        anstream::eprintln!("foil: {problem}");
-    }
-    Ok(if catalog.problems().is_empty() { Exit::Success } else { Exit::Usage })
+    let problems: Vec<String> = catalog.problems().iter().map(ToString::to_string).collect();
+    let problems: Vec<String> = problems.into_iter().chain(unread.map(|error| format!("{error:#}"))).collect();
+    problems.iter().for_each(|problem| anstream::eprintln!("foil: {problem}"));
+    Ok(if problems.is_empty() { Exit::Success } else { Exit::Usage })
 }
 
 /// One row for programs. Fields are added, never renamed.
-fn json(module: &Module) -> serde_json::Value {
+fn json((module, granted): &(&Module, Granted)) -> serde_json::Value {
     let manifest = &module.manifest;
     let capabilities: Vec<_> = manifest.capabilities.iter().map(foil_manifest::Capability::name).collect();
     serde_json::json!({
         "id": manifest.id, "kind": manifest.kind, "platform": manifest.id.platform(), "title": manifest.title,
         "aliases": manifest.aliases, "attack": manifest.attack, "impact": manifest.impact,
         "shield": manifest.shields(), "root": manifest.root, "capabilities": capabilities,
-        "digest": module.digest, "source": module.source.raw(),
+        "digest": module.digest, "source": module.source.raw(), "granted": granted.to_string(),
     })
 }
 
 /// What fits into a line of a terminal; `foil show` and `--format json` say the rest.
-fn rows(modules: &[Module]) -> Table {
-    let outside = modules.iter().any(|module| module.source != Source::Builtin);
-    let mut table = super::table(["id", "ATT&CK", "impact", "title"].into_iter().chain(outside.then_some("source")));
-    for module in modules {
+fn rows(modules: &[(&Module, Granted)]) -> Table {
+    let outside = modules.iter().any(|(module, _)| module.source != Source::Builtin);
+    let mut table =
+        super::table(["id", "ATT&CK", "impact", "grant", "title"].into_iter().chain(outside.then_some("source")));
+    for (module, granted) in modules {
         let manifest = &module.manifest;
         let attack: Vec<_> = manifest.attack.iter().map(AttackId::as_str).collect();
         let kind = if manifest.kind == Kind::Check { "(check)".to_owned() } else { attack.join(" ") };
@@ -91,7 +113,8 @@ fn rows(modules: &[Module]) -> Table {
             Source::Builtin => "builtin".to_owned(),
             Source::File(path) | Source::Atomic(path) => path.shown(),
         };
-        let row = [manifest.id.to_string(), kind, manifest.impact.to_string(), manifest.title.clone()];
+        let (impact, title) = (manifest.impact.to_string(), manifest.title.clone());
+        let row = [manifest.id.to_string(), kind, impact, granted.to_string(), title];
         table.add_row(row.into_iter().chain(outside.then_some(source)));
     }
     table

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 mod abort;
+mod attack;
 mod build;
 mod calibrate;
 mod check;
@@ -16,6 +17,7 @@ pub mod discover;
 mod doctor;
 mod fire;
 mod grant;
+mod granted;
 mod grants_file;
 mod import;
 mod journal;
@@ -61,7 +63,7 @@ pub enum Exit {
 
 /// Fires ATT&CK techniques in a sandbox, says which link of the detection chain is broken, puts everything back.
 #[derive(Debug, Parser)]
-#[command(name = "foil", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(name = "foil", version = version(), max_term_width = 100, arg_required_else_help = true)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -90,6 +92,14 @@ pub struct Global {
     /// Folders with modules from outside (*.wasm), besides those built in
     #[arg(long = "modules", global = true, value_name = "DIR")]
     pub modules: Vec<PathBuf>,
+}
+
+/// The version of Foil, and of the ATT&CK that it knows.
+fn version() -> &'static str {
+    static VERSION: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+        format!("{} (ATT&CK {})", env!("CARGO_PKG_VERSION"), foil_manifest::attack::version())
+    });
+    &VERSION
 }
 
 /// How a command that prints no reports prints.

@@ -1,5 +1,6 @@
 //! `foil show`: all that a module says of itself, for people.
 
+use super::attack as attack_page;
 use super::rbac::{self, Rbac};
 use super::{Exit, Format, Global, discover};
 use crate::module::{Catalog, Module};
@@ -11,7 +12,7 @@ use foil_manifest::{Capability, Imports, Limits, Manifest, Network, Parameter, S
 /// Its arguments.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A module's id, one of its aliases, or a .wasm file; with --rbac several
+    /// A module's id, one of its aliases, or a .wasm file; an ATT&CK id for what it is and which modules have it; with --rbac several
     #[arg(value_name = "ID", required = true)]
     ids: Vec<String>,
     /// Print the least rights in the cluster that it needs, Foil's own undo included, as YAML to apply
@@ -30,6 +31,11 @@ const RED: Style = AnsiColor::Red.on_default().bold();
 
 pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let catalog = Catalog::open(&global.modules);
+    if let [one] = args.ids.as_slice()
+        && let Some(id) = attack_page::id(one).filter(|_| !args.rbac && catalog.find(one).is_err())
+    {
+        return attack_page::show(&id, &catalog, global);
+    }
     let modules = args.ids.iter().map(|id| Ok(catalog.find(id)?)).collect::<anyhow::Result<Vec<Module>>>()?;
     if args.rbac {
         return rights(&modules, args, global);
@@ -61,6 +67,7 @@ fn json(module: &Module) -> serde_json::Value {
     serde_json::json!({
         "manifest": *module.manifest, "imports": module.imports.interfaces, "digest": module.digest,
         "judged": module.judged(), "size": module.size, "source": module.source.raw(),
+        "attack-version": attack::version(),
     })
 }
 
@@ -79,7 +86,8 @@ fn print(module: &Module) {
     field("impact", &manifest.impact.to_string());
     for id in &manifest.attack {
         let tactics = attack::tactics(id.as_str()).join(", ");
-        field("ATT&CK", &format!("{id} {} ({tactics})", attack::name(id.as_str()).unwrap_or_default()));
+        let name = attack::name(id.as_str()).unwrap_or_default();
+        field("ATT&CK", &format!("{id} {name} ({tactics}; ATT&CK {})", attack::version()));
     }
     if !manifest.aliases.is_empty() {
         field("aliases", &manifest.aliases.join(", "));

@@ -2,8 +2,7 @@
 
 use super::pack::{Builtin, listed};
 use super::{LoadError, Module, Origin, load_file, script};
-use foil_manifest::Shown as _;
-use foil_manifest::{AttackId, Kind};
+use foil_manifest::{AttackId, Kind, Shown as _, attack};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -78,6 +77,10 @@ pub struct Filter {
     pub attack: Option<AttackId>,
     /// Of this origin.
     pub origin: Option<Origin>,
+    /// With a technique of one of these tactics, by their short names.
+    pub tactics: Option<Vec<&'static str>>,
+    /// With each of these in its id, title, aliases, or ATT&CK ids and names. In lower case.
+    pub words: Vec<String>,
 }
 
 impl Filter {
@@ -88,6 +91,22 @@ impl Filter {
             && self.platform.as_deref().is_none_or(|platform| platform == manifest.id.platform())
             && self.attack.as_ref().is_none_or(|wanted| manifest.attack.iter().any(|id| id.is_within(wanted)))
             && self.origin.is_none_or(|origin| origin == module.source.origin())
+            && self.tactics.as_ref().is_none_or(|wanted| {
+                let mut of = manifest.attack.iter().flat_map(|id| attack::tactics(id.as_str()));
+                of.any(|tactic| wanted.contains(tactic))
+            })
+            && self.has_words(module)
+    }
+
+    fn has_words(&self, module: &Module) -> bool {
+        if self.words.is_empty() {
+            return true;
+        }
+        let manifest = &module.manifest;
+        let attack = manifest.attack.iter().map(|id| [id.as_str(), attack::name(id.as_str()).unwrap_or_default()]);
+        let texts = names(module).chain([manifest.title.as_str()]).chain(attack.flatten());
+        let texts: Vec<String> = texts.map(str::to_lowercase).collect();
+        self.words.iter().all(|word| texts.iter().any(|text| text.contains(word.as_str())))
     }
 }
 
