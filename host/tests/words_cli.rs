@@ -97,3 +97,51 @@ fn formats_of_reports_are_for_commands_that_report() {
         assert!(words.iter().all(|word| text.contains(word)), "{format}: {text}");
     }
 }
+
+/// What bash offers for a line that ends where the cursor is.
+fn bash_completes(script: &str, line: &str) -> Vec<String> {
+    let words: Vec<&str> = line.split(' ').collect();
+    let (word, before) = match words.as_slice() {
+        [.., before, word] => (*word, *before),
+        _ => unreachable!("a command and a word"),
+    };
+    let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+    let command = format!(
+        "{script}\nCOMP_WORDS=({}); COMP_CWORD={}; _foil foil '{word}' '{before}'; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        quoted.join(" "),
+        words.len() - 1
+    );
+    let output = Command::new("bash").args(["-c", &command]).output().expect("bash");
+    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn completions_know_modules_and_values() {
+    let bash = stdout(&["completions", "bash"]);
+    for (line, offered, not) in [
+        ("foil show lin", "linux.file-delete", "kubernetes.canary"),
+        ("foil show T1070", "T1070.004", "linux.file-delete"),
+        ("foil fire linux.fi", "linux.file-delete", "linux.audit-event"),
+        ("foil grant linux.au", "linux.audit-event", "linux.file-delete"),
+        ("foil review kubernetes.", "kubernetes.canary", "linux.file-delete"),
+        ("foil fire linux.file-delete --shield ", "overlay", "linux.file-delete"),
+        ("foil run --format j", "junit", "csv"),
+        ("foil list --tactic ", "defense-impairment", "linux"),
+        ("foil list --kind ", "check", "linux"),
+        ("foil list --color ", "never", "linux"),
+    ] {
+        let found = bash_completes(&bash, line);
+        assert!(found.iter().any(|word| word == offered), "`{line}`: {found:?}");
+        assert!(found.iter().all(|word| word != not), "`{line}`: {found:?}");
+    }
+    for shell in ["zsh", "fish"] {
+        let script = stdout(&["completions", shell]);
+        for word in ["linux.file-delete", "kubernetes.canary", "defense-impairment", "overlay", "junit"] {
+            assert!(script.contains(word), "{shell} does not know {word}");
+        }
+    }
+    // Modules from outside, where their folder is named.
+    let folder = tempfile::tempdir().expect("a folder");
+    let none = stdout(&["completions", "bash", "--modules", folder.path().to_str().expect("UTF-8")]);
+    assert_eq!(none, bash);
+}

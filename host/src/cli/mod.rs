@@ -200,7 +200,7 @@ pub fn main() -> ExitCode {
         Command::Journal(args) => journal::run(args, global),
         Command::Doctor(args) => doctor::run(args, global),
         Command::Schema(args) => schema::run(args),
-        Command::Completions(args) => completions::run(args),
+        Command::Completions(args) => completions::run(args, global),
         Command::Man(args) => man::run(args),
     });
     let result = result.unwrap_or_else(|broken| Err(InternalError(broken.into()).into()));
