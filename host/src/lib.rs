@@ -22,6 +22,7 @@ pub mod cli;
 pub mod cluster;
 pub mod collector;
 pub mod engine;
+pub mod hint;
 pub mod journal;
 pub mod module;
 pub mod panics;

@@ -244,9 +244,7 @@ impl Manifest {
         })?;
         manifest.check()?;
         if manifest.to_canonical_json() != bytes {
-            return Err(ManifestError(
-                "the manifest is not in canonical form: build the module with `foil build`".into(),
-            ));
+            return Err(ManifestError("the manifest is not in canonical form: foil build writes it so".into()));
         }
         Ok(manifest)
     }

@@ -98,7 +98,7 @@ fn is_component(bytes: &[u8]) -> Result<(), Refusal> {
     match Parser::new(0).parse(bytes, true) {
         Ok(wasmparser::Chunk::Parsed { payload: Payload::Version { encoding: Encoding::Component, .. }, .. }) => Ok(()),
         Ok(wasmparser::Chunk::Parsed { payload: Payload::Version { encoding: Encoding::Module, .. }, .. }) => {
-            wrong("it is a core WebAssembly module; `foil build` makes a component of one")
+            wrong("it is a core WebAssembly module; foil build makes a component of a module's folder")
         }
         _ => wrong("its version is neither that of a module nor of a component"),
     }

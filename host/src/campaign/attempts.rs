@@ -24,7 +24,9 @@ pub async fn attempt<'a>(host: &'a Host, prepared: &Arc<Prepared>, held: bool) -
         // A run's own faults are caught by the run. Of this one nothing is known, but for what the journal has.
         Err(broken) => {
             let mut report = prepared.not_run(Verdict::Error, broken.to_string());
-            report.residue.push("`foil cleanup` puts back what the run left, if it had begun".to_owned());
+            report
+                .residue
+                .push(format!("`{}` puts back what the run left, if it had begun", crate::hint::of_state(["cleanup"])));
             (report, None)
         }
     }

@@ -9,12 +9,14 @@ use crate::policy::{GrantRefusal, Refusal};
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
     /// A module is not granted; on a terminal the user is asked.
-    #[error("{refusal}")]
+    #[error("{refusal}{then}")]
     NotGranted {
         /// The module.
         module: Box<Module>,
         /// Why not.
         refusal: GrantRefusal,
+        /// What to do about it, behind a colon; empty where nobody has said that yet.
+        then: String,
     },
     /// The policy refuses.
     #[error(transparent)]

@@ -241,10 +241,11 @@ impl Preparation<'_> {
             script: module.imported.is_some(),
             imports: &module.imports.interfaces,
         };
-        let grant = self
-            .grants
-            .find(&judged, jiff::Timestamp::now())
-            .map_err(|refusal| PrepareError::NotGranted { module: Box::new(module.clone()), refusal })?;
+        let grant = self.grants.find(&judged, jiff::Timestamp::now()).map_err(|refusal| PrepareError::NotGranted {
+            module: Box::new(module.clone()),
+            refusal,
+            then: String::new(),
+        })?;
         let is_folder = |path: &str| std::fs::metadata(path).is_ok_and(|m| m.is_dir());
         let case = Case {
             manifest: &module.manifest,
@@ -273,7 +274,7 @@ impl Preparation<'_> {
             None => Ok(authorised),
             Some(name) => Err(PrepareError::Wrong(format!(
                 "{} imports `{name}`, which the grant or {} does not allow at all: a module loads only with all that it \
-                 imports, so narrow the scope instead (`foil grant --narrow`)",
+                 imports, so narrow the scope instead (option `--narrow` of foil grant)",
                 module.id(),
                 self.environment.title()
             ))),

@@ -134,6 +134,11 @@ impl Prepared {
         RunReport { run: String::new(), verdict, reason, ..self.report() }
     }
 
+    /// The report of one that is not begun, since an earlier run did not pass.
+    pub(crate) fn skipped(&self) -> RunReport {
+        self.report().skip()
+    }
+
     /// What modules may know of the cluster.
     pub(super) fn cluster_context(&self) -> Option<crate::engine::bindings::types::Cluster> {
         self.cluster.as_ref().map(|cluster| crate::engine::bindings::types::Cluster {
@@ -296,6 +301,7 @@ impl RunReport {
             residue: Vec::new(),
             log: Vec::new(),
             earlier: Vec::new(),
+            skipped: false,
             control: None,
             campaign: None,
             test: None,

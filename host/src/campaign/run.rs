@@ -17,6 +17,7 @@ use crate::collector::{ClockGrain, EventLog, Observed};
 use crate::engine::bindings::technique::Evidence;
 use crate::engine::bindings::types::{Context, Fact};
 use crate::engine::{Budget, Engine, Phase, PhaseError, clip, cut};
+use crate::hint::{foil, of_state};
 use crate::journal::{Journal, JournalError, RunJournal, RunRecord, UndoHost, UndoReport};
 use crate::panics::caught_in;
 use crate::policy::EffectiveLimits;
@@ -42,6 +43,8 @@ pub struct Host {
     pub cancel: CancellationToken,
     /// How many experiments may go on at once.
     pub parallel: usize,
+    /// Nothing is begun after the first run that did not pass.
+    pub fail_fast: bool,
     /// Shows what is waited for.
     pub progress: Progress,
     /// Shows whether sensors are alive.
@@ -143,6 +146,7 @@ impl<'a> Live<'a> {
     async fn go(&mut self, report: &mut RunReport) -> Detonation {
         // Listening comes first: a process that was started before auditing was switched on is never audited.
         let arming = Arming::arm(&self.prepared, &self.journal);
+        tracing::info!(run = %self.prepared.run, technique = self.prepared.technique.id(), "collectors are armed");
         self.containers = Arc::clone(&arming.tree.containers);
         let linked = self.prepared.authorised.permission.linked();
         let technique = &self.prepared.technique;
@@ -251,6 +255,7 @@ impl<'a> Live<'a> {
         if world.shield.as_ref().is_some_and(|shield| !shield.tree().children.is_empty()) {
             tokio::time::sleep(ClockGrain::COARSE.into()).await;
         }
+        tracing::info!(run = %prepared.run, shield = %prepared.authorised.shield, "warmed up; it detonates");
         let zero = Zero { instant: tokio::time::Instant::now(), unix_ns: unix_nanos() };
         report.detonated = Some(jiff::Timestamp::now().to_string());
         // What looks neither acts nor keeps what acted from being put back.
@@ -275,6 +280,7 @@ impl<'a> Live<'a> {
         self.host.progress.begin(run, &prepared.experiment.name, waiting.collect());
         let watched = prepared.links.iter().enumerate().map(async |(index, link)| {
             let settled = self.watch(link, &seen, arming, &context, zero).await;
+            tracing::info!(run, link = settled.link, verdict = %settled.verdict, "a link is settled");
             self.host.progress.link(run, index, settled.verdict);
             settled
         });
@@ -348,8 +354,8 @@ impl<'a> Live<'a> {
                     Detonation::Blocked(format!("the identity that it acts as may not: {message}"))
                 }
                 "rbac" => Detonation::Inconclusive(format!(
-                    "{message}; `foil show {} --rbac` prints what it needs (rbac)",
-                    self.prepared.technique.id()
+                    "{message}; `{}` prints what it needs (rbac)",
+                    foil(["show", &self.prepared.technique.called(), "--rbac"])
                 )),
                 // Only where nothing of ours held the child is a refusal somebody else's, and a control that works.
                 "prevented" | "not-executable" | "forbidden" if open => Detonation::Blocked(message.clone()),
@@ -401,7 +407,8 @@ impl<'a> Live<'a> {
         self.clean_up().await;
         let mut residue = Vec::new();
         if tokio::time::timeout(EFFECTS_END, settled(&self.effects)).await.is_err() {
-            residue.push("an effect had not ended when the run did; `foil cleanup` will look at it".to_owned());
+            residue
+                .push(format!("an effect had not ended when the run did; `{}` will look at it", of_state(["cleanup"])));
         }
         let shield = self.shield().take();
         let closed = match shield.map(Arc::try_unwrap) {
@@ -432,11 +439,12 @@ impl<'a> Live<'a> {
         match undone {
             // What an earlier look left undone was looked at once more: the later word counts.
             Ok(Ok(report)) => {
+                tracing::info!(run = report.run, effects = report.effects.len(), "undone");
                 back.undo.effects.retain(|(what, _)| !report.effects.iter().any(|(again, _)| again == what));
                 back.undo.effects.extend(report.effects);
             }
             Ok(Err(error)) => back.residue.push(format!("the clean-up could not be done: {error}")),
-            Err(error) => back.residue.push(format!("the clean-up broke off: {error}; run `foil cleanup`")),
+            Err(error) => back.residue.push(broke_off(error)),
         }
     }
 
@@ -446,7 +454,7 @@ impl<'a> Live<'a> {
         // Whatever breaks off here, the rest is put back all the same.
         for part in [caught_in(self.put_back()).await, caught_in(self.undo(RunJournal::undo_all)).await] {
             if let Err(broken) = part {
-                self.back().residue.push(format!("the clean-up broke off: {broken}; run `foil cleanup`"));
+                self.back().residue.push(broke_off(broken));
             }
         }
         report.duration_ms = report.duration_ms.saturating_add(millis(begun.elapsed()));
@@ -461,6 +469,10 @@ impl<'a> Live<'a> {
             tracing::warn!("the end of run {} could not be written down: {error}", report.run);
         }
     }
+}
+
+fn broke_off(why: impl std::fmt::Display) -> String {
+    format!("the clean-up broke off: {why}; run `{}`", of_state(["cleanup"]))
 }
 
 fn took(report: &mut RunReport, evidence: Evidence) {

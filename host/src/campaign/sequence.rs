@@ -33,10 +33,21 @@ pub async fn campaign(host: &Host, prepared: &PreparedCampaign) -> Vec<RunReport
         }
         Order::InOrder => in_order(host, prepared).await,
     };
+    of_campaign(prepared, &mut reports);
+    reports
+}
+
+/// The reports of a campaign that is not begun, since an earlier run did not pass.
+pub fn skipped(prepared: &PreparedCampaign) -> Vec<RunReport> {
+    let mut reports: Vec<_> = prepared.steps.iter().map(|(_, step)| step.skipped()).collect();
+    of_campaign(prepared, &mut reports);
+    reports
+}
+
+fn of_campaign(prepared: &PreparedCampaign, reports: &mut [RunReport]) {
     for (report, (step, _)) in reports.iter_mut().zip(&prepared.steps) {
         report.campaign = Some(StepOf { campaign: prepared.name.clone(), step: step.clone() });
     }
-    reports
 }
 
 async fn in_order(host: &Host, prepared: &PreparedCampaign) -> Vec<RunReport> {
@@ -45,6 +56,7 @@ async fn in_order(host: &Host, prepared: &PreparedCampaign) -> Vec<RunReport> {
     let mut held = Vec::new();
     // Why the attack ended, once a step did not do what later ones build on. A detection that is missed ends nothing.
     let mut ended: Option<String> = None;
+    let mut failed = false;
     for (name, step) in &prepared.steps {
         let settled = match &ended {
             Some(why) => Err(why.clone()),
@@ -52,6 +64,7 @@ async fn in_order(host: &Host, prepared: &PreparedCampaign) -> Vec<RunReport> {
                 .and_then(|filled| step.filled(filled).map_err(|error| error.to_string())),
         };
         let (report, live) = match settled {
+            _ if failed && host.fail_fast => (step.skipped(), None),
             Err(why) => (step.not_run(Verdict::Inconclusive, why), None),
             Ok(step) => attempts::attempt(host, &Arc::new(step), prepared.hold == StepHold::Campaign).await,
         };
@@ -61,6 +74,7 @@ async fn in_order(host: &Host, prepared: &PreparedCampaign) -> Vec<RunReport> {
                 report.verdict
             ));
         }
+        failed |= !report.passed();
         facts.insert(name.clone(), report.facts.clone());
         reports.push(report);
         held.push(live);

@@ -1,7 +1,8 @@
 //! `foil calibrate`: which shield level a technique can be trusted in, by the operator's own sensors.
 
 use super::load::{Loader, Unit};
-use super::session::{launcher, run_units};
+use super::output::{Printer, Printing};
+use super::session::{Conduct, launcher, run_units};
 use super::{Exit, Format, Global, discover};
 use crate::campaign::Experiment;
 use crate::campaign::experiment::Hold;
@@ -69,7 +70,8 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     loader.open_sensors(&mut units)?;
     // One after the other: a sensor that two runs trip at once would say less.
     let levels: Vec<ShieldLevel> = units.iter().flat_map(Unit::experiments).map(|e| e.authorised.shield).collect();
-    let reports = run_units(global, launcher, units, 1, false)?;
+    let (printing, conduct) = (Printing::default(), Conduct { parallel: 1, fail_fast: false });
+    let reports = run_units(global, launcher, units, conduct, &Printer::new(&printing, global).lines_only())?;
     let mut rows: Vec<Row> =
         levels.into_iter().zip(reports).map(|(level, report)| Row { level, result: Ok(report) }).collect();
     rows.extend(refused);

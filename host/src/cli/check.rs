@@ -1,7 +1,8 @@
 //! `foil check`: experiments of checks only.
 
 use super::load::{Loader, Unit, files};
-use super::session::{launcher, run_all};
+use super::output::Printing;
+use super::session::{Conduct, launcher, run_all};
 use super::{Exit, Global, nodes};
 use anyhow::bail;
 use foil_manifest::Shown as _;
@@ -16,10 +17,16 @@ pub struct Args {
     /// Once for every node of the environment's cluster; the nodes that lack something are named
     #[arg(long)]
     each_node: bool,
+    /// Begin no further look after the first that does not pass; the report counts what was not looked at
+    #[arg(long)]
+    fail_fast: bool,
+    #[command(flatten)]
+    printing: Printing,
 }
 
 pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let launcher = launcher()?;
+    args.printing.check()?;
     let files = files(&args.files)?;
     let mut loader = Loader::new(global);
     let mut units = loader.load_all(&files)?;
@@ -27,14 +34,15 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     if let Some(fires) = units.iter().find(|unit| !matches!(unit, Unit::Checks(_))) {
         let files: Vec<String> = files.iter().map(|file| file.shown()).collect();
         bail!(
-            "{} fires a technique, and `foil check` takes experiments without one: `foil run {}` runs it",
+            "{} fires a technique, and this command takes experiments without one: `{}` runs it",
             fires.name(),
-            files.join(" ")
+            crate::hint::foil(std::iter::once("run").chain(files.iter().map(String::as_str)))
         );
     }
     loader.open_sensors(&mut units)?;
     if args.each_node {
         units = nodes::each(units)?;
     }
-    run_all(global, launcher, units, loader.parallel(), Vec::new())
+    let conduct = Conduct { parallel: loader.parallel(), fail_fast: args.fail_fast };
+    run_all(global, launcher, units, conduct, &args.printing, Vec::new())
 }

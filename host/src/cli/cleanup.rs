@@ -4,6 +4,7 @@ mod sweep;
 
 use super::{Exit, Format, Global};
 use crate::campaign::Machine;
+use crate::hint::of_state;
 use crate::journal::{EffectEntry, Journal, Scope, UndoOutcome, UndoReport};
 use crate::policy::text::visible;
 use crate::run_id::RunId;
@@ -67,15 +68,17 @@ pub(super) fn clean(journal: &Journal, format: Format) -> anyhow::Result<Exit> {
         Format::Text => {
             reports.iter().for_each(print);
             for run in &live {
-                anstream::println!("{run}: alive, left alone (`foil abort` stops it)");
+                anstream::println!("{run}: alive, left alone (`{}` stops it)", of_state(["abort"]));
             }
             if reports.is_empty() && live.is_empty() {
                 anstream::println!("Nothing to clean up.");
             }
-            if residue > 0 {
+            let left = reports.iter().find(|report| report.residue().next().is_some());
+            if let Some(run) = left.map(|report| report.run.as_str()) {
                 anstream::println!(
                     "{residue} thing(s) could not be put back. Mend what is said above and clean up again, \
-                     or accept it with `foil cleanup --forget RUN`."
+                     or accept it with `{}`.",
+                    of_state(["cleanup", "--forget", run])
                 );
             }
         }
@@ -100,7 +103,11 @@ fn print(report: &UndoReport) {
         anstream::println!("  undone    {}", plain(what));
     }
     if done().count() > MOST {
-        anstream::println!("  undone    … and {} more (`foil journal effects {}`)", done().count() - MOST, report.run);
+        anstream::println!(
+            "  undone    … and {} more (`{}`)",
+            done().count() - MOST,
+            of_state(["journal", "effects", report.run.as_str()])
+        );
     }
     for (what, outcome) in report.residue() {
         match outcome {

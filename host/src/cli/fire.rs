@@ -1,8 +1,9 @@
 //! `foil fire`: one technique, without expectations.
 
 use super::load::Unit;
-use super::session::{Session, launcher, run_all};
-use super::{Exit, Global};
+use super::output::Printing;
+use super::session::{Conduct, Session, launcher, run_all};
+use super::{Exit, Global, plan};
 use crate::campaign::{Experiment, parameters};
 use foil_manifest::ShieldLevel;
 use std::sync::Arc;
@@ -18,10 +19,16 @@ pub struct Args {
     /// What holds the children: confined, overlay or open [default: the technique's preferred one]
     #[arg(long, value_parser = super::grant::level)]
     shield: Option<ShieldLevel>,
+    /// Print what would happen, as `foil plan` does, and fire nothing
+    #[arg(long, conflicts_with_all = ["quiet", "output"])]
+    dry: bool,
+    #[command(flatten)]
+    printing: Printing,
 }
 
 pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
-    let launcher = launcher()?;
+    let launcher = if args.dry { None } else { Some(launcher()?) };
+    args.printing.check()?;
     let mut session = Session::open(global, None)?;
     let module = session.catalog.find(&args.technique)?;
     let with = parameters::from_command_line(&module.manifest, &args.with).map_err(anyhow::Error::msg)?;
@@ -33,5 +40,8 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         ..Experiment::default()
     };
     let prepared = session.prepare(&experiment, None)?;
-    run_all(global, launcher, vec![Unit::Experiment(Arc::new(prepared))], 1, Vec::new())
+    let units = vec![Unit::Experiment(Arc::new(prepared))];
+    let Some(launcher) = launcher else { return plan::show(&units, &[], global) };
+    let conduct = Conduct { parallel: 1, fail_fast: false };
+    run_all(global, launcher, units, conduct, &args.printing, Vec::new())
 }

@@ -2,6 +2,7 @@
 
 use super::review::{Review, entry};
 use super::{Exit, Format, Global, discover, grants_file};
+use crate::hint;
 use crate::module::{Catalog, Filter, Module, Origin};
 use crate::policy::grants::{When, present, with_grant};
 use crate::policy::text::visible;
@@ -81,9 +82,10 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
 fn reviewed(module: Module, digest: Option<Digest>) -> anyhow::Result<Module> {
     match digest {
         Some(digest) if digest != module.digest => bail!(
-            "{} has the digest {}, not {digest}: it was changed since it was reviewed; look again with `foil review`",
+            "{} has the digest {}, not {digest}: it was changed since it was reviewed; look again with `{}`",
             module.manifest.id,
-            module.digest
+            module.digest,
+            hint::foil(["review", &module.called()])
         ),
         _ => Ok(module),
     }
@@ -95,7 +97,7 @@ fn imported(catalog: &Catalog) -> anyhow::Result<Vec<Module>> {
     let all = modules.len();
     modules.retain(|module| module.manifest.impact != Impact::Destructive);
     if modules.is_empty() {
-        bail!("there is no imported test to grant: name their folder with --modules (`foil import atomic` writes it)");
+        bail!("there is no imported test to grant: name their folder with --modules (foil import atomic writes it)");
     }
     match all.saturating_sub(modules.len()) {
         0 => {}
@@ -226,7 +228,8 @@ fn say(new: &[Grant], file: &Path, format: Format) -> anyhow::Result<()> {
 /// Shows what is about to be granted and asks. Without a terminal there is nobody to ask.
 fn confirmed(modules: &[Module], new: &[Grant], file: &Path, global: &Global) -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        bail!("there is no terminal to ask on: look with `foil review`, then say `--yes`");
+        let look = modules.first().map(|module| hint::foil(["review", &module.called()])).unwrap_or_default();
+        bail!("there is no terminal to ask on: look with `{look}`, then say `--yes`");
     }
     let grants = discover::grants(global, None)?;
     for module in modules.iter().filter(|m| new.iter().any(|g| g.module == m.manifest.id)) {

@@ -3,6 +3,7 @@
 use super::cleanup::{open, plain};
 use super::table;
 use super::{Exit, Format, Global};
+use crate::hint::of_state;
 use crate::journal::{EffectEntry, EffectState, Journal, RunEntry};
 use crate::run_id::RunId;
 use anyhow::bail;
@@ -64,7 +65,10 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
             let dead = journal.runs()?.iter().filter(|run| !run.live && run.outcome.is_none()).count();
             let none = match dead {
                 0 => "No residue.".to_owned(),
-                dead => format!("No residue. {dead} dead run(s) were not cleaned up, which `foil cleanup` does."),
+                dead => format!(
+                    "No residue. {dead} dead run(s) were not cleaned up, which `{}` does.",
+                    of_state(["cleanup"])
+                ),
             };
             show(format, &residue, &none, residue_table)?;
             if !residue.is_empty() {
@@ -179,7 +183,7 @@ fn residue_table(effects: &[EffectEntry]) -> Table {
     for effect in effects {
         let why = match (effect.state, &effect.reason) {
             (EffectState::Residue, reason) => reason.clone().unwrap_or_default(),
-            _ => "its run is dead and was not cleaned up: `foil cleanup` undoes it".to_owned(),
+            _ => format!("its run is dead and was not cleaned up: `{}` undoes it", of_state(["cleanup"])),
         };
         table.add_row([effect.run.clone(), plain(&effect.what), plain(&why)]);
     }

@@ -70,6 +70,14 @@ impl Unit {
         }
     }
 
+    /// How many reports come of it.
+    pub fn runs(&self) -> usize {
+        match self {
+            Self::Experiment(_) | Self::Checks(_) => 1,
+            Self::Campaign(campaign) => campaign.steps.len(),
+        }
+    }
+
     /// Some of its techniques is this one or a sub-technique of it.
     pub fn is_about(&self, wanted: &AttackId) -> bool {
         self.experiments().any(|e| e.technique.manifest.attack.iter().any(|id| id.is_within(wanted)))

@@ -19,14 +19,18 @@ mod fire;
 mod grant;
 mod granted;
 mod grants_file;
+mod hints;
 mod import;
 mod journal;
 mod list;
 mod load;
+mod logs;
 mod man;
 mod mistakes;
 mod new;
 mod nodes;
+mod output;
+mod pending;
 mod plan;
 mod rbac;
 mod review;
@@ -92,6 +96,38 @@ pub struct Global {
     /// Folders with modules from outside (*.wasm), besides those built in
     #[arg(long = "modules", global = true, value_name = "DIR")]
     pub modules: Vec<PathBuf>,
+    /// When to use colour; `auto`: on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
+    /// Log to standard error what Foil does; twice for details, three times for all that it and its libraries log
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Log what this filter says instead: a level (off, error, warn, info, debug, trace), or TARGET=LEVEL,…
+    #[arg(long, global = true, value_name = "FILTER", env = "FOIL_LOG", value_parser = logs::filter)]
+    pub log: Option<String>,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    /// Always, into files and pipes as well.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Color {
+    /// Decides for all that is printed from now on.
+    fn apply(self) {
+        match self {
+            Self::Auto => {}
+            Self::Always => anstream::ColorChoice::Always.write_global(),
+            Self::Never => anstream::ColorChoice::Never.write_global(),
+        }
+    }
 }
 
 /// The version of Foil, and of the ATT&CK that it knows.
@@ -169,6 +205,9 @@ pub fn main() -> ExitCode {
         return served;
     }
     let mut cli = Cli::parse();
+    cli.global.color.apply();
+    logs::begin(&cli.global);
+    crate::hint::begin(cli.global.state.as_deref());
     cli.global.format = match (cli.global.report, &cli.command) {
         (report::Format::Text, _) => Format::Text,
         // Those look at `report`.

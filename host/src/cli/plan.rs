@@ -3,10 +3,12 @@
 mod text;
 
 use super::load::{Loader, Unit, files};
-use super::{Exit, Format, Global};
+use super::{Exit, Global};
 use crate::campaign::checks::PreparedChecks;
 use crate::campaign::sequence::PreparedCampaign;
 use crate::campaign::{Prepared, PreparedLink, canary};
+use crate::report::{self, RunReport};
+use anyhow::bail;
 use foil_manifest::Shown as _;
 use foil_manifest::{CapabilityName, Manifest, ShieldLevel};
 use serde_json::{Value, json};
@@ -25,12 +27,22 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let files = files(&args.files)?;
     let mut loader = Loader::new(global);
     let units = loader.load_all(&files)?;
-    match global.format {
-        Format::Json => {
-            let plans: Vec<Value> = units.iter().flat_map(of_unit).collect();
+    show(&units, &[], global)
+}
+
+/// Prints what would happen; `refused` are reports of what may not run.
+pub(super) fn show(units: &[Unit], refused: &[RunReport], global: &Global) -> anyhow::Result<Exit> {
+    match global.report {
+        report::Format::Json => {
+            let refused = refused.iter().map(|report| {
+                json!({ "experiment": report.experiment, "technique": report.technique,
+                    "unmet": report.reason })
+            });
+            let plans: Vec<Value> = units.iter().flat_map(of_unit).chain(refused).collect();
             super::print_json(&plans)?;
         }
-        Format::Text => text::print(&units),
+        report::Format::Text => text::print(units, refused),
+        _ => bail!("a plan is printed as text or json only: use one of these with --dry"),
     }
     Ok(Exit::Success)
 }

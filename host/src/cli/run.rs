@@ -1,9 +1,9 @@
 //! `foil run`: experiments and campaigns from files.
 
 use super::load::{Loader, Unit, files};
-use super::nodes;
-use super::session::{launcher, run_all};
-use super::{Exit, Global};
+use super::output::Printing;
+use super::session::{Conduct, launcher, run_all};
+use super::{Exit, Global, nodes, plan};
 use anyhow::bail;
 use foil_manifest::AttackId;
 use std::path::PathBuf;
@@ -30,13 +30,22 @@ pub struct Args {
     /// On every node of the environment's cluster: pods are made there whatever its taints, and the nodes that do not notice are named
     #[arg(long)]
     each_node: bool,
-    /// Each so many times
+    /// Run each experiment N times
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     repeat: u32,
+    /// Begin no further run after the first that does not pass; the report counts what was not run
+    #[arg(long)]
+    fail_fast: bool,
+    /// Print what would happen, as `foil plan` does, and fire nothing
+    #[arg(long, conflicts_with_all = ["quiet", "output", "fail_fast"])]
+    dry: bool,
+    #[command(flatten)]
+    printing: Printing,
 }
 
 pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
-    let launcher = launcher()?;
+    let launcher = if args.dry { None } else { Some(launcher()?) };
+    args.printing.check()?;
     let files = files(&args.files)?;
     let mut loader = Loader::new(global);
     loader.obtain = args.get_prereqs;
@@ -59,6 +68,7 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let about = |unit: &Unit| args.attack.is_empty() || args.attack.iter().any(|wanted| unit.is_about(wanted));
     refused.retain(|report| only(&report.experiment));
     units.retain(|unit| only(unit.name()) && about(unit));
+    let Some(launcher) = launcher else { return plan::show(&units, &refused, global) };
     loader.open_sensors(&mut units)?;
     if args.each_node {
         units = nodes::each(units)?;
@@ -67,7 +77,8 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         .flat_map(|n| units.iter().map(move |u| if n == 0 { u.clone() } else { u.renewed() }))
         .collect();
     let asked = args.parallel.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
-    run_all(global, launcher, units, loader.parallel().min(asked), refused)
+    let conduct = Conduct { parallel: loader.parallel().min(asked), fail_fast: args.fail_fast };
+    run_all(global, launcher, units, conduct, &args.printing, refused)
 }
 
 /// `*` stands for anything.

@@ -2,6 +2,7 @@
 
 use super::load::Unit;
 use super::mistakes::Mistakes;
+use super::output::{Printer, Printing};
 use super::{Exit, Global, InternalError, discover, grants_file};
 use crate::campaign::canary::Canaries;
 use crate::campaign::checks::{self, Checks, PreparedChecks};
@@ -10,6 +11,7 @@ use crate::campaign::verdict::Verdict;
 use crate::campaign::{Experiment, Host, Preparation, PrepareError, PrepareErrors, Prepared, attempts, sequence};
 use crate::cluster::Cluster;
 use crate::engine::{Compiler, Engine};
+use crate::hint::of_state;
 use crate::journal::Journal;
 use crate::module::{Catalog, Module};
 use crate::panics::caught_in;
@@ -98,13 +100,20 @@ impl<'a> Session<'a> {
                 Err(errors) => errors,
             };
             let grants_alone = errors.0.iter().all(|error| matches!(error, PrepareError::NotGranted { .. }));
-            let first = if grants_alone && self.offers { errors.0.drain(..1).next() } else { None };
-            let Some(PrepareError::NotGranted { module, refusal }) = first else {
-                return Err(Mistakes::of(errors, &self.environment));
+            for error in &mut errors.0 {
+                if let PrepareError::NotGranted { module, refusal, then } = error {
+                    *then = super::hints::then(module, refusal, self.global, self.experiment);
+                }
+            }
+            let granted = match errors.0.first() {
+                Some(PrepareError::NotGranted { module, refusal, .. }) if grants_alone && self.offers => {
+                    super::offer(module, refusal, self.experiment, self.global)?
+                }
+                _ => None,
             };
-            match super::offer(&module, &refusal, self.experiment, self.global)? {
+            match granted {
                 Some(grants) => self.grants = grants,
-                None => return Err(anyhow::Error::from(refusal).into()),
+                None => return Err(Mistakes::of(errors, &self.environment)),
             }
         }
     }
@@ -116,37 +125,39 @@ pub(super) fn launcher() -> anyhow::Result<Launcher> {
     Ok(Launcher::start().map_err(InternalError)?)
 }
 
-/// Runs what was prepared, at most `parallel` at once, prints the reports, those of what was `refused` too, and returns the exit
-/// code.
+/// How several runs go on together.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Conduct {
+    /// At most so many at once.
+    pub parallel: usize,
+    /// None is begun after the first that did not pass.
+    pub fail_fast: bool,
+}
+
+/// Runs what was prepared, prints the reports, those of what was `refused` too, and returns the exit code.
 pub(super) fn run_all(
     global: &Global,
     launcher: Launcher,
     units: Vec<Unit>,
-    parallel: usize,
+    conduct: Conduct,
+    printing: &Printing,
     refused: Vec<RunReport>,
 ) -> anyhow::Result<Exit> {
-    let text = global.report == report::Format::Text;
-    let mut reports = run_units(global, launcher, units, parallel, text)?;
-    for report in refused.iter().filter(|_| text) {
-        report::print(&mut anstream::stdout().lock(), report)?;
-    }
+    let printer = Printer::new(printing, global);
+    let mut reports = run_units(global, launcher, units, conduct, &printer)?;
+    refused.iter().try_for_each(|report| printer.refused(report))?;
     reports.extend(refused);
-    if text {
-        for line in report::by_node(&reports) {
-            anstream::println!("{line}");
-        }
-    }
-    report::write(&mut anstream::stdout().lock(), global.report, &reports)?;
+    printer.end(&reports)?;
     Ok(report::exit(&reports))
 }
 
-/// Runs what was prepared and returns the reports in its order. `print`: each as soon as it is there.
+/// Runs what was prepared and returns the reports in its order.
 pub(super) fn run_units(
     global: &Global,
     launcher: Launcher,
     units: Vec<Unit>,
-    parallel: usize,
-    print: bool,
+    conduct: Conduct,
+    printer: &Printer<'_>,
 ) -> anyhow::Result<Vec<RunReport>> {
     let state = state_folder(global)?;
     let journal = Journal::open(&state)?;
@@ -158,10 +169,21 @@ pub(super) fn run_units(
         .context("the runtime")
         .map_err(InternalError)?;
     let engine = Engine::new(state.join("cache"), Compiler::this_program()).map_err(InternalError)?;
-    let parallel = parallel.clamp(1, MOST_AT_ONCE);
-    let progress = Progress::new();
+    let parallel = conduct.parallel.clamp(1, MOST_AT_ONCE);
+    // What is redrawn in place and log lines would wipe each other out.
+    let progress = if super::logs::shown() { Progress::default() } else { Progress::new() };
+    let total = units.iter().map(Unit::runs).sum();
     let (cancel, canaries) = (CancellationToken::new(), Canaries::default());
-    let host = Arc::new(Host { engine, journal, launcher, cancel, parallel, progress, canaries });
+    let host = Arc::new(Host {
+        engine,
+        journal,
+        launcher,
+        cancel,
+        parallel,
+        fail_fast: conduct.fail_fast,
+        progress,
+        canaries,
+    });
     let reports = runtime.block_on(async {
         super::signals::watch(&host.cancel, &host.progress)?;
         let sensors = tokio::spawn(first_canaries(Arc::clone(&host), &units));
@@ -169,9 +191,18 @@ pub(super) fn run_units(
         let mut running = tokio::task::JoinSet::new();
         let mut reports = Vec::new();
         let mut unprinted = None;
+        let mut failed = false;
         let mut waiting = units.into_iter().enumerate();
         let mut next = waiting.next();
         while next.is_some() || !running.is_empty() {
+            if failed && conduct.fail_fast {
+                for (index, unit) in next.take().into_iter().chain(waiting.by_ref()) {
+                    reports.push((index, not_begun(&unit)));
+                }
+                if running.is_empty() {
+                    break;
+                }
+            }
             let width = next.as_ref().map_or(1, |(_, unit)| unit.width().min(parallel));
             // In the order that was asked for, and each as soon as there is room.
             tokio::select! {
@@ -183,13 +214,11 @@ pub(super) fn run_units(
                 }
                 Some(done) = running.join_next() => {
                     let (index, of_unit, _) =
-                        done.context("a run broke off; `foil cleanup` puts back what it left").map_err(InternalError)?;
-                    let print = || {
-                        let mut out = anstream::stdout().lock();
-                        of_unit.iter().filter(|_| print).try_for_each(|report| report::print(&mut out, report))
-                    };
+                        done.with_context(|| format!("a run broke off; `{}` puts back what it left", of_state(["cleanup"]))).map_err(InternalError)?;
+                    let printed = of_unit.iter().try_for_each(|report| printer.ended(report, total, &host.progress));
                     // A full disk behind our output is no reason to leave the other runs half-way.
-                    unprinted = host.progress.aside(print).err().or(unprinted);
+                    unprinted = printed.err().or(unprinted);
+                    failed |= of_unit.iter().any(|report| !report.passed());
                     reports.push((index, of_unit));
                 }
             }
@@ -198,7 +227,7 @@ pub(super) fn run_units(
         host.canaries.stop();
         let broke_off = sensors.await.is_err();
         if broke_off {
-            anstream::eprintln!("foil: the look at the sensors broke off; `foil cleanup` puts back what it left");
+            anstream::eprintln!("foil: the look at the sensors broke off; `{}` puts back what it left", of_state(["cleanup"]));
         }
         for left in host.canaries.end().await {
             anstream::eprintln!("foil: left behind: {left}");
@@ -238,18 +267,27 @@ async fn run_unit(host: &Host, unit: Unit) -> Vec<RunReport> {
     ran.await.unwrap_or_else(|broken| {
         let steps = match &unit {
             // It changed nothing, so that nothing is left of it.
-            Unit::Checks(prepared) => return vec![prepared.broken(broken.to_string())],
+            Unit::Checks(prepared) => return vec![prepared.not_run(Verdict::Error, broken.to_string())],
             Unit::Experiment(prepared) => vec![prepared],
             Unit::Campaign(campaign) => campaign.steps.iter().map(|(_, step)| step).collect(),
         };
-        let left = "`foil cleanup` puts back what it left, if it had begun";
+        let left = format!("`{}` puts back what it left, if it had begun", of_state(["cleanup"]));
         let report = |step: &Arc<Prepared>| {
             let mut report = step.not_run(Verdict::Error, broken.to_string());
-            report.residue.push(left.to_owned());
+            report.residue.push(left.clone());
             report
         };
         steps.into_iter().map(report).collect()
     })
+}
+
+/// The reports of a unit that is not begun, since an earlier run did not pass.
+fn not_begun(unit: &Unit) -> Vec<RunReport> {
+    match unit {
+        Unit::Experiment(prepared) => vec![prepared.skipped()],
+        Unit::Checks(prepared) => vec![prepared.skipped()],
+        Unit::Campaign(campaign) => sequence::skipped(campaign),
+    }
 }
 
 fn state_folder(global: &Global) -> anyhow::Result<PathBuf> {
@@ -262,8 +300,9 @@ fn state_folder(global: &Global) -> anyhow::Result<PathBuf> {
 fn warn_of_dead_runs(journal: &Journal) {
     match journal.to_recover() {
         Ok(left) if !left.is_empty() => anstream::eprintln!(
-            "foil: earlier runs left {} effect(s) that were not undone; `foil cleanup` undoes them",
-            left.len()
+            "foil: earlier runs left {} effect(s) that were not undone; `{}` undoes them",
+            left.len(),
+            of_state(["cleanup"])
         ),
         Ok(_) => {}
         Err(error) => anstream::eprintln!("foil: {error}"),

@@ -1,6 +1,7 @@
 //! Ctrl-C and SIGTERM: once to stop and clean up, once more to stop waiting for that.
 
 use super::Exit;
+use crate::hint::of_state;
 use crate::report::Progress;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
@@ -58,8 +59,9 @@ pub(super) fn watch(cancel: &CancellationToken, progress: &Progress) -> anyhow::
                 }
                 Meaning::Echo => {}
                 Meaning::Leave => {
-                    progress
-                        .aside(|| anstream::eprintln!("foil: no longer waiting; `foil cleanup` undoes what is left"));
+                    progress.aside(|| {
+                        anstream::eprintln!("foil: no longer waiting; `{}` undoes what is left", of_state(["cleanup"]))
+                    });
                     std::process::exit(Exit::Residue as i32);
                 }
             }

@@ -126,7 +126,7 @@ impl Engine {
         crate::capability::link(&mut linker, linked).map_err(plain)?;
         inert::link(&mut linker).map_err(plain)?;
         linker.instantiate_pre(component).map_err(plain).context(
-            "the module imports what was not granted, so that it is not linked; `foil review` shows what it asks for",
+            "the module imports what was not granted, so that it is not linked; a review of it shows what it asks for",
         )
     }
 

@@ -103,6 +103,14 @@ impl Module {
         }
     }
 
+    /// What a command calls it: one from outside by its file, which needs no `--modules`.
+    pub fn called(&self) -> String {
+        match &self.source {
+            Source::Builtin => self.id().to_owned(),
+            Source::File(path) | Source::Atomic(path) => path.display().to_string(),
+        }
+    }
+
     /// Its id.
     pub fn id(&self) -> &str {
         self.manifest.id.as_str()

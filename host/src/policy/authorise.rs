@@ -51,7 +51,7 @@ pub fn authorise(case: Case<'_>) -> Result<Authorised, Refusal> {
     let shield = if manifest.kind == Kind::Check { ShieldLevel::Confined } else { shield(&case)? };
     if let Some(rule) = covering_rule(&grant.capabilities, case.own) {
         return Err(Refusal(format!(
-            "the grant of {id} lets it change Foil's own files by the rule {}: grant less (`foil grant --narrow`), or keep \
+            "the grant of {id} lets it change Foil's own files by the rule {}: grant less (option `--narrow`), or keep \
              Foil's state elsewhere (`--state`)",
             quote(&rule)
         )));

@@ -28,7 +28,7 @@ pub fn choose_shield(
     allowed().find(|l| **l != ShieldLevel::Open).or_else(|| allowed().next()).copied().ok_or_else(|| {
         let all: Vec<String> = layers.iter().map(|(who, list)| format!("{who} {}", named(list))).collect();
         Refusal(format!(
-            "there is no shield that all agree to: {}; widen the grant (`foil grant --shield`) or `shield` in foil.yaml",
+            "there is no shield that all agree to: {}; widen the grant (option `--shield`) or `shield` in foil.yaml",
             all.join(", ")
         ))
     })
@@ -73,7 +73,7 @@ mod tests {
     fn no_common_level_says_what_each_wants() {
         assert_eq!(
             choose_shield(&[Overlay], &[Overlay], &[Confined], None).unwrap_err().0,
-            "there is no shield that all agree to: the module works in `overlay`, the grant allows `overlay`, the environment allows `confined`; widen the grant (`foil grant --shield`) or `shield` in foil.yaml"
+            "there is no shield that all agree to: the module works in `overlay`, the grant allows `overlay`, the environment allows `confined`; widen the grant (option `--shield`) or `shield` in foil.yaml"
         );
     }
 }

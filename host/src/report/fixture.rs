@@ -51,6 +51,7 @@ pub fn report(chain: &str) -> RunReport {
         residue: Vec::new(),
         log: Vec::new(),
         earlier: Vec::new(),
+        skipped: false,
         control: None,
         campaign: None,
         test: None,

@@ -18,10 +18,9 @@ mod tie;
 mod words;
 
 pub use explain::explain;
-pub use nodes::by_node;
 pub use outcome::{Outcome, outcome};
 pub use progress::{Progress, Waiting};
-pub use text::print;
+pub use text::{brief, plain, print};
 pub use tie::{Caution, CautionKind, EvidenceEvent, Uncounted, falco_hint};
 pub use words::{uncounted, wrap};
 
@@ -99,6 +98,9 @@ pub struct RunReport {
     pub log: Vec<LogLine>,
     /// Earlier attempts that missed; each was a run of its own.
     pub earlier: Vec<RunReport>,
+    /// It was not begun, since an earlier run did not pass (`--fail-fast`).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub skipped: bool,
     /// The benign twin's run, which must raise nothing.
     pub control: Option<Box<RunReport>>,
     /// The campaign that it was a step of.
@@ -249,9 +251,20 @@ pub struct Evidence {
 }
 
 impl RunReport {
+    /// The report of a run that is not begun, since an earlier one did not pass.
+    pub fn skip(self) -> Self {
+        let reason = "not run: an earlier run did not pass (--fail-fast)".to_owned();
+        Self { run: String::new(), verdict: Verdict::Inconclusive, reason, skipped: true, ..self }
+    }
+
     /// How many things could not be put back.
     pub fn left_behind(&self) -> usize {
         self.residue.len().saturating_add(self.undo.residue().count())
+    }
+
+    /// It came out as expected, and left nothing.
+    pub fn passed(&self) -> bool {
+        self.exit() == Exit::Success
     }
 
     /// The exit code of this run alone.
@@ -305,6 +318,17 @@ pub fn write(out: &mut dyn Write, format: Format, reports: &[RunReport]) -> std:
 /// Writes a document that is not a report, for commands that print none.
 pub fn print_json(out: &mut dyn Write, document: &(impl Serialize + ?Sized)) -> std::io::Result<()> {
     forgive(json::write(out, document))
+}
+
+/// What several runs on the nodes of a cluster came to, in lines.
+pub fn nodes_of(out: &mut dyn Write, reports: &[RunReport]) -> std::io::Result<()> {
+    forgive(nodes::by_node(reports).iter().try_for_each(|line| writeln!(out, "{line}")))
+}
+
+/// How far a set of runs is, once one has ended: `3/40 pass file-delete (1.2 s)`.
+pub fn line(report: &RunReport, number: usize, total: usize) -> String {
+    let took = words::span_ms(report.duration_ms);
+    format!("{number}/{total} {} {} ({took})", report.verdict, words::title(report))
 }
 
 /// A reader that has seen enough, such as `head`, is no error: other runs go on, and are cleaned up after.

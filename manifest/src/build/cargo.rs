@@ -47,7 +47,7 @@ exec "$compiler" "$@"
 pub(super) fn build(folder: &Path, options: &Options) -> anyhow::Result<Vec<u8>> {
     let package = folder.join("Cargo.toml");
     if !package.is_file() {
-        bail!("{} is missing: a module's folder is a Rust package; `foil new` starts one", package.shown());
+        bail!("{} is missing: a module's folder is a Rust package; foil new starts one", package.shown());
     }
     let folder = folder.canonicalize().with_context(|| format!("cannot find {}", folder.shown()))?;
     let compiler = Compiler::find(&folder)?;

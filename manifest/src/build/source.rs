@@ -26,7 +26,7 @@ pub struct Source {
 pub fn read(folder: &Path) -> anyhow::Result<Source> {
     let Some(kind) = kind(folder)? else {
         bail!(
-            "{} has neither a technique.toml nor a check.toml: name a module's folder, or start one with `foil new`",
+            "{} has neither a technique.toml nor a check.toml: name a module's folder, or start one with foil new",
             folder.shown()
         )
     };

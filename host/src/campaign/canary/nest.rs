@@ -226,7 +226,9 @@ async fn put_back(journal: &Arc<RunJournal>) -> Vec<String> {
     match undone.await {
         Ok(Ok(left)) => left,
         Ok(Err(why)) => vec![format!("what canaries did could not be put back: {why}")],
-        Err(error) => vec![format!("the canaries' clean-up broke off: {error}; run `foil cleanup`")],
+        Err(error) => {
+            vec![format!("the canaries' clean-up broke off: {error}; run `{}`", crate::hint::of_state(["cleanup"]))]
+        }
     }
 }
 

@@ -113,9 +113,14 @@ impl PreparedChecks {
         self.links.iter().any(PreparedLink::takes_node)
     }
 
-    /// The report of a run that broke off by a fault of Foil's.
-    pub fn broken(&self, why: String) -> RunReport {
-        RunReport { verdict: Verdict::Error, reason: why, ..self.report() }
+    /// The report of a run that was not begun, or broke off by a fault of Foil's.
+    pub fn not_run(&self, verdict: Verdict, reason: String) -> RunReport {
+        RunReport { verdict, reason, ..self.report() }
+    }
+
+    /// The report of a run that is not begun, since an earlier one did not pass.
+    pub fn skipped(&self) -> RunReport {
+        self.report().skip()
     }
 
     /// The report before anything was looked at.

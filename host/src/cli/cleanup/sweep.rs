@@ -4,6 +4,7 @@ use super::{open, plain};
 use crate::cli::{Exit, Format, Global, discover};
 use crate::cluster::sweep::{Fate, Found, Runs, Survey, delete, survey};
 use crate::cluster::{Cluster, Session};
+use crate::hint::of_state;
 use crate::journal::UndoOutcome;
 use anyhow::{Context as _, anyhow};
 use jiff::{SignedDuration, Timestamp};
@@ -130,7 +131,9 @@ fn say(
                 None => line(if outcome.is_none() { "would go" } else { "deleted" }, found, ""),
             }
         }
-        plan.alive.iter().for_each(|found| line("alive", found, "its run goes on (`foil abort` stops it)"));
+        plan.alive
+            .iter()
+            .for_each(|found| line("alive", found, &format!("its run goes on (`{}` stops it)", of_state(["abort"]))));
         let young = format!("its run is not known here and may go on elsewhere for {older_than:#} (`--older-than`)");
         plan.young.iter().for_each(|found| line("young", found, &young));
         let strange = "it bears the label `foil.dev/run`, but no run made it: left alone, take the label away";

@@ -66,7 +66,10 @@ fn remedy(error: &KubeError, place: &str) -> String {
             "renew the credentials that the kubeconfig leads to, and look whether it is of this cluster".into()
         }
         (_, Some(Refusal::Rights(right))) => {
-            format!("give Foil's account the right to {right}: `foil show ID --rbac` prints the role of each technique")
+            format!(
+                "give Foil's account the right to {right}: `foil show kubernetes.canary --rbac` prints what one \
+                     technique takes"
+            )
         }
         (KubeError::Access(_), _) => "mend what the kubeconfig says there".into(),
         (KubeError::Unreachable(_) | KubeError::Unanswered(_), _) => {
@@ -159,7 +162,11 @@ async fn rights(area: &mut Area, session: &Session) {
         return area.ok("rights", format!("the account may {} {place}", may.join(", ")));
     }
     let says = format!("the account may not {} {place}", may_not.join(", "));
-    area.warning("rights", says, "techniques differ in what they take: `foil show ID --rbac` prints the least of each");
+    area.warning(
+        "rights",
+        says,
+        "techniques differ in what they take: `foil show kubernetes.canary --rbac` prints the least of one",
+    );
 }
 
 async fn allowed(

@@ -3,6 +3,7 @@
 use super::{Area, Finding};
 use crate::cli::discover::{self, Found};
 use crate::cli::{Global, cleanup};
+use crate::hint::of_state;
 use crate::journal::Journal;
 use foil_manifest::Shown as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -137,12 +138,12 @@ fn journal(area: &mut Area, folder: &Path) {
         (Ok(left), _) if !left.is_empty() => area.warning(
             "left over",
             format!("{} effects of earlier runs were not undone", left.len()),
-            "`foil cleanup` undoes them, `foil cleanup --dry-run` says which",
+            &format!("`{}` undoes them, `{}` says which", of_state(["cleanup"]), of_state(["cleanup", "--dry-run"])),
         ),
         (_, Ok(live)) if !live.is_empty() => area.ok("left over", format!("nothing; {} runs are alive", live.len())),
         (Ok(_), Ok(_)) => area.ok("left over", "nothing"),
         (Err(error), _) | (_, Err(error)) => {
-            area.warning("left over", error.to_string(), "`foil journal verify` says more");
+            area.warning("left over", error.to_string(), &format!("`{}` says more", of_state(["journal", "verify"])));
         }
     }
 }
@@ -156,7 +157,7 @@ fn grants(area: &mut Area, global: &Global) {
         Ok(Found { path: None, .. }) => area.warning(
             "grants.toml",
             "none here or above: nothing may run",
-            "`foil review ID` and `foil grant ID`, or name it with --grants",
+            "`foil list` shows the modules; review and grant those that may run, or name the file with --grants",
         ),
         Err(error) => area.missing("grants.toml", format!("{error:#}"), "mend it at the place that is named"),
     }

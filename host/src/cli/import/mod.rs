@@ -178,11 +178,11 @@ fn put(path: &Path, text: &str) -> anyhow::Result<()> {
 
 fn say(outcome: &Outcome, out: &Path) {
     anstream::println!(
-        "{} test(s) of {} file(s) are modules in {}; `foil list --source atomic --modules {}` shows them",
+        "{} test(s) of {} file(s) are modules in {}; `{}` shows them",
         outcome.imported.len(),
         outcome.files,
         out.shown(),
-        out.shown()
+        crate::hint::foil(["list", "--source", "atomic", "--modules", &out.to_string_lossy()])
     );
     if outcome.skipped > 0 {
         let by: Vec<String> = outcome.other_platforms.iter().map(|(name, count)| format!("{name} {count}")).collect();

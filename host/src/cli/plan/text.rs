@@ -8,7 +8,7 @@ use crate::campaign::sequence::PreparedCampaign;
 use crate::campaign::{Prepared, PreparedLink};
 use crate::cli::load::Unit;
 use crate::engine::cut;
-use crate::report::wrap;
+use crate::report::{RunReport, wrap};
 use foil_manifest::Shown as _;
 use foil_manifest::{Capability, Manifest, Network};
 use serde_json::Value;
@@ -19,7 +19,7 @@ const FIELD: usize = 13;
 /// The longest statement, in bytes.
 const LONGEST: usize = 64 << 10;
 
-pub(super) fn print(units: &[Unit]) {
+pub(super) fn print(units: &[Unit], refused: &[RunReport]) {
     let page = Page { width: width() };
     for (number, unit) in units.iter().enumerate() {
         if number > 0 {
@@ -30,6 +30,13 @@ pub(super) fn print(units: &[Unit]) {
             Unit::Checks(prepared) => page.checks(prepared),
             Unit::Campaign(campaign) => page.campaign(campaign),
         }
+    }
+    for (number, report) in refused.iter().enumerate() {
+        if number > 0 || !units.is_empty() {
+            anstream::println!();
+        }
+        page.text(0, "", report.about());
+        page.field("cannot run", &report.reason);
     }
 }
 

@@ -110,7 +110,7 @@ impl Needs {
         }
         let bears = |rule: &&KubeRule| KubeCall::bears_pods(rule.group.as_str(), rule.resource.as_str());
         if writes.iter().any(bears) {
-            needs.head.push("`foil run --each-node` lists `nodes` too, which is not in here.".into());
+            needs.head.push("`--each-node` lists `nodes` too, which is not in here.".into());
         }
         for set in [&mut needs.technique, &mut needs.foil] {
             let all = set.clone();

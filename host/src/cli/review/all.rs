@@ -26,7 +26,9 @@ pub(super) fn run(catalog: &Catalog, kind: Option<Kind>, global: &Global) -> any
         Format::Text if rows.is_empty() => anstream::println!("no module matches"),
         Format::Text => {
             anstream::println!("{}", text(rows.iter().map(|(risk, _, review)| (risk, review))));
-            anstream::println!("\nRiskiest first; `foil review ID` says why. docs/policy.md explains each hazard.");
+            anstream::println!(
+                "\nRiskiest first; a review of one module says why. docs/policy.md explains each hazard."
+            );
         }
     }
     for problem in catalog.problems() {

@@ -17,7 +17,7 @@ mod subject;
 mod text;
 mod versions;
 
-use super::{Exit, Format, Global, discover, grants_file};
+use super::{Exit, Format, Global, discover, grants_file, hints};
 use crate::module::{Catalog, Imported, Module};
 use crate::policy::{Change, Grant, GrantRefusal, Grants, Judged, Warning, compare, warnings};
 use foil_manifest::build::Source;
@@ -127,7 +127,14 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     };
     match global.format {
         Format::Json => super::print_json(&json::render(&review, grants.path.as_deref()))?,
-        Format::Text => anstream::print!("{}", review.text()),
+        Format::Text => {
+            anstream::print!("{}", review.text());
+            if let Subject::Module(module) = &subject
+                && matches!(&review.state, Some(Err(refusal)) if !matches!(refusal, GrantRefusal::Revoked { .. }))
+            {
+                anstream::println!("  To grant it: `{}`", hints::grant(module, global, None));
+            }
+        }
     }
     Ok(Exit::Success)
 }

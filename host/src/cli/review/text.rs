@@ -72,7 +72,7 @@ fn origin(page: &mut Page, review: &Review<'_>) {
     match &review.module {
         // Without the alignment it fits into 80 columns to the digit.
         Some(module) => page.item(2, PLAIN, "digest ", &module.digest.to_string()),
-        None => page.item(2, PLAIN, "digest    ", "none: there is one once `foil build` has built it"),
+        None => page.item(2, PLAIN, "digest    ", "none: there is one once it is built"),
     }
 }
 
@@ -138,7 +138,7 @@ fn grant(page: &mut Page, review: &Review<'_>) {
             );
         }
         Some(Err(refusal)) => page.item(2, RED, "", &refusal.to_string()),
-        None => page.item(2, PLAIN, "", "A source cannot be granted: what `foil build` makes of it can."),
+        None => page.item(2, PLAIN, "", "A source cannot be granted: what is built of it can."),
     }
     let Some(before) = review.before else { return };
     if review.changes.is_empty() {

@@ -106,7 +106,7 @@ impl AuditCollector {
         (watches > 0).then(|| {
             format!(
                 "{watches} of the machine's {} audit rules watch inodes (-w, path=, dir=, exe=), which do not fire through an \
-                 overlay: try another shield, or `foil calibrate`",
+                 overlay: try another shield (foil calibrate shows which one the sensors can be trusted with)",
                 self.baseline.rules.len()
             )
         })

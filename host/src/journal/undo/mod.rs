@@ -199,7 +199,7 @@ pub(super) fn undo_run(
     }
     undoing.flush(&mut report.effects, progress);
     if let Some(why) = undoing.unwritten {
-        let why = format!("{why}; `foil cleanup` will look at what was undone once more");
+        let why = format!("{why}; `{}` will look at what was undone once more", crate::hint::of_state(["cleanup"]));
         report.effects.push(("the journal".into(), UndoOutcome::Failed(why)));
     }
     Ok(report)

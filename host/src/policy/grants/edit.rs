@@ -9,7 +9,7 @@ use toml_edit::{ArrayOfTables, DocumentMut, Item, Table};
 /// What stands at the top of a new file.
 const HEADER: &str = "\
 # What Foil's modules may do here. Keep this file in your repository and review its changes.
-# Written by `foil grant` and `foil revoke`; you may edit it. See docs/policy.md.
+# Written by foil grant and foil revoke; you may edit it. See docs/policy.md.
 ";
 
 #[derive(Serialize)]

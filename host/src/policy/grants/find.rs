@@ -6,17 +6,17 @@ use crate::policy::text::quote;
 use foil_manifest::ModuleId;
 use jiff::Timestamp;
 
-/// Why no grant holds. Each text says what to do next.
+/// Why no grant holds. What to do next depends on where the module and the grants are, and is said where that is known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GrantRefusal {
     /// Nobody ever granted it.
-    #[error("{module} is not granted: look at it with `foil review {module}`, then `foil grant {module}`")]
+    #[error("{module} is not granted")]
     NotGranted {
         /// The module.
         module: ModuleId,
     },
     /// The grant has ended.
-    #[error("the grant of {module} expired on {expired}: look at it with `foil review {module}`, then grant it again")]
+    #[error("the grant of {module} expired on {expired}")]
     Expired {
         /// The module.
         module: ModuleId,
@@ -36,10 +36,7 @@ pub enum GrantRefusal {
         why: String,
     },
     /// Another version was granted.
-    #[error(
-        "{module} is not what was granted: the grant is for {granted}, this is {present}: see what changed with \
-         `foil review {module}`, then grant it again"
-    )]
+    #[error("{module} is not what was granted: the grant is for {granted}, this is {present}")]
     Stale {
         /// The module.
         module: ModuleId,

@@ -53,7 +53,7 @@ fn grant(entry: Entry) -> Result<Grant, String> {
         _ => {
             return Err(format!(
                 "the grant of {module} needs either `digest` (the SHA-256 of the module's bytes) or `judged` (built-in \
-                 modules); imported tests need both: use `foil grant`"
+                 modules); imported tests need both: foil grant writes them"
             ));
         }
     };

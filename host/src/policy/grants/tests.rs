@@ -41,12 +41,9 @@ fn find(text: &str, builtin: bool) -> Result<Grant, String> {
 #[test]
 fn a_grant_holds_for_the_bytes_it_names() {
     assert!(find(&entry(&bytes('a'), ""), false).is_ok());
-    assert_eq!(
-        find("", false).unwrap_err(),
-        "linux.x is not granted: look at it with `foil review linux.x`, then `foil grant linux.x`"
-    );
+    assert_eq!(find("", false).unwrap_err(), "linux.x is not granted");
     let stale = find(&entry(&bytes('c'), ""), false).unwrap_err();
-    assert!(stale.contains(&digest('c')) && stale.contains(&digest('a')) && stale.contains("foil review"), "{stale}");
+    assert!(stale.contains(&digest('c')) && stale.contains(&digest('a')), "{stale}");
 }
 
 #[test]

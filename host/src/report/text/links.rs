@@ -35,6 +35,11 @@ pub fn summary(page: &mut Page<'_>, reports: &[RunReport]) -> Result<()> {
         return Ok(());
     }
     page.gap()?;
+    runs(page, reports)
+}
+
+/// The same, however many they are.
+pub fn runs(page: &mut Page<'_>, reports: &[RunReport]) -> Result<()> {
     if reports.iter().any(|report| report.test.is_some()) {
         let header = ["VERDICT", "OUTCOME", "TEST", "BROKEN", "LEFT", "TIME"].map(str::to_owned);
         let rows: Vec<_> = reports.iter().map(|report| (of_test(report), style(report.verdict))).collect();
@@ -95,8 +100,13 @@ pub fn counts(reports: &[RunReport]) -> String {
         many => format!("{many} things were left behind"),
     };
     let tests = of_tests(reports).map(|words| format!("; {words}")).unwrap_or_default();
+    let skipped = match reports.iter().filter(|report| report.skipped).count() {
+        0 => String::new(),
+        1 => "; 1 was not run".to_owned(),
+        many => format!("; {many} were not run"),
+    };
     let runs = if reports.len() == 1 { "run" } else { "runs" };
-    format!("{} {runs}: {}{tests}; {left}", reports.len(), parts.join(", "))
+    format!("{} {runs}: {}{skipped}{tests}; {left}", reports.len(), parts.join(", "))
 }
 
 /// `of tests 9 ran, 1 refused; what 2 forgot to clean up went with the overlay`.

@@ -189,5 +189,20 @@ pub fn summary(out: &mut dyn Write, reports: &[RunReport]) -> Result<()> {
     links::summary(&mut Page::terminal(out), reports)
 }
 
+/// The table of all runs, however many, then the details of those that did not pass.
+pub fn brief(out: &mut dyn Write, reports: &[RunReport]) -> Result<()> {
+    let mut page = Page::terminal(out);
+    let print = |page: &mut Page<'_>| {
+        links::runs(page, reports)?;
+        crate::report::nodes_of(page.out(), reports)?;
+        for report in reports.iter().filter(|report| !report.passed() && !report.skipped) {
+            page.gap()?;
+            whole(page, report)?;
+        }
+        Ok(())
+    };
+    crate::report::forgive(print(&mut page))
+}
+
 #[cfg(test)]
 mod tests;

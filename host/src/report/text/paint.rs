@@ -54,6 +54,11 @@ impl<'a> Page<'a> {
         Self::new(out, terminal.filter(|width| *width > 0).map_or(COLUMNS, |width| width.clamp(60, 120)))
     }
 
+    /// Where it is printed.
+    pub fn out(&mut self) -> &mut dyn Write {
+        self.out
+    }
+
     /// Columns.
     pub fn width(&self) -> usize {
         self.width
