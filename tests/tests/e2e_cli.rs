@@ -29,7 +29,6 @@ fn a_mistake_in_an_experiment_is_named_by_file_line_and_column() {
         (GOOD.replace("link: telemetry", "link: vibes"), 4, 11, "vibes"),
         (GOOD.replace("{ event: execve }", "{ event: execve"), 7, 0, ""),
         (GOOD.replace("with: { event: execve }", "with: 1"), 6, 11, ""),
-        (GOOD.replace("technique: linux.system-info\n", ""), 2, 0, "technique"),
         (GOOD.replace("    within: 1s\n", ""), 6, 0, "within"),
         (format!("{GOOD}audit: {{ own-rules: {{ sycalls: [execve] }} }}\n"), 8, 0, "sycalls"),
         (format!("{GOOD}shield: strong\n"), 8, 9, "strong"),

@@ -152,6 +152,9 @@ fn rules_see_text_as_it_was_said_and_terminals_do_not() {
 fn alerts_about_a_relative_of_the_technique_are_taken_and_said_to_be_so() {
     let bench = bench();
     let log = bench.path("falco.jsonl");
+    // No Falco runs that would notice one.
+    let silent = "environment: e2e\nshield: [open]\nfiles: { falco: { path: falco.jsonl, canary: { make: none } } }\n";
+    bench.write("foil.yaml", silent);
     let with = "{ collector: file.falco }";
     let run = |rule: &str, tags: &str, with: &str, format: &str| {
         let alert =

@@ -33,7 +33,7 @@ fn what_is_made_is_marked_and_gone_afterwards() {
     let run = report["run"].as_str().unwrap();
     assert!(said[2].contains("7 bytes") || said[2].contains("12 bytes"), "{}", said[2]);
     assert!(!report.to_string().contains("aHVudGVyMg"), "a secret's value left the host");
-    assert_eq!(said[4], r"ok 3 /dev/pts/0\r\n42 (0 dropped)");
+    assert_eq!(said[4], "ok 3 /dev/pts/0\r\n42 (0 dropped)");
     assert_eq!(said[5], "ok 0  (7 dropped)");
     assert!(said[6].contains("the container has no /no/such"), "{}", said[6]);
     assert!(

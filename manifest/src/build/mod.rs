@@ -50,9 +50,9 @@ pub struct Options {
 pub fn folder(folder: &Path, options: &Options) -> anyhow::Result<Built> {
     let manifest = read_manifest(folder)?;
     let core = cargo::build(folder, options)?;
-    let component = crate::component::encode(&core).with_context(|| format!("{}", folder.shown()))?;
+    let component = crate::component::encode(&core).with_context(|| folder.shown().to_string())?;
     let bytes = crate::section::append(component, &manifest)?;
-    let inspection = crate::inspect::inspect(&bytes).with_context(|| format!("{}", folder.shown()))?;
+    let inspection = crate::inspect::inspect(&bytes).with_context(|| folder.shown().to_string())?;
     Ok(Built { bytes, inspection })
 }
 

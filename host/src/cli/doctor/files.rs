@@ -138,12 +138,12 @@ fn journal(area: &mut Area, folder: &Path) {
         (Ok(left), _) if !left.is_empty() => area.warning(
             "left over",
             format!("{} effects of earlier runs were not undone", left.len()),
-            &format!("`{}` undoes them, `{}` says which", of_state(["cleanup"]), of_state(["cleanup", "--dry-run"])),
+            format!("`{}` undoes them, `{}` says which", of_state(["cleanup"]), of_state(["cleanup", "--dry-run"])),
         ),
         (_, Ok(live)) if !live.is_empty() => area.ok("left over", format!("nothing; {} runs are alive", live.len())),
         (Ok(_), Ok(_)) => area.ok("left over", "nothing"),
         (Err(error), _) | (_, Err(error)) => {
-            area.warning("left over", error.to_string(), &format!("`{}` says more", of_state(["journal", "verify"])));
+            area.warning("left over", error.to_string(), format!("`{}` says more", of_state(["journal", "verify"])));
         }
     }
 }
