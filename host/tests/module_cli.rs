@@ -89,7 +89,7 @@ fn filters_hold_together() {
     }
     let bad = foil(&["list", "--attack", "T9999"]);
     assert_eq!(bad.status.code(), Some(2));
-    assert!(stderr(&bad).contains("ATT&CK list"));
+    assert!(stderr(&bad).contains("`T9999` is not in ATT&CK"));
 }
 
 #[test]

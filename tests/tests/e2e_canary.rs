@@ -184,7 +184,8 @@ fn the_operator_says_what_a_canary_is_or_that_there_is_none() {
     let Some(bench) = bench(", canary: { make: none }") else { return };
     let (report, said) = run(&bench, &experiment("true", ""), 1);
     is(&report, "missed", "nothing of this run", Some("none"));
-    assert_eq!((&report["links"][0]["sensors"][0]["reason"], said.as_str()), (&"declined".into(), ""), "{report:#}");
+    assert_eq!(report["links"][0]["sensors"][0]["reason"], "declined", "{report:#}");
+    assert!(!said.contains("canary"), "{said}");
     bench.foil(&["run", "e.yaml"]).says(1, &["was not shown"]);
 
     // One of the operator's own, for a log that no rule of Falco's has to do with.

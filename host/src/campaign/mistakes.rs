@@ -14,7 +14,7 @@ pub enum PrepareError {
         /// The module.
         module: Box<Module>,
         /// Why not.
-        refusal: GrantRefusal,
+        refusal: Box<GrantRefusal>,
         /// What to do about it, behind a colon; empty where nobody has said that yet.
         then: String,
     },

@@ -243,7 +243,7 @@ impl Preparation<'_> {
         };
         let grant = self.grants.find(&judged, jiff::Timestamp::now()).map_err(|refusal| PrepareError::NotGranted {
             module: Box::new(module.clone()),
-            refusal,
+            refusal: Box::new(refusal),
             then: String::new(),
         })?;
         let is_folder = |path: &str| std::fs::metadata(path).is_ok_and(|m| m.is_dir());

@@ -50,7 +50,7 @@ pub(super) fn grant(module: &Module, global: &Global, experiment: Option<&Path>)
 fn grants(global: &Global, experiment: Option<&Path>) -> Option<String> {
     let file = discover::grants_to_write(global, experiment).ok()?;
     let here = discover::grants_to_write(&Global { grants: None, ..global.clone() }, None).ok();
-    (here.as_deref() != Some(file.as_path())).then(|| file.display().to_string())
+    (here.as_deref() != Some(file.as_path())).then(|| file.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]
@@ -93,7 +93,11 @@ mod tests {
                 let wrong = crate::cli::Cli::command().try_get_matches_from(words).err();
                 let wrong =
                     wrong.filter(|error| !matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion));
-                assert!(wrong.is_none(), "{}: `{command}` does not work when it is pasted: {wrong:?}", file.display());
+                assert!(
+                    wrong.is_none(),
+                    "{}: `{command}` does not work when it is pasted: {wrong:?}",
+                    file.to_string_lossy()
+                );
             }
         }
         assert!(looked_at >= 5, "{looked_at}");

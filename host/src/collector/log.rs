@@ -331,7 +331,13 @@ impl EventLog {
             (Some(tree), _) if !likeness.is_silent() => tree.resembles(likeness, event.at),
             _ => Attribution::Window,
         };
-        if self.is_marked(event, likeness) { by_process.min(Attribution::Marker) } else { by_process }
+        if self.is_marked(event, likeness) {
+            by_process.min(Attribution::Marker)
+        } else if by_process != Attribution::Tree && likeness.names_another(self.run.as_str()) {
+            Attribution::Stranger
+        } else {
+            by_process
+        }
     }
 
     /// The run's id is in it, or the id of a container of a pod of the run.

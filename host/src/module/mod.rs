@@ -107,7 +107,7 @@ impl Module {
     pub fn called(&self) -> String {
         match &self.source {
             Source::Builtin => self.id().to_owned(),
-            Source::File(path) | Source::Atomic(path) => path.display().to_string(),
+            Source::File(path) | Source::Atomic(path) => path.to_string_lossy().into_owned(),
         }
     }
 

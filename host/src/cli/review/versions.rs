@@ -110,10 +110,11 @@ fn page(old: &Subject, new: &Subject, code: Code, differences: &[Difference]) ->
     if code == Code::Changed {
         page.item(2, PLAIN, "", "Code is not compared here: read it, or trust its author. A grant of the old digest does not hold for the new one.");
     }
-    let groups: [(&str, &dyn Fn(&Difference) -> bool); 3] = [
-        ("Asks for more", &Difference::is_more),
-        ("Asks for less", &Difference::is_less),
-        ("Changed besides", &|difference| !difference.is_more() && !difference.is_less()),
+    type Belongs = fn(&Difference) -> bool;
+    let groups: [(&str, Belongs); 3] = [
+        ("Asks for more", Difference::is_more),
+        ("Asks for less", Difference::is_less),
+        ("Changed besides", |difference| !difference.is_more() && !difference.is_less()),
     ];
     for (heading, belongs) in groups {
         let mut group = differences.iter().filter(|difference| belongs(difference)).peekable();

@@ -84,12 +84,14 @@ fn a_stranger_is_told_from_a_clock_that_differs() {
     let run = log.run().to_string();
     let of_run =
         |run: &str| Likeness { run: Some(run.to_owned()), mentions: vec![run.to_owned()], ..Likeness::default() };
+    let mentioning = |run: &str| Likeness { mentions: vec![run.to_owned()], ..Likeness::default() };
     let early = ZERO - 700 * MS;
     let before = Some(NotCounted::BeforeDetonation { by_ns: 700 * MS });
     for (event, expected) in [
         (foreign(ZERO, Some(9), Likeness::default()), Some(NotCounted::OtherProcess)),
         (foreign(early, Some(9), Likeness::default()), Some(NotCounted::OtherProcess)),
         (foreign(ZERO, Some(7), of_run("01j9z3t0example00000000000")), Some(NotCounted::OtherRun)),
+        (foreign(ZERO, None, mentioning("01j9z3t0example00000000000")), Some(NotCounted::OtherRun)),
         (foreign(early, None, of_run(&run)), before),
         (foreign(early, Some(7), Likeness::default()), before),
         (foreign(early, None, Likeness::default()), before),

@@ -66,7 +66,11 @@ impl Tail {
     /// Opens a file to read what is written from now on, or (`from_start`) all of it.
     pub fn open(path: &str, from_start: bool) -> Result<Self, String> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let cannot = |errno: Errno| format!("cannot be read: {errno}");
+        let cannot = |errno: Errno| match errno {
+            // It was seen a moment ago.
+            Errno::NOENT => "was renamed or removed between two looks".to_owned(),
+            errno => format!("cannot be read: {errno}"),
+        };
         let file = rustix::fs::open(path, flags, Mode::empty()).map_err(cannot)?;
         let stat = rustix::fs::fstat(&file).map_err(cannot)?;
         let identity = regular(&stat)?;

@@ -32,13 +32,19 @@ pub struct Likeness {
     pub uid: Option<u32>,
     /// The run that the process's environment names: a process of another run is a stranger, whatever else is alike.
     pub run: Option<String>,
-    /// Ids of runs in this process that stand anywhere in the event, in lower case.
+    /// Ids of runs that stand anywhere in the event, in lower case: of this process, and others where `foil-` stands before them.
     pub mentions: Vec<String>,
     /// How exact the event's time is.
     pub grain: ClockGrain,
 }
 
 impl Likeness {
+    /// It names runs, and not this one.
+    pub fn names_another(&self, run: &str) -> bool {
+        self.run.as_ref().is_some_and(|named| named != run)
+            || (!self.mentions.is_empty() && self.mentions.iter().all(|named| named != run))
+    }
+
     /// It says nothing by which a process could be told.
     pub fn is_silent(&self) -> bool {
         self.command_line.is_none() && self.exe.is_none() && self.name.is_none()

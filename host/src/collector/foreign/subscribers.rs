@@ -9,6 +9,9 @@ use std::sync::Arc;
 /// Length of a run's id.
 const ID: usize = 26;
 
+/// What stands before the id in the names of what runs make.
+const MARK: &[u8] = b"foil-";
+
 /// The logs of the runs that listen to one source.
 #[derive(Debug, Default)]
 pub struct Subscribers {
@@ -72,12 +75,17 @@ impl Subscribers {
         targets
     }
 
-    /// The runs whose ids stand in `raw`, in small letters or capitals, whatever stands around them.
+    /// The runs whose ids stand in `raw`, in small letters or capitals: those that listen whatever stands around them, and those of
+    /// other processes and times where they are marked as runs by `foil-`, as their folders and objects are.
     fn mentions(&self, raw: &[u8]) -> Vec<String> {
         let mut found = Vec::new();
         if self.by_run.is_empty() {
             return found;
         }
+        let is_marked = |at: usize| {
+            let before = at.checked_sub(MARK.len()).and_then(|from| raw.get(from..at));
+            before.is_some_and(|before| before.eq_ignore_ascii_case(MARK))
+        };
         // The first character of an id is the time's highest bits: `0` for the next centuries. That spares most look-ups.
         for at in raw.iter().enumerate().filter(|(_, b)| **b == b'0').map(|(at, _)| at) {
             let window = raw.get(at..at.saturating_add(ID)).unwrap_or_default();
@@ -86,7 +94,7 @@ impl Subscribers {
                 continue;
             }
             let id = text.to_ascii_lowercase();
-            if self.by_run.contains_key(&id) && !found.contains(&id) {
+            if (self.by_run.contains_key(&id) || is_marked(at)) && !found.contains(&id) {
                 found.push(id);
             }
         }
@@ -121,6 +129,11 @@ mod tests {
         assert_eq!(targets(&subscribers, &first[..25]).len(), 3);
         subscribers.remove(numbers[0]);
         assert_eq!(targets(&subscribers, &first).len(), 2);
+        // A run that does not listen any more, or is another process's, is noted where it is sure to be one.
+        let mentions = |raw: String| subscribers.mentions(raw.as_bytes());
+        assert_eq!(mentions(format!("/tmp/foil-{first}/scratch")), std::slice::from_ref(&first));
+        assert_eq!(mentions(format!("FOIL-{}", first.to_uppercase())), std::slice::from_ref(&first));
+        assert!(mentions(format!("foil{first} {first}")).is_empty());
         numbers.iter().for_each(|number| subscribers.remove(*number));
         assert!(targets(&subscribers, &first).is_empty() && subscribers.by_run.is_empty());
     }

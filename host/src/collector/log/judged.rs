@@ -67,7 +67,7 @@ impl EventLog {
         }
         let by_time = |likeness: &Likeness| self.is_ours_at_some_time(event, likeness);
         match event.likeness.as_deref() {
-            Some(likeness) if likeness.run.as_ref().is_some_and(|run| run != self.run.as_str()) => NotCounted::OtherRun,
+            Some(likeness) if likeness.names_another(self.run.as_str()) => NotCounted::OtherRun,
             Some(likeness) if by_time(likeness) && event.at < detonated => {
                 NotCounted::BeforeDetonation { by_ns: detonated.saturating_sub(event.at) }
             }

@@ -222,3 +222,17 @@ fn where_the_kernels_clock_is_too_coarse_the_program_tells() {
         assert_eq!(log.read(0, 100).events.last().unwrap().attribution, whose, "{event:?}");
     }
 }
+
+#[test]
+fn what_names_another_run_is_a_strangers_unless_it_names_this_one_too() {
+    let (log, _) = log(LogLimits::default());
+    let of = |mentions: &[&str]| {
+        let mentions = mentions.iter().map(ToString::to_string).collect();
+        let likeness = Some(Box::new(Likeness { mentions, ..Likeness::default() }));
+        log.attribute(&Recorded { likeness, ..recorded(u64::MAX - 1, None, "") })
+    };
+    let (own, other) = (log.run().as_str(), "01j9z3t0example00000000000");
+    assert_eq!(of(&[]), Attribution::Window);
+    assert_eq!(of(&[other]), Attribution::Stranger);
+    assert_eq!(of(&[other, own]), Attribution::Marker);
+}
