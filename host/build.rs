@@ -31,10 +31,10 @@ fn run() -> anyhow::Result<()> {
 
     let options = Options { target_dir: Some(shared_target_dir(&out)), quiet: true };
     let mut modules = BTreeMap::new();
-    for folder in folders(&workspace.join("techniques"))? {
-        let built = build::folder(&folder, &options)?;
+    let folders = folders(&workspace.join("techniques"))?;
+    for (folder, built) in folders.iter().zip(build::folders(&folders, &options)?) {
         let id = built.inspection.manifest.id.to_string();
-        if let Some((other, _)) = modules.insert(id.clone(), (folder.clone(), built)) {
+        if let Some((other, _)) = modules.insert(id.clone(), (folder, built)) {
             anyhow::bail!("two modules have the id `{id}`: {} and {}", other.display(), folder.display());
         }
     }
@@ -76,7 +76,8 @@ fn entry(code: &mut String, built: &Built, wasm: &Path) -> anyhow::Result<()> {
 /// `techniques/PLATFORM/NAME` with a manifest, sorted.
 fn folders(techniques: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for platform in subfolders(techniques)? {
+    let kubernetes = std::env::var_os("CARGO_FEATURE_KUBERNETES").is_some();
+    for platform in subfolders(techniques)?.into_iter().filter(|folder| kubernetes || !folder.ends_with("kubernetes")) {
         for folder in subfolders(&platform)? {
             if build::kind(&folder)?.is_some() {
                 found.push(folder);

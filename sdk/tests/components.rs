@@ -45,8 +45,8 @@ fn components() -> BTreeMap<String, Vec<u8>> {
         .map(|name| {
             let file = target.join("wasm32-unknown-unknown/module").join(name.replace('-', "_") + ".wasm");
             let core = std::fs::read(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-            let mut encoder = ComponentEncoder::default();
-            let component = encoder.validate(true).module(&core).and_then(|encoder| encoder.encode());
+            let encoder = ComponentEncoder::default();
+            let component = encoder.validate(true).module(&core).and_then(|mut encoder| encoder.encode());
             let component = component.unwrap_or_else(|e| panic!("{name}: {e:?}"));
             (name, component)
         })

@@ -44,7 +44,7 @@ fn a_new_module_builds_and_passes() {
         assert!(cargo(&["test", "--quiet", "--lib"]), "{kind}: its tests pass");
         assert!(cargo(&["build", "--quiet", "--release", "--target", "wasm32-unknown-unknown"]), "{kind}: it builds");
         let core = std::fs::read(target.join("wasm32-unknown-unknown/release/linux_new_thing.wasm")).unwrap();
-        let mut encoder = wit_component::ComponentEncoder::default();
-        encoder.validate(true).module(&core).and_then(|encoder| encoder.encode()).expect("a component");
+        let encoder = wit_component::ComponentEncoder::default();
+        encoder.validate(true).module(&core).and_then(|mut encoder| encoder.encode()).expect("a component");
     }
 }

@@ -97,9 +97,9 @@ fn component(text: &str, manifest: &Manifest) -> Vec<u8> {
     let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
     let (contract, _) = resolve.push_dir(wit).expect("the contract");
     let world = resolve.select_world(&[contract], Some("technique")).expect("a world");
-    embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8, false).expect("metadata");
-    let mut encoder = ComponentEncoder::default();
-    let component = encoder.module(&core).and_then(|e| e.encode()).expect("a component");
+    embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8).expect("metadata");
+    let encoder = ComponentEncoder::default();
+    let component = encoder.module(&core).and_then(|mut e| e.encode()).expect("a component");
     section::append(component, manifest).expect("it has none yet")
 }
 

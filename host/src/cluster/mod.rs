@@ -14,12 +14,18 @@
 //! | `transport` | what went wrong on the way, without the words of libraries |
 //! | `refusal` | who refused a request: authorisation, or a control |
 //! | `object` | merge patches, what counts as a change, what never leaves |
-//! | `exec` | programs in containers |
+//! | `exec`, `attach` | programs in containers |
 //! | `undo` | taking back what a run did |
 //! | `sweep` | finding what runs left, without any journal |
 
+#[cfg(feature = "kubernetes")]
+pub mod access;
+#[cfg(not(feature = "kubernetes"))]
+#[path = "access/without.rs"]
 pub mod access;
 mod address;
+#[cfg(feature = "kubernetes")]
+mod attach;
 mod create;
 mod error;
 pub mod exec;
@@ -28,6 +34,7 @@ pub mod refusal;
 mod session;
 pub mod sweep;
 mod token;
+#[cfg(feature = "kubernetes")]
 mod transport;
 pub mod undo;
 pub mod wait;
@@ -47,6 +54,8 @@ use tokio::sync::{OnceCell, Semaphore};
 
 /// The longest that a request may take: a create that starts webhooks takes ten seconds at most by their own limit of 30.
 const REQUEST: Duration = Duration::from_secs(35);
+/// How long an exec plugin may take, where nobody is in more of a hurry. Those that ask a cloud take seconds.
+const PLUGIN_LIMIT: Duration = Duration::from_secs(20);
 
 /// How the cluster is found again, from the journal alone, and known to be the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -106,8 +115,8 @@ impl Cluster {
     }
 
     fn with(rule: ClusterRule, reference: ClusterRef, turns: Arc<Semaphore>) -> Self {
-        let plugin_limit = access::PLUGIN_LIMIT;
-        Self { rule, reference, access: OnceCell::new(), plugin_limit, verified: OnceCell::new(), turns }
+        let (access, verified) = (OnceCell::new(), OnceCell::new());
+        Self { rule, reference, access, plugin_limit: PLUGIN_LIMIT, verified, turns }
     }
 
     /// The same for somebody in a hurry: exec plugins may take so long.

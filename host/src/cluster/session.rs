@@ -1,21 +1,17 @@
 //! One run's requests: its user agent, its identity, its marks, and what it made.
 
-use super::access::{Access, Facts, Ready};
+use super::access::{Access, Client, Facts, Ready, send};
 use super::refusal::{Control, Refusal, Right, Unmet, needed};
-use super::{Address, Cluster, KubeError, Token, object, transport};
+use super::{Address, Cluster, KubeError, Token, object};
 use crate::policy::cluster::Impersonate;
 use crate::policy::text::visible;
 use crate::run_id::RunId;
 use http::{HeaderValue, Method, Request};
-use http_body_util::BodyExt as _;
-use kube::client::Body;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// The largest answer that is read, in bytes: a page of 500 objects of some size.
-const MAX_ANSWER: usize = 8 << 20;
 /// How often a request that was not carried out is sent again, and what the server may ask to wait.
 const TRIES: u32 = 4;
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -355,7 +351,7 @@ impl Session {
 
     async fn once(
         &self,
-        client: &kube::Client,
+        client: &Client,
         authorization: Option<&HeaderValue>,
         (method, path, kind, body): (Method, &str, &str, Vec<u8>),
         facts: &Facts,
@@ -367,26 +363,10 @@ impl Session {
             .uri(path)
             .header(http::header::CONTENT_TYPE, kind)
             .header(http::header::ACCEPT, JSON)
-            .body(Body::from(body))
+            .body(body)
             .map_err(|_| KubeError::Invalid("the path cannot be written as HTTP".into()))?;
         self.decorate(request.headers_mut(), authorization)?;
-        let answered = async {
-            let response = client.send(request).await.map_err(|e| transport::of_client(&e, facts))?;
-            let (parts, body) = response.into_parts();
-            let body = http_body_util::Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| {
-                if error.is::<http_body_util::LengthLimitError>() {
-                    KubeError::TooLarge(MAX_ANSWER)
-                } else {
-                    match transport::of_error(&*error, facts) {
-                        // It was sent, whatever broke afterwards.
-                        KubeError::Unreachable(why) => KubeError::Unanswered(why),
-                        other => other,
-                    }
-                }
-            })?;
-            Ok((parts, body.to_bytes()))
-        };
-        let (parts, body) = tokio::time::timeout(super::REQUEST, answered)
+        let (parts, body) = tokio::time::timeout(super::REQUEST, send(client, request, facts))
             .await
             .map_err(|_| KubeError::Unanswered(format!("{}: nothing within {:?}", facts.server, super::REQUEST)))??;
         if parts.status.is_success() {

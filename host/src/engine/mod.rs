@@ -4,6 +4,10 @@
 pub mod bindings;
 mod cache;
 pub mod compile;
+#[cfg(feature = "wasi")]
+mod inert;
+#[cfg(not(feature = "wasi"))]
+#[path = "without_wasi.rs"]
 mod inert;
 mod limits;
 mod outcome;
@@ -125,9 +129,11 @@ impl Engine {
         let mut linker = Linker::<Guest>::new(&self.inner);
         crate::capability::link(&mut linker, linked).map_err(plain)?;
         inert::link(&mut linker).map_err(plain)?;
-        linker.instantiate_pre(component).map_err(plain).context(
-            "the module imports what was not granted, so that it is not linked; a review of it shows what it asks for",
-        )
+        linker.instantiate_pre(component).map_err(plain).context(if cfg!(feature = "wasi") {
+            "the module imports what was not granted, so that it is not linked; a review of it shows what it asks for"
+        } else {
+            "the module imports what was not granted, or WASI, without which this Foil was built (feature `wasi`)"
+        })
     }
 
     /// Compiles, or loads native code from the cache; blocks for as long as that takes.

@@ -45,19 +45,60 @@ exec "$compiler" "$@"
 
 /// Builds the library of the package in `folder` and returns the core module's bytes.
 pub(super) fn build(folder: &Path, options: &Options) -> anyhow::Result<Vec<u8>> {
+    let folder = package(folder)?;
+    let what = ["rustc", "--crate-type", "cdylib"].map(OsString::from);
+    let built = run(&folder, &what, options)?;
+    wasm_of(&built, &folder)
+}
+
+/// The same for members of one workspace, by one cargo, which compiles as many at once as there are processors. Their libraries are
+/// `cdylib` and nothing else, which makes the same bytes as [`build`].
+pub(super) fn build_all(folders: &[PathBuf], options: &Options) -> anyhow::Result<Vec<Vec<u8>>> {
+    let folders = folders.iter().map(|folder| package(folder)).collect::<anyhow::Result<Vec<_>>>()?;
+    let Some(first) = folders.first() else { return Ok(Vec::new()) };
+    let mut what = vec![OsString::from("build")];
+    for folder in &folders {
+        what.extend(["--package".into(), name(folder)?.into()]);
+    }
+    let built = run(first, &what, options)?;
+    folders.iter().map(|folder| wasm_of(&built, folder)).collect()
+}
+
+/// The absolute path of a folder with a package in it.
+fn package(folder: &Path) -> anyhow::Result<PathBuf> {
     let package = folder.join("Cargo.toml");
     if !package.is_file() {
         bail!("{} is missing: a module's folder is a Rust package; foil new starts one", package.shown());
     }
-    let folder = folder.canonicalize().with_context(|| format!("cannot find {}", folder.shown()))?;
-    let compiler = Compiler::find(&folder)?;
+    folder.canonicalize().with_context(|| format!("cannot find {}", folder.shown()))
+}
+
+/// The name of the package in a folder.
+fn name(folder: &Path) -> anyhow::Result<String> {
+    #[derive(serde::Deserialize)]
+    struct Toml {
+        package: Package,
+    }
+    #[derive(serde::Deserialize)]
+    struct Package {
+        name: String,
+    }
+    let path = folder.join("Cargo.toml");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.shown()))?;
+    let toml: Toml = toml::from_str(&text).with_context(|| format!("cannot read {}", path.shown()))?;
+    Ok(toml.package.name)
+}
+
+/// Runs cargo in `folder` and returns its messages. `what`: its command, and what to build.
+fn run(folder: &Path, what: &[OsString], options: &Options) -> anyhow::Result<Vec<u8>> {
+    let compiler = Compiler::find(folder)?;
     let target_dir = match &options.target_dir {
         Some(dir) => std::path::absolute(dir)?,
-        None => target_dir(&folder)?,
+        None => target_dir(folder)?,
     };
     let wrapper = write_wrapper(&target_dir)?;
-    let mut command = clean(cargo(), &folder);
-    command.args(["rustc", "--lib", "--crate-type", "cdylib", "--target", TARGET, "--profile", "module"]);
+    let mut command = clean(cargo(), folder);
+    command.args(what).args(["--lib", "--target", TARGET, "--profile", "module"]);
     command.args(["--message-format", "json-render-diagnostics", "--target-dir"]).arg(&target_dir);
     for setting in PROFILE {
         command.arg("--config").arg(format!("profile.module.{setting}"));
@@ -78,12 +119,16 @@ pub(super) fn build(folder: &Path, options: &Options) -> anyhow::Result<Vec<u8>>
     if !output.status.success() {
         bail!("cargo could not build {} (its own words are above)", folder.shown());
     }
-    let wasm = artifact(&output.stdout, &folder)
+    Ok(output.stdout)
+}
+
+/// The `.wasm` that cargo says it made of the package in `folder`.
+fn wasm_of(messages: &[u8], folder: &Path) -> anyhow::Result<Vec<u8>> {
+    let wasm = artifact(messages, folder)
         .with_context(|| format!("cargo built no library for {TARGET} in {}", folder.shown()))?;
     std::fs::read(&wasm).with_context(|| format!("cannot read {}", wasm.shown()))
 }
 
-/// The `.wasm` that cargo says it made of the package in `folder`.
 fn artifact(messages: &[u8], folder: &Path) -> Option<PathBuf> {
     let manifest = folder.join("Cargo.toml");
     messages

@@ -49,9 +49,21 @@ pub struct Options {
 /// [`crate::Refusal`] where the result breaks a rule, such as an import that the manifest does not request.
 pub fn folder(folder: &Path, options: &Options) -> anyhow::Result<Built> {
     let manifest = read_manifest(folder)?;
-    let core = cargo::build(folder, options)?;
-    let component = crate::component::encode(&core).with_context(|| folder.shown().to_string())?;
-    let bytes = crate::section::append(component, &manifest)?;
+    module(folder, &manifest, &cargo::build(folder, options)?)
+}
+
+/// The same for members of one workspace, at once. The crate type of each is `cdylib` alone.
+pub fn folders(folders: &[PathBuf], options: &Options) -> anyhow::Result<Vec<Built>> {
+    let manifests = folders.iter().map(|folder| read_manifest(folder)).collect::<anyhow::Result<Vec<_>>>()?;
+    let built = cargo::build_all(folders, options)?;
+    let each = folders.iter().zip(&manifests).zip(&built);
+    each.map(|((folder, manifest), core)| module(folder, manifest, core)).collect()
+}
+
+/// A core module as a component with its manifest.
+fn module(folder: &Path, manifest: &Manifest, core: &[u8]) -> anyhow::Result<Built> {
+    let component = crate::component::encode(core).with_context(|| folder.shown().to_string())?;
+    let bytes = crate::section::append(component, manifest)?;
     let inspection = crate::inspect::inspect(&bytes).with_context(|| folder.shown().to_string())?;
     Ok(Built { bytes, inspection })
 }

@@ -1,5 +1,6 @@
 //! Credentials: asked for, and thrown away. What cannot be recalled is said when it ends.
 
+use super::certificate::{read_certificate, signing_request};
 use super::read::bounded;
 use super::write::{create, intend};
 use super::{effect, not_done};
@@ -141,20 +142,6 @@ fn token_request(spec: &Value) -> Value {
     json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec })
 }
 
-/// A signing request, whose key is dropped here.
-fn signing_request(request: &Request) -> Result<String, Error> {
-    let failed = |e: rcgen::Error| failure("certificate", format!("the certificate's request cannot be made: {e}"));
-    let key = rcgen::KeyPair::generate().map_err(failed)?;
-    let mut params = rcgen::CertificateParams::default();
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(rcgen::DnType::CommonName, request.common_name.as_str());
-    for organization in &request.organizations {
-        params.distinguished_name.push(rcgen::DnType::OrganizationName, organization.as_str());
-    }
-    let pem = params.serialize_request(&key).and_then(|csr| csr.pem()).map_err(failed)?;
-    Ok(base64(pem.as_bytes()))
-}
-
 async fn approve(world: &World, session: &Session, address: &Address) -> Result<Credential, Error> {
     let request = session.get(address).await?;
     let seconds = request.pointer("/spec/expirationSeconds").and_then(Value::as_u64).unwrap_or(365 * 86_400);
@@ -227,25 +214,4 @@ fn issued(what: String, seconds: u64, with: Option<String>) -> Act {
 
 fn ends(seconds: u64) -> u64 {
     unix_nanos().saturating_add(seconds.saturating_mul(1_000_000_000))
-}
-
-/// Whom a certificate names, and when it ends.
-fn read_certificate(base64_pem: &str) -> Result<Credential, Error> {
-    let unreadable = || failure("kubernetes", "the certificate that was issued cannot be read");
-    let pem = unbase64(base64_pem).ok_or_else(unreadable)?;
-    let (_, pem) = x509_parser::pem::parse_x509_pem(&pem).map_err(|_| unreadable())?;
-    let certificate = pem.parse_x509().map_err(|_| unreadable())?;
-    let seconds = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or_default();
-    let subject = crate::engine::cut(&certificate.subject().to_string(), 512);
-    Ok(Credential { subject, expires_at: seconds.saturating_mul(1_000_000_000) })
-}
-
-fn base64(bytes: &[u8]) -> String {
-    use ::base64::Engine as _;
-    ::base64::engine::general_purpose::STANDARD.encode(bytes)
-}
-
-fn unbase64(text: &str) -> Option<Vec<u8>> {
-    use ::base64::Engine as _;
-    ::base64::engine::general_purpose::STANDARD.decode(text).ok()
 }

@@ -1,5 +1,10 @@
 //! `foil:host/kube-read`, `kube-write` and `kube-exec`: a cluster, by what the policy allows of it.
 
+#[cfg(feature = "kubernetes")]
+mod certificate;
+#[cfg(not(feature = "kubernetes"))]
+#[path = "no_certificate.rs"]
+mod certificate;
 mod exec;
 mod issue;
 mod made;

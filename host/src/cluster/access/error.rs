@@ -6,9 +6,23 @@ use foil_manifest::Shown as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// What errors may say of the way.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// The server's host and port.
+    pub server: String,
+    /// The proxy's host and port.
+    pub proxy: Option<String>,
+    /// What stands where a certification authority should is a server's own certificate.
+    pub only_leaves: bool,
+}
+
 /// Why there is no way to the cluster. Nothing was sent to it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AccessError {
+    /// This build has no client.
+    #[error("this Foil was built without the feature `kubernetes`, so that it reaches no cluster")]
+    Without,
     /// No file was named, and there is no home folder to look into.
     #[error("there is no kubeconfig: name it by `kubernetes: kubeconfig:` of foil.yaml or by KUBECONFIG")]
     NoFile,

@@ -11,7 +11,10 @@
 //! | `proxy` | the proxy on the way |
 //! | `credentials` | tokens and passwords, and when they are read again |
 //! | `plugin` | exec plugins, as children with limits |
+//! | `send` | one request and its answer |
 //! | `error` | why there is no way |
+//!
+//! `without` stands in for all of it in a build without the feature `kubernetes`.
 
 mod credentials;
 mod error;
@@ -19,10 +22,12 @@ mod files;
 mod kubeconfig;
 mod plugin;
 mod proxy;
+mod send;
 mod tls;
 
-pub use error::AccessError;
-pub use plugin::LIMIT as PLUGIN_LIMIT;
+pub use error::{AccessError, Facts};
+pub use kube::Client;
+pub use send::send;
 
 use super::ClusterRef;
 use credentials::{Credentials, Fresh};
@@ -44,17 +49,6 @@ pub struct Access {
     state: Mutex<State>,
     /// What is known of it, for whoever says that it failed.
     pub facts: Facts,
-}
-
-/// What errors may say of the way.
-#[derive(Debug, Clone, Default)]
-pub struct Facts {
-    /// The server's host and port.
-    pub server: String,
-    /// The proxy's host and port.
-    pub proxy: Option<String>,
-    /// What stands where a certification authority should is a server's own certificate.
-    pub only_leaves: bool,
 }
 
 #[derive(Default)]

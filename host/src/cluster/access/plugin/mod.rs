@@ -19,8 +19,6 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
-/// How long a plugin may take, where nobody is in more of a hurry. Those that ask a cloud take seconds.
-pub const LIMIT: Duration = Duration::from_secs(20);
 /// The most that it may print.
 const MAX_OUTPUT: usize = 1 << 20;
 /// How long it may take to die.
