@@ -56,6 +56,8 @@ pub struct Guest {
     pub(crate) permission: Arc<Permission>,
     pub(crate) budget: Budget,
     pub(crate) started: Instant,
+    // Nobody reads it: it says what was printed when it is dropped.
+    #[cfg_attr(not(feature = "wasi"), allow(dead_code, reason = "no guest calls WASI"))]
     pub(crate) inert: Option<Box<crate::engine::Inert>>,
     pub(crate) lines: Arc<std::sync::Mutex<Vec<LogLine>>>,
     pub(crate) reading: Arc<Reading>,

@@ -2,7 +2,9 @@
 //! environment, no arguments, no preopened folders, no sockets; standard output and error go to the module's log.
 //! Nothing of the target can be reached through it.
 
-use crate::capability::Guest;
+use super::cut;
+use crate::capability::{Guest, LogLine};
+use std::sync::{Arc, Mutex, PoisonError};
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView};
 use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView};
@@ -14,16 +16,21 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 /// Bytes of standard output and error that are kept for the log, together.
 const MAX_STDIO: usize = 64 << 10;
+/// A longer line is cut, in bytes.
+const MAX_LINE: usize = 4 << 10;
 
-/// WASI's state in a guest, made when the guest first calls it.
+/// WASI's state in a guest, made when the guest first calls it. What the guest printed is logged when it ends, however it does.
 pub struct Inert {
     context: WasiCtx,
     table: ResourceTable,
     stdio: MemoryOutputPipe,
+    lines: Arc<Mutex<Vec<LogLine>>>,
+    /// Most lines that are logged.
+    most: usize,
 }
 
 impl Inert {
-    fn new() -> Self {
+    fn new(lines: Arc<Mutex<Vec<LogLine>>>, most: usize) -> Self {
         let stdio = MemoryOutputPipe::new(MAX_STDIO);
         let context = WasiCtxBuilder::new()
             .stdout(stdio.clone())
@@ -34,12 +41,23 @@ impl Inert {
             .build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(256);
-        Self { context, table, stdio }
+        Self { context, table, stdio, lines, most }
     }
+}
 
-    /// What the guest printed.
-    pub fn printed(&self) -> String {
-        String::from_utf8_lossy(&self.stdio.contents()).into_owned()
+impl Drop for Inert {
+    fn drop(&mut self) {
+        let printed = self.stdio.contents();
+        let printed = String::from_utf8_lossy(&printed);
+        let line = |text: &str| LogLine { level: "info", message: cut(text, MAX_LINE) };
+        let (mut said, mut rest) = (Vec::new(), 0_usize);
+        for text in printed.lines().filter(|text| !text.trim().is_empty()) {
+            if said.len() < self.most { said.push(line(text)) } else { rest = rest.saturating_add(1) }
+        }
+        if rest > 0 {
+            said.push(LogLine { level: "warning", message: format!("{rest} more printed lines are left out") });
+        }
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).extend(said);
     }
 }
 
@@ -47,7 +65,8 @@ impl WasiView for Guest {
     /// Every call of WASI begins here, and is charged like any other host call.
     fn ctx(&mut self) -> WasiCtxView<'_> {
         self.budget.inert_call();
-        let inert = self.inert.get_or_insert_with(|| Box::new(Inert::new()));
+        let most = usize::try_from(self.budget.limits().log_lines).unwrap_or(usize::MAX);
+        let inert = self.inert.get_or_insert_with(|| Box::new(Inert::new(Arc::clone(&self.lines), most)));
         WasiCtxView { ctx: &mut inert.context, table: &mut inert.table }
     }
 }

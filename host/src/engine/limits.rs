@@ -72,6 +72,7 @@ impl Budget {
     }
 
     /// Charges a call of WASI. One beyond the limit is let through; the phase ends within a tick, and never well.
+    #[cfg_attr(not(feature = "wasi"), allow(dead_code, reason = "nothing calls WASI"))]
     pub(super) fn inert_call(&mut self) {
         if let Err(spent) = self.host_call() {
             self.overdrawn.get_or_insert(spent);

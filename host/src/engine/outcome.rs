@@ -10,6 +10,16 @@ pub enum PhaseError {
     /// A limit stopped it.
     #[error("stopped: {0}")]
     Limit(Spent),
+    /// A limit stopped a check that had very much to read.
+    #[error(
+        "{events} events had come in, more than it could read ({spent}): have less come in, or raise the limit in foil.yaml"
+    )]
+    Flooded {
+        /// How many it was handed in that look.
+        events: usize,
+        /// The limit.
+        spent: Spent,
+    },
     /// The guest trapped.
     #[error("the module trapped: {0}")]
     Trap(String),

@@ -12,7 +12,7 @@ pub const RESULT: u32 = 512;
 const DATA: usize = 4096;
 
 /// Host functions as the canonical ABI lowers them: what modules here call them by, interface, name, core type.
-const HOST: [(&str, &str, &str, &str); 11] = [
+const HOST: [(&str, &str, &str, &str); 13] = [
     ("log", "log", "write", "(param i32 i32 i32 i32)"),
     ("now", "clock", "now", "(param i32)"),
     ("exec", "exec", "run", "(param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)"),
@@ -24,12 +24,25 @@ const HOST: [(&str, &str, &str, &str); 11] = [
     ("publish", "loopback-serve", "publish", "(param i32 i32 i32 i32 i32)"),
     ("events", "events-read", "read", "(param i32 i32 i64 i32 i32)"),
     ("random", "wasi:random/random@0.2.0", "get-random-u64", "(result i64)"),
+    ("stdout", "wasi:cli/stdout@0.2.0", "get-stdout", "(result i32)"),
+    ("print", "wasi:io/streams@0.2.0", "[method]output-stream.blocking-write-and-flush", "(param i32 i32 i32 i32)"),
 ];
 
-/// A technique in a language that cannot do without WASI.
-const RANDOM: &str = "package wasi:random@0.2.0; interface random { get-random-u64: func() -> u64; }";
-const INERT: &str =
-    "package foil:inert; world inert { import wasi:random/random@0.2.0; export foil:host/detonation@0.1.0; }";
+/// What a technique in a language that cannot do without WASI imports.
+const WASI: [&str; 3] = [
+    "package wasi:random@0.2.0; interface random { get-random-u64: func() -> u64; }",
+    "package wasi:io@0.2.0;
+    interface error { resource error; }
+    interface streams {
+        use error.{error};
+        variant stream-error { last-operation-failed(error), closed }
+        resource output-stream { blocking-write-and-flush: func(contents: list<u8>) -> result<_, stream-error>; }
+    }",
+    "package wasi:cli@0.2.0;
+    interface stdout { use wasi:io/streams@0.2.0.{output-stream}; get-stdout: func() -> output-stream; }",
+];
+const INERT: &str = "package foil:inert; world inert { import wasi:random/random@0.2.0; import wasi:cli/stdout@0.2.0; export \
+    foil:host/detonation@0.1.0; }";
 
 /// A check that would like to act: no world of the contract has it.
 const GREEDY: &str =
@@ -192,18 +205,23 @@ impl Guest {
         let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
         let (contract, _) = resolve.push_dir(wit).expect("the contract");
         let greedy = resolve.push_str("greedy.wit", GREEDY).expect("a world");
-        resolve.push_str("random.wit", RANDOM).expect("a package");
+        for wit in WASI {
+            resolve.push_str("wasi.wit", wit).expect("a package");
+        }
         let inert = resolve.push_str("inert.wit", INERT).expect("a world");
         // A check that calls `exec` is described by a world of its own making.
         let (package, world) = match self.kind {
             Kind::Check if self.act.contains("call $exec ") => (greedy, "greedy".to_owned()),
-            Kind::Technique if self.act.contains("call $random") => (inert, "inert".to_owned()),
+            Kind::Technique if ["random", "print"].iter().any(|call| self.act.contains(&format!("call ${call}"))) => {
+                (inert, "inert".to_owned())
+            }
             kind => (contract, kind.to_string()),
         };
         let world = resolve.select_world(&[package], Some(&world)).expect("a world");
-        embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8, false).expect("metadata");
-        let mut encoder = ComponentEncoder::default();
-        let component = encoder.module(&core).and_then(|e| e.encode()).unwrap_or_else(|e| panic!("{}: {e:?}", self.id));
+        embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8).expect("metadata");
+        let encoder = ComponentEncoder::default();
+        let component =
+            encoder.module(&core).and_then(|mut e| e.encode()).unwrap_or_else(|e| panic!("{}: {e:?}", self.id));
         section::append(component, &self.manifest()).expect("it has none yet")
     }
 

@@ -41,6 +41,28 @@ fn calls_of_wasi_are_host_calls() {
 }
 
 #[test]
+fn what_a_module_prints_by_wasi_goes_to_the_log_bounded_and_escaped() {
+    let printing = |text: &str, then: &str| {
+        let mut guest = Guest::technique("test.wasi-print");
+        let text = guest.text(text);
+        guest.act(&format!("(call $print (call $stdout) {text} (i32.const 1024)) {then}"))
+    };
+    let log = |guest: &Guest, verdict: &str, code: i32| {
+        let report = Stage::new().fire(guest).is(verdict, code, "").report();
+        report["log"]
+            .as_array()
+            .expect("lines")
+            .iter()
+            .map(|line| line["message"].as_str().expect("text").to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(log(&printing("one\ntwo \u{1b}[31m\n", "(call $done)"), "pass", 0), ["one", "two \\u{1b}[31m"]);
+    assert_eq!(log(&printing("last words", "unreachable"), "error", 5), ["last words"], "of one that traps, too");
+    let many = log(&printing(&"x\n".repeat(2000), "(call $done)"), "pass", 0);
+    assert!(many.len() <= 51 && many.last().is_some_and(|line| line.contains("left out")), "{many:?}");
+}
+
+#[test]
 fn a_loop_that_outlives_the_wall_clock() {
     let guest = Guest::technique("test.wall").act("(loop $l (br $l)) unreachable");
     let stage = Stage::with(&limited(&[("wall-ms", 400), ("cpu-ms", 60_000)]));
