@@ -73,6 +73,36 @@ fn an_experiment_brings_its_own_rules() {
 }
 
 #[test]
+fn what_another_log_lost_says_nothing_of_a_rule_that_looks_at_this_one() {
+    let bench = bench();
+    std::fs::create_dir(bench.path("rules")).expect("a folder");
+    bench.write(
+        "foil.yaml",
+        "environment: e2e\nshield: [open]\nfiles: { falco: { path: falco.jsonl }, app: { path: app.jsonl } }\n",
+    );
+    bench.write("app.jsonl", "");
+    bench.write("rules/falco.yml", &RULE.replace("level: high", "tags: [attack.t1059.004]"));
+    let other = RULE.replace("A shell", "B shell").replace("service: falco", "service: app");
+    bench.write("rules/app.yml", &other.replace("level: high", "tags: [attack.t1027]"));
+    let script = serde_json::to_string(&format!("echo broken >> {}", bench.path("app.jsonl").display())).expect("text");
+    for (wanted, code, word) in [
+        ("rule: A *", 1, "missed"),
+        ("tag: attack.t1059", 1, "missed"),
+        ("rule: B *", 3, "not JSON"),
+        ("tag: attack.t1027", 3, "not JSON"),
+        ("level: low", 3, "not JSON"),
+    ] {
+        let experiment = format!(
+            "experiment: e\ntechnique: shell.wasm\nrules: [rules]\nwith: {{ script: {script} }}\nexpect:\n  - {{ link: rule, \
+             check: sigma.match, with: {{ {wanted} }}, within: 300ms, grace: 10ms }}\n"
+        );
+        bench.write("e.yaml", &experiment);
+        bench.foil(&["run", "e.yaml"]).says(code, &[word]);
+    }
+    bench.is_clean();
+}
+
+#[test]
 fn calibration_says_which_shield_the_sensors_see_through() {
     let bench = bench();
     let link = "{ link: detection, check: file.line, with: { collector: file.falco, contains: it-happened }, within: 500ms, grace: 10ms }";

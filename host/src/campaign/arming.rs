@@ -4,11 +4,11 @@ use super::checks::PreparedChecks;
 use super::prepared::Prepared;
 use crate::cluster::Cluster;
 use crate::collector::audit::{self, OwnRules, RuleError, RuleRequest, plan_own_rules};
+use crate::collector::rules;
 use crate::collector::rules::RuleSet;
 use crate::collector::{
     ArmOptions, Armed, Blindness, EventLog, Interest, Observed, ProcessTree, Recorded, Sensors, arm, observed,
 };
-use crate::collector::{file, rules};
 use crate::journal::{Effect, RunJournal, Undo};
 use crate::report::Evidence;
 use crate::run_id::RunId;
@@ -83,8 +83,7 @@ impl Arming {
         names.insert(observed::NAME.to_owned());
         if names.remove(rules::NAME) {
             // What rules are evaluated over is armed with them, and before them.
-            names.insert(audit::NAME.to_owned());
-            names.extend(wanted.sensors.files.keys().map(|name| format!("{}{name}", file::PREFIX)));
+            names.extend(rules::feeds(wanted.sensors.files.keys()));
         }
         let after = wanted.collectors.contains(rules::NAME).then(|| rules::NAME.to_owned());
         for name in names.into_iter().chain(after) {
@@ -148,7 +147,7 @@ impl Arming {
             None => Some(Blindness::Dead(format!("`{name}` was not armed"))),
         });
         // What rules are evaluated over may be blinded as well.
-        let read = |armed: &&Armed| by_rules || names.contains(&armed.name);
+        let read = |armed: &&Armed| (by_rules && interest.is_fed_by(&armed.name)) || names.contains(&armed.name);
         blind.or_else(|| {
             let armed = self.armed.values().flatten().filter(read);
             armed.filter(|_| self.overlay).find_map(Armed::blinded_by_overlay)

@@ -15,6 +15,7 @@ pub(super) fn of(prepared: &Prepared, link: &PreparedLink, containers: &Containe
         named: text(link, ParameterType::Node),
         nodes: containers.nodes().or_else(own),
         host: prepared.acts().then(|| prepared.target.clone()),
+        feeds: link.rule_feeds.clone(),
     }
 }
 
@@ -25,6 +26,7 @@ pub(super) fn of_checks(node: Option<&str>, link: &PreparedLink) -> Interest {
         named: text(link, ParameterType::Node),
         nodes: node.map(|node| BTreeSet::from([node.to_owned()])),
         host: None,
+        feeds: link.rule_feeds.clone(),
     }
 }
 

@@ -215,7 +215,7 @@ impl Preparation<'_> {
         wrong.all()?;
         let demands = [check.manifest.tied_by, link.tied_by, experiment.tied_by, self.environment.tied_by];
         let tied_by = demands.into_iter().flatten().min().unwrap_or_default();
-        Ok(PreparedLink { link, check, authorised, parameters, collectors, tied_by })
+        Ok(PreparedLink { link, check, authorised, parameters, collectors, rule_feeds: None, tied_by })
     }
 
     fn module(&self, name: &str, kind: Kind) -> Result<Module, PrepareError> {

@@ -35,6 +35,8 @@ pub struct PreparedLink {
     pub parameters: Vec<Parameter>,
     /// The collectors that it reads.
     pub collectors: BTreeSet<String>,
+    /// The collectors that the Sigma rules look at which it names; `None`: any that rules are evaluated over.
+    pub rule_feeds: Option<BTreeSet<String>>,
     /// The weakest tie between an event and the run that counts: the strictest of check, link, experiment and environment.
     pub tied_by: TiedBy,
 }

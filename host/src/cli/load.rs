@@ -226,7 +226,7 @@ impl<'a> Loader<'a> {
     fn checks(&mut self, file: &'a Path, mut checks: Checks) -> Result<PreparedChecks, Mistakes> {
         relative_to(&mut checks.rules, file);
         let mut prepared = self.session(file)?.checks(&checks)?;
-        match self.rules.of(&prepared.links, &prepared.checks.rules, &prepared.sources) {
+        match self.rules.of(&mut prepared.links, &prepared.checks.rules, &prepared.sources) {
             Ok(rules) => prepared.rules = rules,
             Err(errors) => return Err(Mistakes::of(errors, &self.session(file)?.environment)),
         }
@@ -256,14 +256,19 @@ impl<'a> Loader<'a> {
         modules.dedup_by(|a, b| a.manifest.id == b.manifest.id);
         let (mut units, mut refused) = (Vec::new(), Vec::new());
         for module in modules {
-            match self.settle(here, &expected.of(module.id()), None) {
-                Ok(prepared) => units.push(Unit::Experiment(Arc::new(prepared))),
-                // A technique that may not run is no reason not to run the others; a mistake in what is expected is.
-                Err(errors) if errors.0.iter().all(of_the_module) => {
-                    refused.push(self.session(here)?.refused(&module, &errors.into()));
+            let errors = match self.settle(here, &expected.of(module.id()), None) {
+                Ok(prepared) => {
+                    units.push(Unit::Experiment(Arc::new(prepared)));
+                    continue;
                 }
-                Err(errors) => return Err(self.expected(errors)?.into()),
+                Err(errors) => errors,
+            };
+            // A technique that may not run is no reason not to run the others; a mistake in foil.yaml is.
+            let (of_module, others) = errors.0.into_iter().partition::<Vec<_>, _>(of_the_module);
+            if !others.is_empty() {
+                return Err(self.expected(Mistakes(others))?.into());
             }
+            refused.push(self.session(here)?.refused(&module, &Mistakes(of_module).into()));
         }
         Ok((units, refused))
     }
@@ -397,11 +402,12 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// Whether a refusal is about the module, and not about a link.
+/// Whether a refusal is about the module, and not about what foil.yaml expects or says.
 fn of_the_module(error: &anyhow::Error) -> bool {
     match error.downcast_ref() {
-        Some(PrepareError::Placed { path, .. }) => path.first().is_none_or(|key| key != "expect"),
+        Some(PrepareError::Placed { path, .. }) => path.first().is_none_or(|key| key == "technique" || key == "with"),
         Some(PrepareError::NotGranted { module, .. }) => module.manifest.kind == Kind::Technique,
+        Some(PrepareError::Environment { .. }) => false,
         Some(_) => true,
         None => false,
     }

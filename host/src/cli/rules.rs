@@ -1,15 +1,14 @@
 //! The Sigma rules that experiments name: read once, and held against what links ask for before anything runs.
 
 use crate::campaign::{PrepareError, PrepareErrors, Prepared, PreparedLink};
-use crate::collector::rules::{self, RuleSet};
+use crate::collector::rules::{self, Loaded, RuleSet};
 use crate::engine::bindings::types::Value;
 use crate::engine::cut;
 use crate::policy::sources::Sources;
 use crate::suggest::hint;
 use foil_manifest::ParameterType;
 use foil_manifest::Shown as _;
-use foil_manifest::pattern::glob;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,24 +25,24 @@ impl RuleFiles {
     /// # Errors
     /// Files and folders that cannot be read, and links that no rule can ever make seen.
     pub fn settle(&mut self, prepared: &mut Prepared) -> Result<(), PrepareErrors> {
-        prepared.rules = self.of(&prepared.links, &prepared.experiment.rules, &prepared.sources)?;
+        prepared.rules = self.of(&mut prepared.links, &prepared.experiment.rules, &prepared.sources)?;
         Ok(())
     }
 
-    /// The rules that these links read; `None` where none reads any. `own`: those that the experiment names.
+    /// The rules that these links read, which are told what those that they name look at; `None` where none reads any. `own`: those that the experiment names.
     ///
     /// # Errors
     /// As of [`settle`](Self::settle).
     pub fn of(
         &mut self,
-        links: &[PreparedLink],
+        links: &mut [PreparedLink],
         own: &[PathBuf],
         (sources, folder): &(Sources, String),
     ) -> Result<Option<Arc<RuleSet>>, PrepareErrors> {
         if !links.iter().any(|link| link.collectors.contains(rules::NAME)) {
             return Ok(None);
         }
-        let feeds = feeds(sources);
+        let feeds = rules::feeds(sources.files.keys());
         let named: Vec<Named> = paths(sources, Path::new(folder))
             .into_iter()
             .enumerate()
@@ -69,7 +68,8 @@ impl RuleFiles {
             }
         };
         let mut wrong: Vec<PrepareError> = named.iter().filter_map(|named| named.useless(&set)).collect();
-        for (number, link) in links.iter().enumerate() {
+        for (number, link) in links.iter_mut().enumerate() {
+            link.rule_feeds = looked_at(link, &set, &feeds);
             wrong.extend(unmatched(link, &set, &feeds).map(|(parameter, why)| PrepareError::Placed {
                 path: ["expect", &number.to_string(), "with", parameter].map(str::to_owned).into(),
                 error: Box::new(PrepareError::Wrong(format!("the link `{}`: {why}", link.link.link))),
@@ -116,12 +116,6 @@ pub(super) fn paths(sources: &Sources, folder: &Path) -> Vec<PathBuf> {
     sources.rules.iter().map(|path| folder.join(path)).collect()
 }
 
-/// The collectors that rules are evaluated over.
-pub(super) fn feeds(sources: &Sources) -> Vec<String> {
-    let files = sources.files.keys().map(|name| format!("{}{name}", crate::collector::file::PREFIX));
-    std::iter::once(crate::collector::audit::NAME.to_owned()).chain(files).collect()
-}
-
 /// What an operator should know of the rules: what could not be read, and what can never match.
 pub(super) fn lacking(rules: &RuleSet, feeds: &[String]) -> Vec<String> {
     let unread = rules.problems().iter().map(ToString::to_string);
@@ -137,6 +131,24 @@ pub(super) fn lacking(rules: &RuleSet, feeds: &[String]) -> Vec<String> {
     });
     // Rules are often a public collection: what they say is shown, and not obeyed by a terminal.
     unread.chain(never).chain(idle).map(|line| cut(&line, LONGEST)).collect()
+}
+
+/// The feeds that the rules look at which a link names by themselves or by a tag; `None`: it names none.
+fn looked_at(link: &PreparedLink, set: &RuleSet, feeds: &[String]) -> Option<BTreeSet<String>> {
+    let named = |wanted: ParameterType| {
+        link.parameters.iter().find_map(|parameter| match &parameter.value {
+            Value::Text(text) if link.check.manifest.parameters.get(&parameter.name)?.kind == wanted => Some(text),
+            _ => None,
+        })
+    };
+    let of = |rules: Vec<&Loaded>| {
+        feeds.iter().filter(|feed| rules.iter().any(|loaded| loaded.looks_at(feed))).cloned().collect()
+    };
+    if !link.collectors.contains(rules::NAME) {
+        return None;
+    }
+    let by_name = named(ParameterType::SigmaRule).map(|rule| set.named(rule).collect());
+    by_name.or_else(|| named(ParameterType::Tag).map(|tag| set.tagged(tag).collect())).map(of)
 }
 
 /// What no rule can match of what a link names: the parameters that name it, and why not.
@@ -158,10 +170,7 @@ fn unmatched<'a>(link: &'a PreparedLink, set: &RuleSet, feeds: &[String]) -> Opt
 
 /// Why no rule of that id or title can match.
 fn unmatched_rule(wanted: &str, set: &RuleSet, feeds: &[String]) -> Option<String> {
-    let fits = |rule: &rules::Rule| {
-        rule.id.as_ref().is_some_and(|id| id.eq_ignore_ascii_case(wanted)) || glob(wanted, &rule.title)
-    };
-    let mut fitting = set.rules().iter().filter(|loaded| fits(&loaded.rule)).peekable();
+    let mut fitting = set.named(wanted).peekable();
     let Some(first) = fitting.peek() else {
         let hint = hint(wanted, set.rules().iter().map(|loaded| loaded.rule.title.as_str()));
         let count = set.rules().len();
@@ -176,18 +185,12 @@ fn unmatched_rule(wanted: &str, set: &RuleSet, feeds: &[String]) -> Option<Strin
     })
 }
 
-/// Why no rule has a tag that fits. One of the same ATT&CK technique is enough: how near it must be is the check's to judge.
+/// Why no rule has a tag that fits.
 fn unmatched_tag(wanted: &str, set: &RuleSet) -> Option<String> {
-    let main = |tag: &str| {
-        let tag = tag.to_ascii_lowercase();
-        tag.trim_start_matches("attack.").split('.').next().unwrap_or_default().to_owned()
-    };
-    let fits =
-        |tag: &String| glob(&wanted.to_ascii_lowercase(), &tag.to_ascii_lowercase()) || main(tag) == main(wanted);
-    let tags = || set.rules().iter().flat_map(|loaded| &loaded.rule.tags);
-    if tags().any(fits) {
+    if set.tagged(wanted).next().is_some() {
         return None;
     }
+    let tags = || set.rules().iter().flat_map(|loaded| &loaded.rule.tags);
     let (count, hint) = (set.rules().len(), hint(wanted, tags().map(String::as_str)));
     Some(format!("none of the {count} Sigma rule(s) that were read has the tag `{wanted}`{hint}"))
 }

@@ -21,6 +21,8 @@ pub struct Origin {
     pub node: Option<String>,
     /// The host, as the sensor says.
     pub host: Option<String>,
+    /// The collector that Sigma rules were to be evaluated over.
+    pub feed: Option<String>,
 }
 
 /// What happened to the events.
@@ -150,12 +152,19 @@ pub struct Interest {
     pub nodes: Option<BTreeSet<String>>,
     /// This machine, where the technique acts on it.
     pub host: Option<String>,
+    /// The collectors that the Sigma rules look at which the link names; `None`: any that there are.
+    pub feeds: Option<BTreeSet<String>>,
 }
 
 impl Interest {
     /// Whether it may be about this node of the cluster.
     pub fn is_on(&self, node: &str) -> bool {
         self.names(node).unwrap_or_else(|| self.nodes.as_ref().is_none_or(|nodes| nodes.contains(node)))
+    }
+
+    /// Whether a Sigma rule that the link names may look at this collector.
+    pub fn is_fed_by(&self, feed: &str) -> bool {
+        self.feeds.as_ref().is_none_or(|feeds| feeds.contains(feed))
     }
 
     /// Whether the link itself names this place; `None`: it names none.
@@ -166,7 +175,7 @@ impl Interest {
     /// Whether a loss of this origin blinds the link. `seen`: the hosts that the feed had events of.
     fn concerns(&self, origin: &Origin, seen: &BTreeSet<String>) -> bool {
         let kind = |kind: &&str| self.kinds.as_ref().is_none_or(|kinds| kinds.contains(*kind));
-        if !origin.kind.as_ref().is_none_or(kind) {
+        if !origin.kind.as_ref().is_none_or(kind) || !origin.feed.as_ref().is_none_or(|feed| self.is_fed_by(feed)) {
             return false;
         }
         if let Some(node) = &origin.node {
@@ -282,6 +291,15 @@ mod tests {
         assert!(Interest::default().concerns(&node, &nothing) && on(&["a", "b"]).concerns(&node, &nothing));
         assert!(!on(&["b"]).concerns(&node, &nothing));
         assert!(named("a").concerns(&node, &nothing) && !named("b*").concerns(&node, &nothing));
+    }
+
+    #[test]
+    fn what_one_feed_lost_blinds_no_rule_that_looks_at_another() {
+        let lost = Origin { feed: Some("linux.audit".into()), ..Origin::default() };
+        let fed = |feed: &str| Interest { feeds: Some(names(&[feed])), ..Interest::default() };
+        let seen = BTreeSet::new();
+        assert!(fed("linux.audit").concerns(&lost, &seen) && Interest::default().concerns(&lost, &seen));
+        assert!(!fed("file.app").concerns(&lost, &seen) && fed("file.app").concerns(&Origin::default(), &seen));
     }
 
     #[test]

@@ -104,7 +104,8 @@ pub fn arm(name: &str, options: &ArmOptions) -> Result<Armed, Blindness> {
                 )
             };
             let rules = options.rules.clone().ok_or_else(none)?;
-            Source::Rules(Evaluation::arm(own(), rules, options.feeds.clone())?)
+            let all = rules::feeds(sensors.files.keys());
+            Source::Rules(Evaluation::arm(own(), rules, &all, options.feeds.clone())?)
         }
         _ => {
             let source =
@@ -137,7 +138,7 @@ impl Armed {
             Source::File(follower) => follower.verify_about(interest),
             Source::Inbox(subscription) => subscription.verify_about(interest),
             Source::Falco(logs) => logs.verify_about(interest),
-            Source::Rules(evaluation) => evaluation.verify(),
+            Source::Rules(evaluation) => evaluation.verify_about(interest),
         }
     }
 

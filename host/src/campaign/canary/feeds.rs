@@ -101,7 +101,7 @@ pub fn plans(prepared: &Prepared, link: &PreparedLink, collectors: &BTreeSet<Str
             audit::NAME => plans.push(audit_plan()),
             kubernetes::NAME => plans.push(of(name, None, Err(Unproved::Cluster), None)),
             inbox::NAME => plans.extend(inbox_plans(prepared, kinds.as_ref())),
-            rules::NAME => plans.extend(rule_plans(prepared)),
+            rules::NAME => plans.extend(rule_plans(prepared, link)),
             _ => plans.extend(file_plan(prepared, name, kinds.as_ref())),
         }
     }
@@ -144,19 +144,17 @@ fn inbox_plans(prepared: &Prepared, kinds: Option<&BTreeSet<String>>) -> Vec<Pla
 }
 
 /// Rules are evaluated over what other collectors record.
-fn rule_plans(prepared: &Prepared) -> Vec<Plan> {
+fn rule_plans(prepared: &Prepared, link: &PreparedLink) -> Vec<Plan> {
     let Some(rules) = &prepared.rules else { return Vec::new() };
-    let mut plans = Vec::new();
-    if rules.about(audit::NAME) > 0 {
-        plans.push(audit_plan());
-    }
-    for name in prepared.sources.0.files.keys() {
-        let name = format!("{}{name}", file::PREFIX);
-        if rules.about(&name) > 0 {
-            plans.extend(file_plan(prepared, &name, None));
-        }
-    }
-    plans
+    let is_read = |feed: &String| match &link.rule_feeds {
+        Some(feeds) => feeds.contains(feed),
+        None => rules.about(feed) > 0,
+    };
+    let plan = |feed: String| match feed == audit::NAME {
+        true => Some(audit_plan()),
+        false => file_plan(prepared, &feed, None),
+    };
+    rules::feeds(prepared.sources.0.files.keys()).into_iter().filter(is_read).filter_map(plan).collect()
 }
 
 /// What makes a feed's canary: what foil.yaml says; else Falco's, where its alerts are looked for and the technique acts on this machine.

@@ -2,9 +2,9 @@
 
 use super::{Area, Finding};
 use crate::campaign::canary;
-use crate::cli::rules::{feeds, lacking, paths};
+use crate::cli::rules::{lacking, paths};
 use crate::cli::{Global, discover};
-use crate::collector::rules::RuleSet;
+use crate::collector::rules::{self, RuleSet};
 use crate::policy::sources::{CanaryMaker, CanarySource, InboxSource, SensorSource, Sources};
 use foil_manifest::Shown as _;
 use std::fs::File;
@@ -116,7 +116,7 @@ fn rules(area: &mut Area, sources: &Sources, folder: &Path) {
     match RuleSet::read(&paths(sources, folder)) {
         Ok(rules) => {
             area.ok("rules", format!("{} Sigma rule(s) of {}", rules.rules().len(), sources.rules.join(", ")));
-            for line in lacking(&rules, &feeds(sources)) {
+            for line in lacking(&rules, &rules::feeds(sources.files.keys())) {
                 area.warning("rules", line, "mend the rule, or take it out of the folder");
             }
         }

@@ -3,7 +3,7 @@
 use super::events::Programs;
 use super::set::{Loaded, Plan, RuleSet};
 use crate::collector::loss::{Cause, Loss, Origin};
-use crate::collector::{Blindness, Event, EventLog, Recorded, audit, lock};
+use crate::collector::{Blindness, Event, EventLog, Interest, Recorded, lock};
 use futures_util::future::select_all;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -25,6 +25,8 @@ struct Shared {
     log: Arc<EventLog>,
     rules: Arc<RuleSet>,
     feeds: Vec<Feed>,
+    /// What rules look at and could not be armed, and how many.
+    absent: Vec<(String, usize)>,
     state: Mutex<State>,
 }
 
@@ -43,49 +45,47 @@ struct State {
 }
 
 impl Evaluation {
-    /// Evaluates `rules` over what comes into `feeds` from now on, and writes matches into `log`.
+    /// Evaluates `rules` over what comes into `feeds` from now on, and writes matches into `log`. `all`: the names of the
+    /// collectors that there should be, of which `feeds` are those that were armed.
     ///
     /// # Errors
     /// There is no feed, or no thread to evaluate on.
     pub fn arm(
         log: Arc<EventLog>,
         rules: Arc<RuleSet>,
+        all: &[String],
         feeds: Vec<(String, Arc<EventLog>)>,
     ) -> Result<Self, Blindness> {
         let dead = |why: &str| Blindness::Dead(why.to_owned());
         if feeds.is_empty() {
             return Err(dead("none of the collectors that rules are evaluated over could be armed"));
         }
-        // What the kernel records is what most rules look at. Other feeds are the operator's choice.
-        let audit_rules = rules.about(audit::NAME);
-        if audit_rules > 0 && !feeds.iter().any(|(name, _)| name == audit::NAME) {
-            log.set_blind(Blindness::Dead(format!(
-                "{audit_rules} rules look at `{}`, which is not armed",
-                audit::NAME
-            )));
-        }
+        let armed = |name: &String| feeds.iter().any(|(armed, _)| armed == name);
+        let absent = all.iter().filter(|name| !armed(name)).map(|name| (name.clone(), rules.about(name)));
+        let absent = absent.filter(|(_, count)| *count > 0).collect();
         let cursors = feeds.iter().map(|(_, feed)| feed.newest()).collect();
         let feed = |(name, log): (String, Arc<EventLog>)| Feed { plan: rules.plan(&name), name, log };
         let feeds = feeds.into_iter().map(feed).collect();
         let state = Mutex::new(State { cursors, programs: Programs::default() });
-        let shared = Arc::new(Shared { log, rules, feeds, state });
+        let shared = Arc::new(Shared { log, rules, feeds, absent, state });
         let worker = worker().ok_or_else(|| dead("no thread could be started to evaluate rules on"))?;
         let task = worker.spawn(follow(Arc::clone(&shared))).abort_handle();
         Ok(Self { shared, task })
     }
 
-    /// Evaluates what is there, and says whether it has missed anything so far, or what it evaluates has.
-    pub fn verify(&self) -> Option<Blindness> {
+    /// Evaluates what is there, and says whether it has missed anything so far that such a link looks for, or what it evaluates
+    /// has.
+    pub fn verify_about(&self, interest: &Interest) -> Option<Blindness> {
         // Up to what is there now: a feed that fills faster than it is evaluated would keep us here.
         let ends: Vec<u64> = self.shared.feeds.iter().map(|feed| feed.log.newest()).collect();
         let is_past = || lock(&self.shared.state).cursors.iter().zip(&ends).all(|(cursor, end)| cursor >= end);
         while !self.shared.advance() && !is_past() {}
-        self.shared.log.blind()
+        self.shared.log.blind_about(interest).or_else(|| self.shared.blind_feed(interest))
     }
 
     /// Evaluates what is there, and stops.
     pub fn finish(self) -> Option<Blindness> {
-        self.verify()
+        self.verify_about(&Interest::default())
     }
 }
 
@@ -120,6 +120,26 @@ async fn follow(shared: Arc<Shared>) {
 }
 
 impl Shared {
+    /// Why nothing can be said of what rules that look at this would match.
+    fn blind_feed(&self, interest: &Interest) -> Option<Blindness> {
+        let absent = self.absent.iter().find(|(name, _)| interest.is_fed_by(name));
+        let absent = absent.map(|(name, count)| {
+            let rules = if *count == 1 { "1 rule looks".to_owned() } else { format!("{count} rules look") };
+            Blindness::Dead(format!("{rules} at `{name}`, which is not armed"))
+        });
+        // A match has the kind of its own log, and may be of any kind of event.
+        let any = Interest { kinds: None, ..interest.clone() };
+        let blind = |feed: &Feed| {
+            let why = |text: &str| format!("`{}`: {text}", feed.name);
+            Some(match feed.log.blind_about(&any)? {
+                Blindness::Lost(text) => Blindness::Lost(why(&text)),
+                Blindness::Shield(text) => Blindness::Shield(why(&text)),
+                Blindness::Dead(text) => Blindness::Dead(why(&text)),
+            })
+        };
+        absent.or_else(|| self.feeds.iter().filter(|feed| interest.is_fed_by(&feed.name)).find_map(blind))
+    }
+
     /// Evaluates a batch of each feed; `true` once nothing is left for now.
     fn advance(&self) -> bool {
         let mut state = lock(&self.state);
@@ -135,7 +155,7 @@ impl Shared {
                         "`{}`: an event of this run is incomplete, so rules could not be tried on all of it",
                         feed.name
                     ));
-                    self.log.lose(Loss { origin: Origin::default(), cause, count: 1 });
+                    self.log.lose(Loss { origin: of_feed(&feed.name), cause, count: 1 });
                 }
                 let matching = self.rules.matching(event, &feed.plan, programs);
                 if matching.is_empty() {
@@ -144,7 +164,7 @@ impl Shared {
                 }
                 let Some(source) = feed.log.recorded(event.sequence) else {
                     let why = format!("`{}`: an event that a rule matches was pushed out of the log", feed.name);
-                    self.log.set_blind(Blindness::Lost(why));
+                    self.log.lose(Loss { origin: of_feed(&feed.name), cause: Cause::Told(why), count: 1 });
                     continue;
                 };
                 for loaded in matching {
@@ -152,17 +172,14 @@ impl Shared {
                 }
                 programs.note(event);
             }
-            if let Some(blind) = feed.log.blind() {
-                let why = |text: &str| format!("`{}`: {text}", feed.name);
-                self.log.set_blind(match blind {
-                    Blindness::Lost(text) => Blindness::Lost(why(&text)),
-                    Blindness::Shield(text) => Blindness::Shield(why(&text)),
-                    Blindness::Dead(text) => Blindness::Dead(why(&text)),
-                });
-            }
         }
         done
     }
+}
+
+/// Of a rule, whichever kind of event it looks for.
+fn of_feed(name: &str) -> Origin {
+    Origin { feed: Some(name.to_owned()), ..Origin::default() }
 }
 
 /// Parts of it were left out: by Foil, which keeps a bounded part of an event, or by a Kubernetes API server.

@@ -17,5 +17,11 @@ pub use sigma::{Level, Logsource, Rule};
 /// Its name.
 pub const NAME: &str = "rules";
 
+/// The collectors that rules are evaluated over. `files`: the names of the followed logs.
+pub fn feeds<'a>(files: impl IntoIterator<Item = &'a String>) -> Vec<String> {
+    let files = files.into_iter().map(|name| format!("{}{name}", super::file::PREFIX));
+    std::iter::once(super::audit::NAME.to_owned()).chain(files).collect()
+}
+
 #[cfg(test)]
 mod tests;

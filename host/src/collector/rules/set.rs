@@ -5,6 +5,7 @@ use super::files;
 use super::sigma::{Logsource, Rule};
 use crate::collector::Event;
 use foil_manifest::Shown as _;
+use foil_manifest::pattern::glob;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -107,7 +108,26 @@ impl RuleSet {
 
     /// How many rules look at this feed.
     pub fn about(&self, feed: &str) -> usize {
-        self.rules.iter().filter(|loaded| has(&loaded.rule.logsource, feed)).count()
+        self.rules.iter().filter(|loaded| loaded.looks_at(feed)).count()
+    }
+
+    /// The rules that a link names by id or by a pattern of their titles.
+    pub fn named(&self, wanted: &str) -> impl Iterator<Item = &Loaded> {
+        let fits = move |rule: &Rule| {
+            rule.id.as_ref().is_some_and(|id| id.eq_ignore_ascii_case(wanted)) || glob(wanted, &rule.title)
+        };
+        self.rules.iter().filter(move |loaded| fits(&loaded.rule))
+    }
+
+    /// The rules with a tag that fits, or one of the same ATT&CK technique: how near it must be is the check's to judge.
+    pub fn tagged(&self, wanted: &str) -> impl Iterator<Item = &Loaded> {
+        let main = |tag: &str| tag.trim_start_matches("attack.").split('.').next().unwrap_or_default().to_owned();
+        let wanted = wanted.to_ascii_lowercase();
+        let fits = move |tag: &String| {
+            let tag = tag.to_ascii_lowercase();
+            glob(&wanted, &tag) || main(&tag) == main(&wanted)
+        };
+        self.rules.iter().filter(move |loaded| loaded.rule.tags.iter().any(&fits))
     }
 
     /// Which rules look at this feed. Made once a feed, so that an event is tried with these only.
@@ -142,14 +162,15 @@ impl RuleSet {
     }
 }
 
-fn has(logsource: &Logsource, feed: &str) -> bool {
-    streams(feed).iter().any(|stream| is_about(logsource, *stream, feed))
-}
-
 impl Loaded {
     /// None of these feeds (collectors by full name) has what the rule looks at: it can never match.
     pub fn is_idle(&self, feeds: &[String]) -> bool {
-        !feeds.iter().any(|feed| has(&self.rule.logsource, feed))
+        !feeds.iter().any(|feed| self.looks_at(feed))
+    }
+
+    /// This feed (a collector by full name) may have what the rule looks at.
+    pub fn looks_at(&self, feed: &str) -> bool {
+        streams(feed).iter().any(|stream| is_about(&self.rule.logsource, *stream, feed))
     }
 
     /// The file's name, without folders.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::collector::{
-    Attribution, Blindness, Event, EventLog, LogLimits, Process, ProcessTree, Recorded, audit, observed,
+    Attribution, Blindness, Event, EventLog, Interest, LogLimits, Process, ProcessTree, Recorded, audit, observed,
 };
 use crate::run_id::RunId;
 use std::path::PathBuf;
@@ -36,7 +36,8 @@ fn armed(run: &RunId, tree: Option<&Arc<ProcessTree>>, feed: &str) -> (Arc<Event
     let log = || Arc::new(EventLog::new(run.clone(), tree.cloned(), LogLimits::default()));
     let (matches, source) = (log(), log());
     let feeds = vec![(feed.to_owned(), Arc::clone(&source))];
-    let evaluation = Evaluation::arm(Arc::clone(&matches), rules(&[REMOVAL]), feeds).unwrap();
+    let all = super::feeds(&["sshd".to_owned()]);
+    let evaluation = Evaluation::arm(Arc::clone(&matches), rules(&[REMOVAL]), &all, feeds).unwrap();
     (matches, source, evaluation)
 }
 
@@ -112,7 +113,7 @@ fn a_match_says_which_rule_and_is_the_events_own() {
     let (matches, feed, evaluation) = armed(&RunId::new(), Some(&tree), audit::NAME);
     feed.push(removal(4_000_001));
     feed.push(Recorded { kind: "unlinkat".to_owned(), ..removal(4_000_001) });
-    assert_eq!(evaluation.verify(), None);
+    assert_eq!(evaluation.verify_about(&Interest::default()), None);
     let [found] = &events(&matches)[..] else { panic!("one match") };
     assert_eq!((found.kind.as_str(), found.at, found.attribution), ("sigma", 5, Attribution::Tree));
     for (name, value) in [
@@ -139,27 +140,48 @@ fn strangers_and_own_observations_are_not_evaluated_and_marks_are_kept() {
     let stranger = Recorded { process: None, ..removal(4_000_002) };
     feed.push(stranger.clone());
     feed.push(Recorded { own_observation: true, ..stranger.clone() });
-    evaluation.verify();
+    evaluation.verify_about(&Interest::default());
     assert_eq!(events(&matches), []);
     let mut marked = stranger;
     marked.fields.insert("argv".to_owned(), format!("rm /tmp/foil-{run}"));
     feed.push(marked);
-    evaluation.verify();
+    evaluation.verify_about(&Interest::default());
     assert_eq!(events(&matches)[0].attribution, Attribution::Marker);
 }
 
 #[test]
-fn what_blinds_a_feed_blinds_the_rules() {
+fn what_blinds_a_feed_blinds_the_rules_that_look_at_it() {
+    let about = |feed: &str| Interest { feeds: Some([feed.to_owned()].into()), ..Interest::default() };
     let (_, feed, evaluation) = armed(&RunId::new(), None, audit::NAME);
-    assert_eq!(evaluation.verify(), None);
+    assert_eq!(evaluation.verify_about(&about(audit::NAME)), None);
     feed.set_blind(Blindness::Lost("3 by the kernel".to_owned()));
-    assert_eq!(evaluation.finish(), Some(Blindness::Lost("`linux.audit`: 3 by the kernel".to_owned())));
-    // Rules that look at what could not be armed.
+    let lost = Some(Blindness::Lost("`linux.audit`: 3 by the kernel".to_owned()));
+    assert_eq!(evaluation.verify_about(&about(audit::NAME)), lost);
+    assert_eq!(evaluation.verify_about(&about("file.other")), None);
+    assert_eq!(evaluation.finish(), lost, "a link that names no rule looks at all of them");
+    // What could not be armed, of all that rules look at.
     let (_, _, evaluation) = armed(&RunId::new(), None, "file.sshd");
-    let blind = evaluation.verify();
-    assert!(matches!(&blind, Some(Blindness::Dead(why)) if why.contains("1 rules look at `linux.audit`")), "{blind:?}");
+    let dead = Some(Blindness::Dead("1 rule looks at `linux.audit`, which is not armed".to_owned()));
+    assert_eq!(evaluation.verify_about(&about("file.sshd")), None);
+    assert_eq!(evaluation.verify_about(&about(audit::NAME)), dead);
+    assert_eq!(evaluation.finish(), dead);
     let log = Arc::new(EventLog::new(RunId::new(), None, LogLimits::default()));
-    assert!(matches!(Evaluation::arm(log, rules(&[REMOVAL]), Vec::new()), Err(Blindness::Dead(_))));
+    assert!(matches!(Evaluation::arm(log, rules(&[REMOVAL]), &[], Vec::new()), Err(Blindness::Dead(_))));
+}
+
+#[test]
+fn an_incomplete_event_blinds_rules_of_its_feed_only() {
+    let run = RunId::new();
+    let (_, feed, evaluation) = armed(&run, Some(&ProcessTree::without_connector()), audit::NAME);
+    let mut event = Recorded { process: None, ..removal(4_000_004) };
+    event.fields.insert("argv".to_owned(), format!("cat /tmp/foil-{run}"));
+    event.fields.insert("incomplete".to_owned(), "yes".to_owned());
+    feed.push(event);
+    let of = |feed: &str| {
+        evaluation.verify_about(&Interest { feeds: Some([feed.to_owned()].into()), ..Interest::default() })
+    };
+    assert!(matches!(of(audit::NAME), Some(Blindness::Lost(why)) if why.contains("incomplete")));
+    assert_eq!(of("file.other"), None);
 }
 
 #[test]
