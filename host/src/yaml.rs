@@ -8,7 +8,7 @@ use serde_saphyr::Spanned;
 /// # Errors
 /// `line:column: what`, for what is no YAML, unknown and duplicate keys, wrong types, and files that go beyond the budgets.
 pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    serde_saphyr::from_str_with_options(text, options()).map_err(|error| sentence(&error))
+    serde_saphyr::from_str_with_options(text, options()).map_err(|error| sentence(&error, text))
 }
 
 /// Reads a document that people review: an experiment, a campaign, an environment. Characters that nobody sees are errors, in comments
@@ -17,13 +17,7 @@ pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
 /// # Errors
 /// As of [`parse`].
 pub fn parse_reviewed<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    match foil_manifest::text::first_deceiving(text) {
-        None => parse(text),
-        Some((place, c)) => Err(format!(
-            "{place}: there is the invisible or control character {c}, which deceives whoever reviews the file: take it out, \
-             or write it as an escape within double quotes"
-        )),
-    }
+    foil_manifest::text::deceives_a_reviewer(text).map_or_else(|| parse(text), Err)
 }
 
 /// Small budgets: a file is some pages, and a few nested aliases can stand for gigabytes.
@@ -169,18 +163,70 @@ impl<'de> Visitor<'de> for Nodes {
     }
 }
 
-fn sentence(error: &serde_saphyr::Error) -> String {
+fn sentence(error: &serde_saphyr::Error, document: &str) -> String {
     let error = error.without_snippet();
     let (line, column) = error.location().map_or((1, 1), |l| (l.line(), l.column()));
+    let wanted = match error {
+        serde_saphyr::Error::InvalidScalar { ty, .. } => Some(expected(ty)),
+        serde_saphyr::Error::InvalidBooleanStrict { .. } => Some(expected("bool")),
+        _ => None,
+    };
+    if let Some(wanted) = wanted {
+        let nth = |number: u64| usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
+        let there = document.lines().nth(nth(line)).unwrap_or_default();
+        let there: String = there.chars().skip(nth(column)).collect();
+        let there = there.split([',', ']', '}', '#']).next().unwrap_or_default().trim();
+        return format!("{line}:{column}: {wanted} is expected here, not `{}`", foil_manifest::text::one_line(there));
+    }
     let text = error.to_string();
     // The library adds the place at the end as well.
     let text = text.split(" at line ").next().unwrap_or_default();
     format!("{line}:{column}: {}", foil_manifest::text::one_line(text))
 }
 
+/// A type of Rust's, as the library names it, in words.
+fn expected(ty: &str) -> String {
+    let most = match ty {
+        "u8" => u64::from(u8::MAX),
+        "u16" => u64::from(u16::MAX),
+        "u32" => u64::from(u32::MAX),
+        "u64" | "usize" => u64::MAX,
+        "bool" | "boolean" => return "`true` or `false`".to_owned(),
+        "floating point" => return "a number".to_owned(),
+        _ if ty.starts_with('i') => return "a whole number".to_owned(),
+        _ => return format!("a value of the type {ty}"),
+    };
+    format!("a whole number from 0 to {most}")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{documents, locate};
+    use super::{documents, locate, parse};
+    use serde::Deserialize;
+
+    #[test]
+    fn a_value_of_another_type_is_told_in_words() {
+        #[derive(Debug, Default, Deserialize)]
+        #[serde(default)]
+        #[allow(dead_code, reason = "only read")]
+        struct All {
+            count: Option<u32>,
+            port: u16,
+            level: i64,
+            share: f64,
+            is: bool,
+        }
+        for (text, says) in [
+            ("count: rooot", "1:8: a whole number from 0 to 4294967295 is expected here, not `rooot`"),
+            ("{ port: 70000, level: 1 } # x", "1:9: a whole number from 0 to 65535 is expected here, not `70000`"),
+            ("\ncount: -1 # none", "2:8: a whole number from 0 to 4294967295 is expected here, not `-1`"),
+            ("level: 1.5", "1:8: a whole number is expected here, not `1.5`"),
+            ("share: much", "1:8: a number is expected here, not `much`"),
+            ("is: yes", "1:5: `true` or `false` is expected here, not `yes`"),
+        ] {
+            assert_eq!(parse::<All>(text).unwrap_err(), says, "{text}");
+        }
+    }
 
     #[test]
     fn documents_keep_their_places() {

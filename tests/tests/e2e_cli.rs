@@ -148,6 +148,8 @@ fn grants_that_do_not_hold() {
     refused(&grant(&["--narrow", "exec.allow=/bin/rm -rf /"]), &["/bin/rm"]);
     refused(&grant(&["--only", "files-write"]), &["files-write"]);
     refused(&grant(&["--shield", "open"]), &["open"]);
+    let hidden = ["grant", "linux.system-info", "--reviewer", "e2e", "--yes", "--reason"];
+    refused(&bench.foil(&[&hidden[..], &["go\u{200b}od"]].concat()), &["--reason", "U+200B"]);
     assert!(!bench.path("grants.toml").exists());
 
     grant(&["--expires", "1d"]).says(0, &["until"]);
@@ -195,7 +197,13 @@ fn a_mistake_in_the_files_that_decide_names_file_line_and_column() {
         ("environment: e\nenvironment: f\n", "2:1", "environment"),
         ("environment: e\nshield: confined\n", "2:9", ""),
         ("parallel: 1\n", "1:1", "environment"),
-        ("environment: e\nlimits: { wall-ms: -1 }\n", "2:", ""),
+        ("environment: e\nlimits: { wall-ms: -1 }\n", "2:", "a whole number from 0"),
+        (
+            "environment: e\ndefault:\n  audit: { own-rules: { syscalls: [execve, execv] } }\n",
+            "3:44",
+            "do you mean `execve`?",
+        ),
+        ("environment: e\ndefault: { audit: { own-rules: { uid: root } } }\n", "2:39", "a whole number from 0"),
     ] {
         bench.write("foil.yaml", text);
         refused(&bench.foil(&["fire", "linux.system-info"]), &[&format!("foil.yaml:{at}"), word]);

@@ -39,6 +39,8 @@ fn every_name_of_a_link_names_something() {
     for (text, words) in [
         (audit("{ event: execev }"), &["e.yaml:6:20:", "`execev`", "do you mean `execve`?"][..]),
         (audit("{ event: 'unlink, unlnkat' }"), &["e.yaml:6:20:", "do you mean `unlinkat`?"]),
+        (audit("{ event: syscall-9999 }"), &["e.yaml:6:20:", "`syscall-9999`"]),
+        (audit("{ event: syscall-0x1 }"), &["e.yaml:6:20:", "`syscall-0x1`"]),
         (audit("{ event: EXECVE }"), &["e.yaml:6:20:", "do you mean `execve`?"]),
         (audit("{ event: user_cmnd }"), &["e.yaml:6:20:", "do you mean `user_cmd`?"]),
         (audit("{ event: unlinkat, collector: foil.observed }"), &["e.yaml:6:20:", "records `execve` only"]),
@@ -122,7 +124,7 @@ fn a_log_that_cannot_be_followed_is_told_where_it_is_named() {
     std::fs::remove_file(bench.path("link")).expect("ours");
     std::os::unix::fs::symlink("gone/falco.json", bench.path("link")).expect("made");
     bench.write("e.yaml", &experiment("falco.alert", "{ rule: x, collector: file.falco }"));
-    for path in ["missing/falco.json", "folder", "pipe", "link", "e.yaml/x", "/dev/null"] {
+    for path in ["missing/falco.json", "folder", "pipe", "link", "e.yaml/x", "/dev/null", "/proc/self/status", "/sys/kernel/uevent_seqnum"] {
         bench.write("foil.yaml", &format!("environment: e2e\nfiles:\n  falco:\n    path: {path}\n"));
         refused(&bench, "e.yaml", &["foil.yaml:4:11:", "`files: falco`"]);
     }

@@ -3,7 +3,8 @@
 use super::Global;
 pub use super::trusted::read_trusted;
 use crate::campaign::experiment::Expectations;
-use crate::policy::{Environment, Grants, environment, grants};
+use crate::collector::audit::check_request;
+use crate::policy::{Environment, Grants, Refusal, environment, grants};
 use anyhow::{Context as _, bail};
 use foil_manifest::Shown as _;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,7 @@ pub fn grants(global: &Global, experiment: Option<&Path>) -> anyhow::Result<Foun
 /// The environment that holds for an experiment (`None`: for this folder). No file: [`Environment::default`].
 pub fn environment(global: &Global, experiment: Option<&Path>) -> anyhow::Result<Found<Environment>> {
     // What is expected is read by those who want it, and a mistake in it is one for everybody.
-    let parse = |text: &str| Ok(environment::parse_with::<Expectations>(text)?.0);
+    let parse = |text: &str| Ok(with_expectations(text)?.0);
     let mut found = load(global.environment.as_deref(), ENVIRONMENT, experiment, parse, environment::MAX_FILE)?;
     if let Some(path) = &found.path {
         let path = path.canonicalize().with_context(|| format!("cannot look at {}", path.shown()))?;
@@ -43,8 +44,20 @@ pub fn environment(global: &Global, experiment: Option<&Path>) -> anyhow::Result
 
 /// What that environment expects of a technique by itself. No file: nothing.
 pub fn expectations(global: &Global, experiment: Option<&Path>) -> anyhow::Result<Found<Expectations>> {
-    let parse = |text: &str| Ok(environment::parse_with(text)?.1.unwrap_or_default());
+    let parse = |text: &str| Ok(with_expectations(text)?.1.unwrap_or_default());
     load(global.environment.as_deref(), ENVIRONMENT, experiment, parse, environment::MAX_FILE)
+}
+
+/// Both, with what can be told of the second before any technique is named.
+fn with_expectations(text: &str) -> Result<(Environment, Option<Expectations>), Refusal> {
+    let read = environment::parse_with::<Expectations>(text)?;
+    let request = read.1.as_ref().and_then(|expected| expected.audit.own_rules.as_ref());
+    let wrong = request.map(check_request).unwrap_or_default().into_iter().map(|(below, why)| {
+        let path = ["default", "audit", "own-rules"].map(str::to_owned).into_iter().chain(below).collect::<Vec<_>>();
+        format!("{}: `default: audit: own-rules`: {why}", crate::yaml::locate(text, &path).unwrap_or("1:1".to_owned()))
+    });
+    let wrong: Vec<String> = wrong.collect();
+    if wrong.is_empty() { Ok(read) } else { Err(Refusal(wrong.join("; and at "))) }
 }
 
 /// The file that a new grant is written to: the one in force, else a new one beside the experiment (`None`: in this folder).

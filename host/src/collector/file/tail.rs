@@ -1,6 +1,6 @@
 //! One open file, read from where it was left.
 
-use rustix::fs::{Mode, OFlags, Stat};
+use rustix::fs::{Mode, OFlags, Stat, StatFs};
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
 
@@ -47,9 +47,39 @@ pub struct Tail {
 /// `Ok(None)`: there is none. A sentence without its beginning: it is no regular file, or cannot be looked at.
 pub fn look(path: &str) -> Result<Option<Identity>, String> {
     match rustix::fs::stat(path) {
-        Ok(stat) => regular(&stat).map(Some),
+        Ok(stat) => {
+            let system = rustix::fs::statfs(path).map_err(|errno| format!("cannot be looked at: {errno}"))?;
+            stored(&system).and_then(|()| regular(&stat)).map(Some)
+        }
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(format!("cannot be looked at: {errno}")),
+    }
+}
+
+/// File systems whose files are answers of the kernel's, by `f_type` (`magic.h` of Linux): nothing is written to the end of them, and
+/// reading may take from others (`kmsg`) or wait.
+const ANSWERS: [u32; 10] = [
+    0x9fa0,      // proc
+    0x6265_6572, // sysfs
+    0x6462_6720, // debugfs
+    0x7472_6163, // tracefs
+    0x7363_6673, // securityfs
+    0xf97c_ff8c, // selinuxfs
+    0x0027_e0eb, // cgroup
+    0x6367_7270, // cgroup2
+    0xcafe_4a11, // bpf
+    0x6265_6570, // configfs
+];
+
+/// Why a file system has nothing to follow.
+fn stored(system: &StatFs) -> Result<(), String> {
+    // The type's width differs by architecture, and its values fit into 32 bits.
+    match ANSWERS.iter().any(|magic| i64::from(*magic) == i64::from(system.f_type) & 0xffff_ffff) {
+        true => {
+            Err("lies in a file system of the kernel's answers, such as /proc, and only files on a disk are followed"
+                .to_owned())
+        }
+        false => Ok(()),
     }
 }
 
@@ -73,6 +103,7 @@ impl Tail {
         };
         let file = rustix::fs::open(path, flags, Mode::empty()).map_err(cannot)?;
         let stat = rustix::fs::fstat(&file).map_err(cannot)?;
+        stored(&rustix::fs::fstatfs(&file).map_err(cannot)?)?;
         let identity = regular(&stat)?;
         let position = if from_start { 0 } else { u64::try_from(stat.st_size).unwrap_or(0) };
         let mut tail = Self { file, identity, position, seam: Vec::new(), partial: Vec::new(), skip: false };

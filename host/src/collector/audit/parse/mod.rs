@@ -24,10 +24,17 @@ pub fn kinds() -> impl Iterator<Item = String> {
     syscalls::names().map(str::to_owned).chain(types::events().map(str::to_lowercase))
 }
 
-/// Whether there are events of that kind. `syscall-412` is a call without a name.
+/// The kernel's audit rules are about this many system calls: `AUDIT_BITMASK_SIZE` words of 32 bits.
+const MOST_CALLS: u32 = 64 * 32;
+
+/// Whether there are events of that kind. `syscall-412` is a call without a name, `syscall-11-40000003` one of another machine.
 pub fn is_kind(kind: &str) -> bool {
-    let number = kind.strip_prefix("syscall-").is_some_and(|number| number.starts_with(|c: char| c.is_ascii_digit()));
-    number || syscalls::known_elsewhere(kind) || types::events().any(|name| name.to_lowercase() == kind)
+    let is_number = |text: &str| text.parse().is_ok_and(|number: u32| number < MOST_CALLS);
+    let by_number = kind.strip_prefix("syscall-").is_some_and(|call| match call.split_once('-') {
+        Some((number, machine)) => is_number(number) && u32::from_str_radix(machine, 16).is_ok(),
+        None => is_number(call),
+    });
+    by_number || syscalls::known_elsewhere(kind) || types::events().any(|name| name.to_lowercase() == kind)
 }
 
 #[cfg(test)]
