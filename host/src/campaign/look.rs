@@ -108,7 +108,12 @@ impl Sight for Look<'_> {
         let reading = Arc::new(Reading::new(view));
         let observation = self.probe(self.guest(self.world, &reading), cursor).await;
         self.asked.extend(reading.asked());
-        attest::attest(observation?, &reading, &self.link.collectors)
+        let observation = observation.map_err(|error| match (error, reading.count()) {
+            // No fault of the check's.
+            (PhaseError::Limit(spent), events) if events >= FLOOD => PhaseError::Flooded { events, spent },
+            (error, _) => error,
+        })?;
+        attest::attest(observation, &reading, &self.link.collectors)
     }
 
     /// What others did on the machine is none of a module's business: of these looks nothing is kept but how many events it
@@ -149,6 +154,9 @@ impl Sight for Look<'_> {
         self.arming.blind(&self.read(), &interest)
     }
 }
+
+/// So many events in one look are what stops a check, and not its own doing.
+const FLOOD: usize = 10_000;
 
 /// The shortest time between two looks of a link.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(1);

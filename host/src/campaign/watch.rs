@@ -88,8 +88,11 @@ pub async fn watch(link: &Link, zero: Zero, demanded: TiedBy, sight: &mut impl S
             }
             Err(error @ PhaseError::Unfounded(_)) => return unknown(report, error.to_string()),
             Err(
-                error
-                @ (PhaseError::Limit(_) | PhaseError::Trap(_) | PhaseError::Denied { .. } | PhaseError::Cancelled),
+                error @ (PhaseError::Limit(_)
+                | PhaseError::Flooded { .. }
+                | PhaseError::Trap(_)
+                | PhaseError::Denied { .. }
+                | PhaseError::Cancelled),
             ) => {
                 return unknown(report, format!("the check could not look: {error}"));
             }

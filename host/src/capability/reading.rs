@@ -61,6 +61,12 @@ impl Reading {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How many events the guest was handed.
+    pub fn count(&self) -> usize {
+        let handed = self.handed.lock().unwrap_or_else(PoisonError::into_inner);
+        handed.values().map(BTreeMap::len).sum()
+    }
+
     /// An event that the guest was handed, as it was judged then.
     pub fn handed(&self, collector: &str, sequence: u64) -> Option<Judged> {
         let handed = self.handed.lock().unwrap_or_else(PoisonError::into_inner);

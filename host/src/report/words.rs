@@ -103,10 +103,7 @@ fn why_not(why: NotCounted, one: bool) -> String {
     #[allow(clippy::cast_precision_loss, reason = "for people")]
     let dated = |ns: u64, place: &str| {
         let nearest = if one { "it" } else { "the nearest" };
-        format!(
-            "{nearest} is dated {} {place}: the clocks of the sensor and of this machine may differ",
-            span(ns as f64 / 1e6)
-        )
+        format!("{nearest} is dated {} {place}: {}", span(ns as f64 / 1e6), misdated(ns))
     };
     let it = |one_does: &'static str, they_do: &'static str| if one { one_does } else { they_do };
     match why {
@@ -126,6 +123,20 @@ fn why_not(why: NotCounted, one: bool) -> String {
         NotCounted::OtherProcess => format!("another process of the machine did {}", it("it", "what they are about")),
         NotCounted::OtherRun => format!("{} of another run", it("it is", "they are")),
         NotCounted::Foil => format!("Foil itself, and not the technique, did {}", it("it", "what they are about")),
+    }
+}
+
+/// Why a time may be off by so much.
+fn misdated(ns: u64) -> &'static str {
+    const MINUTE: u64 = 60_000_000_000;
+    const DRIFT: u64 = 10 * MINUTE;
+    const ZONES: u64 = 14 * 60 * MINUTE + MINUTE;
+    // Zones differ from UTC by quarters of an hour, up to 14 hours.
+    let from_quarter = (ns % (15 * MINUTE)).min(15 * MINUTE - ns % (15 * MINUTE));
+    match ns {
+        ..=DRIFT => "the clocks of the sensor and of this machine may differ",
+        ..=ZONES if from_quarter <= MINUTE => "the sensor may write times of another zone",
+        _ => "the sensor's clock is wrong, or this is not its time",
     }
 }
 
@@ -239,6 +250,16 @@ mod tests {
         ] {
             assert_eq!(span(ms), words);
         }
+    }
+
+    #[test]
+    fn a_time_that_is_off_is_explained_by_how_much() {
+        let minutes = |minutes: u64| misdated(minutes * 60_000_000_000);
+        for (off, word) in [(0, "clocks"), (9, "clocks"), (11, "wrong"), (60, "zone"), (61, "zone"), (50, "wrong")] {
+            assert!(minutes(off).contains(word), "{off}: {}", minutes(off));
+        }
+        assert!(minutes(5 * 60 + 45).contains("zone") && minutes(15 * 60).contains("wrong"));
+        assert!(misdated(u64::MAX).contains("wrong"));
     }
 
     #[test]
