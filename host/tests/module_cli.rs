@@ -97,7 +97,9 @@ fn show_says_all_and_names_near_misses() {
     let shown = json(&foil(&["show", "linux.system-info", "--format", "json"]));
     assert_eq!(shown["manifest"]["id"], "linux.system-info");
     assert_eq!(shown["imports"]["foil:host/exec@0.1.0"], serde_json::json!(["run"]));
+    assert_eq!(shown["granted"], "not granted");
     let text = stdout(&foil(&["show", "linux.system-info"]));
+    assert!(text.contains("grant       not granted"), "{text}");
     let manifest = &shown["manifest"];
     for value in [&manifest["title"], &manifest["impact"], &manifest["capability"][0]["reason"], &shown["digest"]] {
         assert!(text.contains(value.as_str().expect("a text")), "{value} in {text}");

@@ -55,6 +55,15 @@ pub fn first_deceiving(text: &str) -> Option<(String, String)> {
     found.map(|(at, c)| (place(text, at), code_point(c)))
 }
 
+/// What is wrong with a file that people review and that has such a character: a sentence with its place.
+pub fn deceives_a_reviewer(text: &str) -> Option<String> {
+    let (place, c) = first_deceiving(text)?;
+    Some(format!(
+        "{place}: there is the invisible or control character {c}, which deceives whoever reviews the file: take it out, or write it \
+         as an escape within double quotes"
+    ))
+}
+
 /// `U+200B`.
 pub fn code_point(c: char) -> String {
     format!("U+{:04X}", u32::from(c))

@@ -13,6 +13,7 @@ use std::io::Write as _;
 use std::mem::MaybeUninit;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Says to this program that it is the sensor of the bench at that path, and in which way.
@@ -49,15 +50,22 @@ fn sensor() {
     }
 }
 
-struct Sensor(Child);
+/// One at a time: a sensor cannot tell whose `/etc/shadow` was opened, so another test's canary would count as an event of this one's.
+static ONE: Mutex<()> = Mutex::new(());
+
+struct Sensor {
+    child: Child,
+    _one: MutexGuard<'static, ()>,
+}
 
 impl Sensor {
     fn start(bench: &Bench, way: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("this test"));
+        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         // Whoever has the bench's path in its environment is one of its processes.
         let path = bench.path("").to_str().expect("UTF-8").replace('/', "|");
         command.args(["sensor", "--exact"]).env(BENCH, path).env(WAY, way).stdout(Stdio::null());
-        let sensor = Self(command.spawn().expect("it starts"));
+        let sensor = Self { child: command.spawn().expect("it starts"), _one: one };
         until(Duration::from_secs(5), "the sensor watches", || bench.path("ready").exists());
         sensor
     }
@@ -65,8 +73,8 @@ impl Sensor {
 
 impl Drop for Sensor {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -160,7 +168,7 @@ fn a_sensor_that_is_stopped_or_killed_meanwhile_is_not_the_rules_fault() {
     for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
         let Some(bench) = bench("") else { return };
         let sensor = Sensor::start(&bench, "lives");
-        let pid = sensor.0.id().cast_signed();
+        let pid = sensor.child.id().cast_signed();
         let script = format!("sleep 0.2; kill -{} {pid}", signal as i32);
         let (report, _) = run(&bench, &experiment(&script, ""), 3);
         is(&report, "unknown", "did not notice a canary either", Some("silent"));

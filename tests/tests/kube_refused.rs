@@ -59,3 +59,34 @@ fn a_full_quota_of_a_real_cluster() {
     });
     judged_apart(&bench);
 }
+
+/// Since 1.22 an API server passes nothing on to a node with a loopback or link-local address.
+#[test]
+fn a_node_that_the_api_server_may_not_reach_is_no_defence() {
+    let answer = |method: &str, path: &str, _: &[u8]| match (method, path) {
+        (_, "/api/v1/namespaces/kube-system") => (200, json!({"metadata": {"name": "kube-system", "uid": UID}})),
+        ("POST", path) if path.contains("selfsubjectaccessreviews") => (201, json!({"status": {"allowed": true}})),
+        ("GET", path) if path.contains("/nodes/one/proxy/") => {
+            let message = "address not allowed";
+            (400, json!({"kind": "Status", "reason": "BadRequest", "message": message, "code": 400}))
+        }
+        ("GET", path) if path.starts_with("/api/v1/nodes") => {
+            let one = json!({"metadata": {"name": "one", "uid": "1"}});
+            (200, json!({"kind": "NodeList", "apiVersion": "v1", "metadata": {}, "items": [one]}))
+        }
+        _ => (404, json!({"kind": "Status", "reason": "NotFound", "message": "no", "code": 404})),
+    };
+    let bench = Bench::new();
+    e2e_api::environment(&bench, e2e_api::serve(answer), "");
+    for outcome in ["either", "prevented", "detected"] {
+        bench.write(
+            "node.yaml",
+            &format!("experiment: node\ntechnique: kubernetes.nodes-proxy\nwith: {{ as: foil }}\noutcome: {outcome}\n"),
+        );
+        let done = bench.foil(&["run", "node.yaml", "--format", "json"]);
+        let report = done.report();
+        assert_eq!((done.code, report["verdict"].as_str()), (Some(3), Some("inconclusive")), "{report:#}");
+        let reason = report["reason"].as_str().expect("text");
+        assert!(reason.contains("give the node an address of its own"), "{reason}");
+    }
+}

@@ -23,8 +23,10 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let mut foil = with_values(Cli::command(), &catalog.modules(&Filter::default()), &granted(global));
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut foil, "foil", &mut script);
-    if args.shell == Shell::Fish {
-        script.extend_from_slice(positionals_of_fish(&foil).as_bytes());
+    match args.shell {
+        Shell::Fish => script.extend_from_slice(positionals_of_fish(&foil).as_bytes()),
+        Shell::Zsh => script = files_of_zsh(&String::from_utf8(script)?).into_bytes(),
+        _ => {}
     }
     super::man::print(&script)?;
     Ok(Exit::Success)
@@ -80,6 +82,19 @@ fn with_values(foil: Command, modules: &[Module], granted: &BTreeSet<String>) ->
             command.mut_arg(argument, |argument| argument.value_parser(PossibleValuesParser::new(values)))
         })
     })
+}
+
+/// What `clap_complete` leaves out for zsh: an argument that takes a module's id takes the path of one too.
+fn files_of_zsh(script: &str) -> String {
+    let both = |line: &str| {
+        let (head, ids) = line.strip_suffix(")' \\")?.rsplit_once(":(")?;
+        let is_argument = head.starts_with("':") || head.starts_with("'*:");
+        // An id has parts, as an ATT&CK id has, which is written in capitals.
+        let is_id = |word: &str| word.contains('.') && word.starts_with(|c: char| c.is_ascii_lowercase());
+        (is_argument && ids.split(' ').any(is_id))
+            .then(|| format!("{head}:{{_alternative \"modules:module:({ids})\" \"files:file:_files\"}}' \\"))
+    };
+    script.lines().map(|line| both(line).unwrap_or_else(|| line.to_owned()) + "\n").collect()
 }
 
 /// What `clap_complete` leaves out for fish: the values of arguments without a name.

@@ -33,7 +33,8 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let module = session.catalog.find(&args.technique)?;
     let with = parameters::from_command_line(&module.manifest, &args.with).map_err(anyhow::Error::msg)?;
     let experiment = Experiment {
-        name: "fire".into(),
+        // A plan is headed by what it is of.
+        name: if args.dry { module.id().to_owned() } else { "fire".to_owned() },
         technique: args.technique,
         with,
         shield: args.shield,

@@ -112,13 +112,7 @@ fn grant(modules: &[Module], args: &Args, global: &Global) -> anyhow::Result<Exi
     let file = discover::grants_to_write(global, None)?;
     let own = grants_file::own(global, Some(&file), &discover::environment(global, None)?, None)?;
     let now = Timestamp::now();
-    let who = match args.reviewer.clone().or_else(grants_file::reviewer) {
-        Some(who) if !who.trim().is_empty() => who,
-        _ => bail!("nobody says who grants this: name the reviewer with --reviewer"),
-    };
-    if args.reason.trim().is_empty() {
-        bail!("the reason is empty: say why this is granted");
-    }
+    let who = grants_file::decided(args.reviewer.clone(), &args.reason, "grants this", "granted")?;
     let expires = args.expires.as_deref().map(|text| until(text, now)).transpose()?;
     let mut new = Vec::new();
     for module in modules {

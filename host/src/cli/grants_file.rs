@@ -5,7 +5,7 @@ use super::discover::Found;
 use super::trusted::{check_owner, read_trusted};
 use crate::module::{Module, Source};
 use crate::policy::{Environment, Judged, Refusal, grants};
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use foil_manifest::Digest;
 use foil_manifest::Shown as _;
 use rustix::fs::{FlockOperation, flock};
@@ -111,6 +111,28 @@ pub fn own(
         own.push(path.to_string_lossy().into_owned());
     }
     Ok(own)
+}
+
+/// Who decides, and why, as the command line or the machine says it. `act`: what is done, such as `grants this`.
+///
+/// # Errors
+/// Nobody, no reason, or characters that deceive whoever reads the file.
+pub fn decided(reviewer: Option<String>, reason: &str, act: &str, done: &str) -> anyhow::Result<String> {
+    let who = match reviewer.or_else(self::reviewer) {
+        Some(who) if !who.trim().is_empty() => who,
+        _ => bail!("nobody says who {act}: name the reviewer with --reviewer"),
+    };
+    if reason.trim().is_empty() {
+        bail!("the reason is empty: say why this is {done}");
+    }
+    for (what, text) in [("--reviewer", &*who), ("--reason", reason)] {
+        if let Some((_, c)) = foil_manifest::text::first_deceiving(text) {
+            bail!(
+                "`{what}` has the invisible or control character {c}, which deceives whoever reads grants.toml: take it out"
+            );
+        }
+    }
+    Ok(who)
 }
 
 /// Who is at the keyboard: `git config user.name`, else the login name; `None` where nobody knows.

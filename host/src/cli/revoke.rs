@@ -33,13 +33,7 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         Some(id) => id,
         None => Catalog::open(&global.modules).find(&args.module)?.manifest.id.clone(),
     };
-    let who = match args.reviewer.or_else(grants_file::reviewer) {
-        Some(who) if !who.trim().is_empty() => who,
-        _ => bail!("nobody says who takes this back: name the reviewer with --reviewer"),
-    };
-    if args.reason.trim().is_empty() {
-        bail!("the reason is empty: say why this is taken back");
-    }
+    let who = grants_file::decided(args.reviewer, &args.reason, "takes this back", "taken back")?;
     let now = Timestamp::now();
     let when = When::Moment(now.round(jiff::Unit::Second).unwrap_or(now));
     let revocation = Revocation { when, who, why: args.reason };

@@ -1,6 +1,7 @@
 //! `foil show`: all that a module says of itself, for people.
 
 use super::attack as attack_page;
+use super::granted::Granted;
 use super::rbac::{self, Rbac};
 use super::{Exit, Format, Global, discover};
 use crate::module::{Catalog, Module};
@@ -41,9 +42,11 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         return rights(&modules, args, global);
     }
     let [module] = modules.as_slice() else { bail!("several modules are shown with --rbac only: name one") };
+    let grants = discover::grants(global, None).map(|found| found.value).ok();
+    let granted = Granted::of(module, grants.as_ref());
     match global.format {
-        Format::Json => super::print_json(&json(module))?,
-        Format::Text => print(module),
+        Format::Json => super::print_json(&json(module, granted))?,
+        Format::Text => print(module, granted),
     }
     Ok(Exit::Success)
 }
@@ -63,15 +66,15 @@ fn rights(modules: &[Module], args: Args, global: &Global) -> anyhow::Result<Exi
     Ok(Exit::Success)
 }
 
-fn json(module: &Module) -> serde_json::Value {
+fn json(module: &Module, granted: Granted) -> serde_json::Value {
     serde_json::json!({
         "manifest": *module.manifest, "imports": module.imports.interfaces, "digest": module.digest,
         "judged": module.judged(), "size": module.size, "source": module.source.raw(),
-        "attack-version": attack::version(),
+        "attack-version": attack::version(), "granted": granted.to_string(),
     })
 }
 
-fn print(module: &Module) {
+fn print(module: &Module, granted: Granted) {
     let manifest = &module.manifest;
     anstream::println!("{BOLD}{}{BOLD:#}  {}", manifest.id, manifest.title);
     if !manifest.about.is_empty() {
@@ -101,6 +104,11 @@ fn print(module: &Module) {
     field("source", &module.source.to_string());
     field("size", &format!("{} bytes", module.size));
     field("digest", &module.digest.to_string());
+    let more = match granted {
+        Granted::Narrowed | Granted::Changed => format!("; `foil review {}` shows what is granted", manifest.id),
+        _ => String::new(),
+    };
+    field("grant", &format!("{granted}{more}"));
     print_limits(&manifest.limits);
     for (name, parameter) in &manifest.parameters {
         print_parameter(name, parameter);

@@ -3,7 +3,7 @@
 use super::{Entry, Grant, Grants, MAX_FILE, Pin};
 use crate::policy::text::place;
 use crate::policy::{Refusal, environment::check_capabilities};
-use foil_manifest::text::one_line;
+use foil_manifest::text::{deceives_a_reviewer, one_line};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -21,6 +21,9 @@ pub(crate) struct File {
 pub fn parse(text: &str) -> Result<Grants, Refusal> {
     if text.len() > MAX_FILE {
         return Err(Refusal(format!("1:1: the file has {} bytes, more than {MAX_FILE}", text.len())));
+    }
+    if let Some(why) = deceives_a_reviewer(text) {
+        return Err(Refusal(why));
     }
     let file: File = toml::from_str(text).map_err(|e| {
         let at = e.span().map_or(0, |span| span.start);

@@ -92,6 +92,8 @@ fn mistakes_name_line_and_column() {
         (entry(&bytes('a'), "[[grant.capability]]\nname = 'exec'\nallow = []\nreads = ['/a*']"), "1:1: ", "/a*"),
         (format!("{}{}", entry(&bytes('a'), ""), entry(&bytes('a'), "")), "8:1: ", "granted twice"),
         (entry(&bytes('a'), "").replace("needed", " "), "1:1: ", "`reason`"),
+        (entry(&bytes('a'), "").replace("needed", "need\u{3164}ed"), "", "U+3164"),
+        (format!("# a\u{202e}b\n{}", entry(&bytes('a'), "")), "1:4: ", "U+202E"),
         ("#".repeat(MAX_FILE + 1), "1:1: ", "bytes"),
     ] {
         let error = parse(&text).expect_err(&text).0;
