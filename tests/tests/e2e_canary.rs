@@ -11,6 +11,7 @@ use serde_json::Value;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::mem::MaybeUninit;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -53,19 +54,29 @@ fn sensor() {
 /// One at a time: a sensor cannot tell whose `/etc/shadow` was opened, so another test's canary would count as an event of this one's.
 static ONE: Mutex<()> = Mutex::new(());
 
-struct Sensor {
-    child: Child,
+/// A bench while no other test has one.
+struct Alone {
+    bench: Bench,
     _one: MutexGuard<'static, ()>,
 }
+
+impl Deref for Alone {
+    type Target = Bench;
+
+    fn deref(&self) -> &Bench {
+        &self.bench
+    }
+}
+
+struct Sensor(Child);
 
 impl Sensor {
     fn start(bench: &Bench, way: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("this test"));
-        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         // Whoever has the bench's path in its environment is one of its processes.
         let path = bench.path("").to_str().expect("UTF-8").replace('/', "|");
         command.args(["sensor", "--exact"]).env(BENCH, path).env(WAY, way).stdout(Stdio::null());
-        let sensor = Self { child: command.spawn().expect("it starts"), _one: one };
+        let sensor = Self(command.spawn().expect("it starts"));
         until(Duration::from_secs(5), "the sensor watches", || bench.path("ready").exists());
         sensor
     }
@@ -73,24 +84,25 @@ impl Sensor {
 
 impl Drop for Sensor {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
 const FOIL: &str = "environment: e2e\nshield: [confined, overlay, open]\n";
 
 /// A bench with a followed log; `None` where only root could watch who reads `/etc/shadow`.
-fn bench(more: &str) -> Option<Bench> {
+fn bench(more: &str) -> Option<Alone> {
     if !is_root() {
         eprintln!("skipped: it takes root");
         return None;
     }
+    let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let bench = Bench::new();
     bench.grant_shell();
     bench.write("foil.yaml", &format!("{FOIL}files: {{ falco: {{ path: falco.jsonl{more} }} }}\n"));
     bench.write("falco.jsonl", "");
-    Some(bench)
+    Some(Alone { bench, _one: one })
 }
 
 fn experiment(script: &str, keys: &str) -> String {
@@ -168,7 +180,7 @@ fn a_sensor_that_is_stopped_or_killed_meanwhile_is_not_the_rules_fault() {
     for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
         let Some(bench) = bench("") else { return };
         let sensor = Sensor::start(&bench, "lives");
-        let pid = sensor.child.id().cast_signed();
+        let pid = sensor.0.id().cast_signed();
         let script = format!("sleep 0.2; kill -{} {pid}", signal as i32);
         let (report, _) = run(&bench, &experiment(&script, ""), 3);
         is(&report, "unknown", "did not notice a canary either", Some("silent"));

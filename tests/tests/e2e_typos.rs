@@ -124,7 +124,16 @@ fn a_log_that_cannot_be_followed_is_told_where_it_is_named() {
     std::fs::remove_file(bench.path("link")).expect("ours");
     std::os::unix::fs::symlink("gone/falco.json", bench.path("link")).expect("made");
     bench.write("e.yaml", &experiment("falco.alert", "{ rule: x, collector: file.falco }"));
-    for path in ["missing/falco.json", "folder", "pipe", "link", "e.yaml/x", "/dev/null", "/proc/self/status", "/sys/kernel/uevent_seqnum"] {
+    for path in [
+        "missing/falco.json",
+        "folder",
+        "pipe",
+        "link",
+        "e.yaml/x",
+        "/dev/null",
+        "/proc/self/status",
+        "/sys/kernel/uevent_seqnum",
+    ] {
         bench.write("foil.yaml", &format!("environment: e2e\nfiles:\n  falco:\n    path: {path}\n"));
         refused(&bench, "e.yaml", &["foil.yaml:4:11:", "`files: falco`"]);
     }
