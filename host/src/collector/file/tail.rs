@@ -74,7 +74,7 @@ const ANSWERS: [u32; 10] = [
 /// Why a file system has nothing to follow.
 fn stored(system: &StatFs) -> Result<(), String> {
     // The type's width differs by architecture, and its values fit into 32 bits.
-    match ANSWERS.iter().any(|magic| i64::from(*magic) == i64::from(system.f_type) & 0xffff_ffff) {
+    match u32::try_from(system.f_type & 0xffff_ffff).is_ok_and(|magic| ANSWERS.contains(&magic)) {
         true => {
             Err("lies in a file system of the kernel's answers, such as /proc, and only files on a disk are followed"
                 .to_owned())
