@@ -90,6 +90,26 @@ async fn the_kernel_cannot_be_set_through_proc_but_own_processes_can() {
     assert_eq!(out(&stage.sh("printf renamed > /proc/$$/comm; cat /proc/$$/comm").await), "renamed\n");
 }
 
+/// Modes and owners of the kernel's files are one for every mount of /proc. Setting the mode that is there changes nothing and
+/// succeeds where changing would.
+#[tokio::test]
+async fn what_the_kernel_shows_keeps_its_modes() {
+    let chmod = "for file in $FILES; do [ -L $file ] || ! chmod $(stat -c %a $file) $file || echo CHANGED $file; done 2>/dev/null; echo end";
+    for level in [ShieldLevel::Confined, ShieldLevel::Overlay] {
+        for (network, files) in [
+            (Network::Loopback, "/proc/[a-z]* /proc/sys/kernel/*"),
+            (Network::Host, "/proc/[a-z]* /proc/self/net/* /proc/self/net/stat/* /proc/1/net/*"),
+        ] {
+            if level == ShieldLevel::Overlay && !is_root() {
+                continue;
+            }
+            let stage = Stage::with(level, |spec| spec.network = network).await;
+            let said = out(&stage.sh(&chmod.replace("$FILES", files)).await);
+            assert_eq!(said, "end\n", "{level:?}, {network:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn only_the_runs_processes_are_seen() {
     let mut bystander = Bystander::new();

@@ -91,7 +91,9 @@ pub fn namespaces(birth: &Birth<'_>, gaps: &mut Vec<String>) -> Result<Ground, S
         }
         let backstage = Backstage::leave()?;
         let holds = Holds::take(&birth.spec, landlock::is_base, gaps)?;
-        let own = [(c"/proc", mounts::proc_is_own()), (terminals::FOLDER, own_terminals)];
+        // The machine's network brings `/proc/PID/net` along, whose files belong to the machine.
+        let own_proc = mounts::proc_is_own() && birth.spec.network != Network::Host;
+        let own = [(c"/proc", own_proc), (terminals::FOLDER, own_terminals)];
         let own: Vec<&CStr> = own.into_iter().filter_map(|(path, is_own)| is_own.then_some(path)).collect();
         mounts::write_protect(&birth.spec, &holds, &own)?;
         if services::are_granted(&holds) {

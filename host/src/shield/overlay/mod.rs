@@ -17,8 +17,8 @@
 //! - Reading: the view shows all of the machine's files, to root.
 //! - Memory and CPU: a child may mount a tmpfs of its own, which `limits.overlay` does not count. That takes a memory cgroup.
 //! - [`Network::Host`]: services on the machine's addresses are reachable; abstract Unix sockets are parted by Landlock's scopes
-//!   ([`scope`]), or Unix sockets are refused where the kernel has none; `/proc/PID/net` is the machine's, with whatever
-//!   control files modules put there (`xt_recent`), and capabilities over that network are not to be had (`ping` by a raw socket fails).
+//!   ([`scope`]), or Unix sockets are refused where the kernel has none; `/proc/PID/net` is the machine's, so all of `/proc` is
+//!   read-only, and capabilities over that network are not to be had (`ping` by a raw socket fails).
 //! - Modules: as any user can, a child makes the kernel load a file system's or a protocol's module by naming it.
 //! - Core dumps where `core_pattern` names a socket (`@…`, Linux 6.16): the machine's handler is given them.
 //! - The run's own init: as the same user, a child may lower its limits or priority, and so end its own run.
@@ -46,6 +46,7 @@ use std::path::Path;
 use foil_manifest::Network;
 use nix::mount::{MntFlags, MsFlags};
 use nix::sched::{CloneFlags, setns, unshare};
+use rustix::mount::MountAttrFlags;
 
 pub use layers::{Layer, Masked};
 
@@ -172,6 +173,11 @@ fn enter_held(spec: &RunSpec, hold: Hold, stem: Option<Stem<'_>>) -> Result<View
     }
     if own_network {
         loopback::up().map_err(|error| format!("lo cannot be brought up: {error}"))?;
+    }
+    if !own_network {
+        // `/proc/PID/net` is the machine's, and root may change modes and owners there. Only now: the holder's ids are written there.
+        tree::restrict(proc.as_fd(), MountAttrFlags::MOUNT_ATTR_RDONLY)
+            .map_err(|error| format!("/proc cannot be made read-only: {error}"))?;
     }
     // After the network: its `/sys/class/net` is of the namespace that mounts it.
     pseudo::sys(top.as_fd(), &stage)?;

@@ -113,7 +113,7 @@ struct MountAttr {
 }
 
 /// Adds attributes to a mount. Access-time rules are left alone: they are a set of their own, not flags to add.
-fn restrict(mount: BorrowedFd<'_>, attributes: MountAttrFlags) -> io::Result<()> {
+pub fn restrict(mount: BorrowedFd<'_>, attributes: MountAttrFlags) -> io::Result<()> {
     let times = MountAttrFlags::MOUNT_ATTR_NOATIME | MountAttrFlags::MOUNT_ATTR_STRICTATIME;
     let set = u64::from(attributes.difference(times).bits());
     let attr = MountAttr { set, clear: 0, propagation: 0, userns: 0 };

@@ -3,7 +3,7 @@
 use super::holds::{Holds, Purpose};
 use crate::shield::RunSpec;
 use foil_manifest::Shown as _;
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{FileType, Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::mount::{
     MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, mount, mount_bind, mount_change, mount_remount,
@@ -29,8 +29,9 @@ pub fn fresh_proc() -> Result<(), Errno> {
     mount("proc", "/proc", "proc", flags, None)
 }
 
-/// Makes everything in /proc that is no process read-only: sysctls, sysrq and the like act on the whole machine, while
-/// a process's own files (`mem`, `comm`, `oom_score_adj`) must stay writable.
+/// Makes everything in /proc that is no process read-only, while a process's own files (`mem`, `comm`, `oom_score_adj`) must stay
+/// writable. Also what has no write permission: the modes and owners of those files are one for all mounts of /proc, and root may
+/// change them.
 pub fn seal_proc() -> Result<(), String> {
     let failed =
         |path: &Path, error: &dyn std::fmt::Display| format!("cannot make {} read-only: {error}", path.shown());
@@ -42,10 +43,9 @@ pub fn seal_proc() -> Result<(), String> {
         if is_number(&name) || entry.file_type().map_err(|error| failed(&path, &error))?.is_symlink() {
             continue;
         }
-        let metadata = entry.metadata().map_err(|error| failed(&path, &error))?;
-        let writable = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o222 != 0;
-        if metadata.is_dir() || writable {
-            read_only(&path).map_err(|error| failed(&path, &error))?;
+        match read_only(&path) {
+            Ok(()) | Err(Errno::NOENT) => {} // gone meanwhile
+            Err(error) => return Err(failed(&path, &error)),
         }
     }
     Ok(())
@@ -96,7 +96,9 @@ pub fn write_protect(spec: &RunSpec, holds: &Holds, own: &[&CStr]) -> Result<(),
         return Ok(());
     }
     let mut writable = Vec::new();
-    let granted = holds.of(Purpose::Write).map(|hold| (hold.path.as_str(), &hold.place));
+    // A socket is there to be connected to, which a read-only mount allows; its mode and owner stay, so that there is nothing to undo.
+    let granted = holds.of(Purpose::Write).filter(|hold| hold.kind != FileType::Socket);
+    let granted = granted.map(|hold| (hold.path.as_str(), &hold.place));
     for (path, place) in granted.chain(holds.scratch().map(|place| ("the scratch folder", place))) {
         // A copy from before, with the flags that each mount has: what the machine mounted read-only stays so.
         let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
