@@ -129,6 +129,13 @@ fn truncation_is_followed_and_said() {
         writeln!(append(&path), "third").unwrap();
         until("the third line", || values(&log, "line").last().is_some_and(|line| line == "third"));
         assert_eq!(values(&log, "line").len(), 3);
+        // The size tells nothing where it is the same again.
+        let size = fs::metadata(&path).unwrap().len();
+        fs::write(&path, format!("{}\n", "4".repeat(usize::try_from(size).unwrap() - 1))).unwrap();
+        until("the fourth line", || {
+            drop(follower.verify());
+            values(&log, "line").last().is_some_and(|line| line.starts_with('4'))
+        });
     }
 }
 
@@ -196,6 +203,28 @@ fn a_hole_of_zeros_as_copytruncate_leaves_is_passed_over() {
     file.write_all(b"{\"n\":1}\n").unwrap();
     assert_eq!(follower.verify(), None);
     assert_eq!(values(&log, "n"), ["1"]);
+    // A hole costs nothing to make, and nothing to read; what comes after it is read.
+    file.set_len(10 << 40).unwrap();
+    assert_eq!(follower.verify(), None);
+    std::io::Seek::seek(&mut file, std::io::SeekFrom::Start((10 << 40) + 4096)).unwrap();
+    file.write_all(b"{\"n\":2}\n").unwrap();
+    assert_eq!(follower.verify(), None);
+    assert_eq!(values(&log, "n"), ["1", "2"]);
+}
+
+#[test]
+fn more_than_can_be_read_at_one_look_is_passed_over_and_said() {
+    let (folder, path) = folder();
+    append(&path);
+    let log = log();
+    let follower = Follower::arm(log.clone(), &source(&path, FileFormat::Json)).unwrap();
+    let large = folder.path().join("large");
+    fs::write(&large, format!("{}\n", " ".repeat(1 << 19)).repeat(140)).unwrap();
+    fs::rename(&large, &path).unwrap();
+    let blind = follower.verify();
+    assert!(matches!(&blind, Some(Blindness::Lost(why)) if why.contains("bytes of it were not read")), "{blind:?}");
+    writeln!(append(&path), "{{\"n\":1}}").unwrap();
+    until("the line that comes next", || values(&log, "n") == ["1"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::super::foreign::Subscribers;
 use super::super::loss::{Cause, Loss, Origin, shown};
 use super::super::{Blindness, EventLog, lock, netlink};
 use super::line::{Lines, Read};
-use super::tail::{self, Line, Tail};
+use super::tail::{self, Found, Line, Tail};
 use crate::policy::sources::FileSource;
 use rustix::event::EventfdFlags;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
@@ -276,9 +276,16 @@ fn take_in(tail: &mut Tail, path: &str, lines: &Lines, subscribers: &Subscribers
         deliver(line, path, lines, subscribers);
     });
     match read {
-        Ok(false) => {}
-        Ok(true) => {
-            lost.push(format!("{path} was truncated while it was followed: what was written just before may be gone"))
+        Ok(Found { truncated, passed_over }) => {
+            if truncated {
+                let gone = "was truncated while it was followed: what was written just before may be gone";
+                lost.push(format!("{path} {gone}"));
+            }
+            if passed_over > 0 {
+                lost.push(format!(
+                    "{path} grew by more than 64 MiB between two looks: {passed_over} bytes of it were not read"
+                ));
+            }
         }
         Err(errno) => lost.push(format!("{path} can no longer be read: {errno}")),
     }

@@ -1,6 +1,6 @@
 //! One open file, read from where it was left.
 
-use rustix::fs::{Mode, OFlags, Stat, StatFs};
+use rustix::fs::{Mode, OFlags, SeekFrom, Stat, StatFs};
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
 
@@ -8,6 +8,8 @@ use std::os::fd::OwnedFd;
 const MAX_LINE: usize = 1 << 20;
 /// Read at once.
 const CHUNK: usize = 64 << 10;
+/// Read at one look, in bytes: whoever can write the log must not keep us here.
+const MAX_READ: u64 = 64 << 20;
 /// So many bytes before the place where reading stopped are remembered, to notice a file that was truncated and has grown beyond it since.
 const SEAM: usize = 64;
 
@@ -17,6 +19,15 @@ pub enum Line<'a> {
     Whole(&'a [u8]),
     /// It is longer than what may be kept of it.
     Head(&'a [u8]),
+}
+
+/// What one look at a file found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Found {
+    /// It was truncated, and was read from its beginning.
+    pub truncated: bool,
+    /// So many bytes were not read, because there was more than 64 MiB.
+    pub passed_over: u64,
 }
 
 /// Which file a path means now.
@@ -109,8 +120,12 @@ impl Tail {
         let mut tail = Self { file, identity, position, seam: Vec::new(), partial: Vec::new(), skip: false };
         tail.remember().map_err(cannot)?;
         // A line that has begun is of before.
-        tail.skip = tail.seam.last().is_some_and(|byte| *byte != b'\n');
+        tail.skip = tail.is_within_a_line();
         Ok(tail)
+    }
+
+    fn is_within_a_line(&self) -> bool {
+        self.seam.last().is_some_and(|byte| *byte != b'\n')
     }
 
     /// The open file.
@@ -129,24 +144,33 @@ impl Tail {
         std::mem::take(&mut self.partial)
     }
 
-    /// Reads what there is by now and hands on each line. `Ok(true)`: the file was truncated, and was read from its beginning.
-    pub fn read(&mut self, mut each: impl FnMut(Line<'_>)) -> Result<bool, Errno> {
+    /// Reads what there is by now and hands on each line.
+    pub fn read(&mut self, mut each: impl FnMut(Line<'_>)) -> Result<Found, Errno> {
         let size = u64::try_from(rustix::fs::fstat(&self.file)?.st_size).unwrap_or(0);
-        let truncated = size < self.position || (size > self.position && !self.seam_holds()?);
-        if truncated {
+        let mut found = Found { truncated: size < self.position || !self.seam_holds()?, ..Found::default() };
+        if found.truncated {
             self.position = 0;
             self.partial.clear();
             self.skip = false;
         }
         // Up to what there was: a writer that never rests must not keep us here.
         if size == self.position {
-            if truncated {
+            if found.truncated {
                 self.seam.clear();
             }
-            return Ok(truncated);
+            return Ok(found);
         }
         let mut buffer = vec![0; CHUNK];
+        let mut left = MAX_READ;
         while self.position < size {
+            if left == 0 {
+                found.passed_over = size.saturating_sub(self.position);
+                self.position = size;
+                self.partial.clear();
+                self.remember()?;
+                self.skip = self.is_within_a_line();
+                return Ok(found);
+            }
             let count = match rustix::io::pread(&self.file, &mut buffer, self.position) {
                 Err(Errno::INTR) => continue,
                 other => other?,
@@ -154,11 +178,27 @@ impl Tail {
             if count == 0 {
                 break;
             }
-            self.position = self.position.saturating_add(u64::try_from(count).unwrap_or(0));
-            self.split(buffer.get(..count).unwrap_or_default(), &mut each);
+            let read = u64::try_from(count).unwrap_or(0);
+            (self.position, left) = (self.position.saturating_add(read), left.saturating_sub(read));
+            let bytes = buffer.get(..count).unwrap_or_default();
+            self.split(bytes, &mut each);
+            if bytes.iter().all(|byte| *byte == 0) {
+                self.position = self.next_data()?.min(size).max(self.position);
+            }
         }
         self.remember()?;
-        Ok(truncated)
+        Ok(found)
+    }
+
+    /// Where there is something other than a hole from here on. A hole takes no space, however long it is.
+    fn next_data(&self) -> Result<u64, Errno> {
+        match rustix::fs::seek(&self.file, SeekFrom::Data(self.position)) {
+            // Nothing but a hole to the end.
+            Err(Errno::NXIO) => Ok(u64::MAX),
+            // The file system does not tell.
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(self.position),
+            other => other,
+        }
     }
 
     fn split(&mut self, bytes: &[u8], each: &mut impl FnMut(Line<'_>)) {
