@@ -34,4 +34,5 @@ pub mod span;
 pub mod state;
 pub mod suggest;
 pub mod temporary;
+pub mod trust;
 pub mod yaml;

@@ -29,6 +29,14 @@ pub fn open(folder: &Path) -> anyhow::Result<()> {
         .mode(0o700)
         .create(folder)
         .with_context(|| format!("cannot make the state folder {}", folder.shown()))?;
+    check(folder)
+}
+
+/// Checks that a folder belongs to us, and that nobody else can write it or put another one in its place.
+///
+/// # Errors
+/// A sentence that names the folder on the way that is in somebody else's hands, and what to do.
+pub fn check(folder: &Path) -> anyhow::Result<()> {
     let meta = std::fs::symlink_metadata(folder).with_context(|| format!("cannot look at {}", folder.shown()))?;
     let me = rustix::process::geteuid().as_raw();
     if !meta.is_dir() || meta.uid() != me || meta.mode() & 0o022 != 0 {
@@ -40,5 +48,6 @@ pub fn open(folder: &Path) -> anyhow::Result<()> {
             meta.mode() & 0o7777
         );
     }
-    Ok(())
+    let unsafe_way = || format!("the state folder {} can be exchanged: choose another with --state", folder.shown());
+    crate::trust::follow(folder).map(drop).with_context(unsafe_way)
 }

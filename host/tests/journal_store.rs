@@ -40,6 +40,12 @@ fn a_journal_that_others_could_have_written_is_refused() {
         std::os::unix::fs::chown(&bench.state, Some(65534), None).unwrap();
         assert!(refusal(&bench).contains("state folder"));
         std::os::unix::fs::chown(&bench.state, Some(0), None).unwrap();
+        // Whoever owns a folder above can put another one in its place.
+        let above = bench.state.parent().unwrap();
+        std::os::unix::fs::chown(above, Some(65534), None).unwrap();
+        let said = refusal(&bench);
+        assert!(said.contains("choose another with --state") && said.contains(above.to_str().unwrap()), "{said}");
+        std::os::unix::fs::chown(above, Some(0), None).unwrap();
     }
     let wal = bench.state.join("journal.db-wal");
     let _ = fs::remove_file(&wal);

@@ -2,9 +2,10 @@
 
 use super::Global;
 use super::discover::Found;
-use super::trusted::{check_owner, read_trusted};
+use super::trusted::read_trusted;
 use crate::module::{Module, Source};
 use crate::policy::{Environment, Judged, Refusal, grants};
+use crate::trust::check_owner;
 use anyhow::{Context as _, bail};
 use foil_manifest::Digest;
 use foil_manifest::Shown as _;

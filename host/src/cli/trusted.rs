@@ -1,13 +1,12 @@
 //! Files that decide what Foil does with the rights of whoever runs it: read only where nobody else can have written or chosen them.
 
+use crate::trust::follow;
 use anyhow::{Context as _, bail};
 use foil_manifest::Shown as _;
-use std::collections::VecDeque;
-use std::ffi::OsString;
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 /// Reads a file that decides what Foil does with our rights, after making sure that nobody else can have written it.
 pub fn read_trusted(path: &Path, most: usize) -> anyhow::Result<String> {
@@ -47,84 +46,6 @@ fn check_trusted(path: &Path, file: &File) -> anyhow::Result<()> {
     let found = follow(path)?;
     if (found.dev(), found.ino()) != (open.dev(), open.ino()) {
         bail!("{} was replaced while it was read: somebody else changes what Foil is to obey", path.shown());
-    }
-    Ok(())
-}
-
-/// How many symbolic links are followed, as by the kernel.
-const MOST_LINKS: usize = 40;
-
-/// Goes the way to a file step by step, as the kernel does, and returns what is there.
-///
-/// # Errors
-/// A sentence that names the folder, link or file on the way that somebody else controls.
-fn follow(path: &Path) -> anyhow::Result<Metadata> {
-    let whole = std::path::absolute(path).with_context(|| format!("{} is not a usable path", path.shown()))?;
-    let mut ahead: VecDeque<OsString> = steps(&whole).collect();
-    let (mut at, mut links) = (PathBuf::from("/"), 0_usize);
-    let look = |at: &Path| std::fs::symlink_metadata(at).with_context(|| format!("cannot look at {}", at.shown()));
-    let mut here = look(&at)?;
-    while let Some(step) = ahead.pop_front() {
-        // In a sticky folder such as /tmp only its owner replaces an entry, and the entry's own owner is asked next.
-        check_owner(&at, here.uid(), here.mode(), here.mode() & 0o1000 != 0)?;
-        if step == ".." {
-            at.pop();
-            here = look(&at)?;
-            continue;
-        }
-        let next = at.join(&step);
-        let found = look(&next)?;
-        if !found.is_symlink() {
-            (at, here) = (next, found);
-            continue;
-        }
-        links = links.saturating_add(1);
-        if links > MOST_LINKS {
-            bail!("{} leads through more than {MOST_LINKS} symbolic links", path.shown());
-        }
-        // Modes of links mean nothing; whoever owns one in a sticky folder can point it elsewhere.
-        check_owner(&next, found.uid(), 0, false)?;
-        let target = std::fs::read_link(&next).with_context(|| format!("cannot look at {}", next.shown()))?;
-        if target.is_absolute() {
-            at = PathBuf::from("/");
-            here = look(&at)?;
-        }
-        for step in steps(&target).collect::<Vec<_>>().into_iter().rev() {
-            ahead.push_front(step);
-        }
-    }
-    check_owner(&at, here.uid(), here.mode(), false)?;
-    Ok(here)
-}
-
-/// The names in a path, `..` among them.
-fn steps(path: &Path) -> impl Iterator<Item = OsString> {
-    path.components().filter_map(|component| match component {
-        Component::Normal(name) => Some(name.to_owned()),
-        Component::ParentDir => Some("..".into()),
-        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
-    })
-}
-
-/// Root obeys only what root wrote. Anybody else also trusts root, and, as many systems make files for a group of one,
-/// the group.
-pub(super) fn check_owner(path: &Path, owner: u32, mode: u32, sticky: bool) -> anyhow::Result<()> {
-    let me = rustix::process::geteuid();
-    let others = if me.is_root() { 0o022 } else { 0o002 };
-    if owner != me.as_raw() && owner != 0 {
-        bail!(
-            "{} belongs to uid {owner}, who could change what Foil does as uid {}: make it yours (`chown`) first",
-            path.shown(),
-            me.as_raw()
-        );
-    }
-    if mode & others != 0 && !sticky {
-        bail!(
-            "{} has mode {:o}, so that others could change what Foil does as uid {}: `chmod go-w` it first",
-            path.shown(),
-            mode & 0o7777,
-            me.as_raw()
-        );
     }
     Ok(())
 }

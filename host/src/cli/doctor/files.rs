@@ -6,7 +6,6 @@ use crate::cli::{Global, cleanup};
 use crate::hint::of_state;
 use crate::journal::Journal;
 use foil_manifest::Shown as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 /// Pre-images of what a technique changes are kept there.
@@ -28,8 +27,8 @@ pub(super) fn look(global: &Global) -> Vec<Finding> {
 
 fn state(area: &mut Area, folder: &Path) {
     let shown = folder.shown();
-    let meta = match std::fs::symlink_metadata(folder) {
-        Ok(meta) => meta,
+    match std::fs::symlink_metadata(folder) {
+        Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return not_yet(area, folder),
         Err(error) => {
             return area.missing(
@@ -38,14 +37,9 @@ fn state(area: &mut Area, folder: &Path) {
                 "choose another with --state",
             );
         }
-    };
-    let me = rustix::process::geteuid().as_raw();
-    if !meta.is_dir() || meta.uid() != me || meta.mode() & 0o022 != 0 {
-        return area.missing(
-            "folder",
-            format!("{shown} belongs to uid {}, mode {:o}; Foil runs as uid {me}", meta.uid(), meta.mode() & 0o7777),
-            format!("make it a folder that only uid {me} can write, or choose another with --state"),
-        );
+    }
+    if let Err(error) = crate::state::check(folder) {
+        return area.missing("folder", format!("{error:#}"), "mend that, or choose another with --state");
     }
     if let Err(error) = try_file(folder) {
         return area.missing(
