@@ -5,6 +5,7 @@ use foil_tests::e2e::{Bench, is_root, until};
 use foil_tests::hostile::{Command, Guest};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command as Program;
 use std::time::Duration;
@@ -85,6 +86,34 @@ fn a_file_with_other_names_is_not_handed_to_a_program() {
     assert!(report["reason"].as_str().is_some_and(|why| why.contains("hard links")), "{report:#}");
     assert_eq!(report["verdict"], "inconclusive", "{report:#}");
     assert_eq!(fs::read(&path).expect("there"), b"plain");
+    bench.is_clean();
+}
+
+/// A child must not make a file so large that nobody can tell whose doing it was.
+#[test]
+fn a_granted_file_is_given_back_however_much_is_written_to_it() {
+    let bench = Bench::new();
+    let path = bench.path("file");
+    fs::write(&path, "plain").expect("writable");
+    grant(&bench, &path, &[Command::new("/bin/cp", &["/dev/zero", &path.display().to_string()])]);
+    let report = bench.foil(&["fire", "test.accomplice", "--modules", "modules", "--format", "json"]).report();
+    assert_eq!(fs::read(&path).expect("there"), b"plain", "{report:#}");
+    bench.is_clean();
+}
+
+/// A socket is granted to be connected to. Nothing of it can change, so nothing has to be undone.
+#[test]
+fn a_granted_socket_starts_the_program_and_keeps_its_mode() {
+    let bench = Bench::new();
+    let path = bench.path("socket");
+    let _listener = UnixListener::bind(&path).expect("bound");
+    fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("ours");
+    grant(&bench, &path, &[Command::new("/bin/chmod", &["700", &path.display().to_string()])]);
+    let done = bench.foil(&["fire", "test.accomplice", "--modules", "modules", "--format", "json"]);
+    assert_eq!(done.report()["verdict"], "pass", "{done:#?}");
+    if is_root() {
+        assert_eq!(fs::metadata(&path).expect("there").mode() & 0o777, 0o755);
+    }
     bench.is_clean();
 }
 

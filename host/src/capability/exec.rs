@@ -115,6 +115,12 @@ fn targets<'p>(
             // Children can neither change nor make it, so whatever happens there is somebody else's doing.
             None | Some(Bound::Absent | Bound::Forbidden) => continue,
         }
+        // Children can talk to it and not change it.
+        match (safe_path::socket(Path::new(path)).map_err(from_path)?, bound) {
+            (Some(_), None) => continue,
+            (Some(found), Some(Bound::Object { dev, ino })) if found == (*dev, *ino) => continue,
+            _ => {}
+        }
         let there = there(path, bound)?;
         // Policy was asked when the run began; a folder may have come since.
         if there.as_ref().is_some_and(|there| there.kind == "directory") {

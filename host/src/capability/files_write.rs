@@ -91,6 +91,11 @@ async fn write(
         (Disposition::Replace | Disposition::Append, None) => Err(Error::NotFound(path)),
         (_, Some(there)) => {
             let append = matches!(disposition, Disposition::Append);
+            let grown = there.size.saturating_add(u64::try_from(content.len()).unwrap_or(u64::MAX));
+            if append && grown > safe_path::CONTENT_LIMIT {
+                let text = format!("{path} would be larger than 64 MiB, and what is larger cannot be undone");
+                return Err(Error::Limit(text));
+            }
             let what = what(if append { "append to" } else { "replace" });
             let change = if append { Change::Append(&content) } else { Change::Replace(&content) };
             let id = world.intend_change(&what, &path, &there, change)?;

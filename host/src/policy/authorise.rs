@@ -1,7 +1,8 @@
 //! May this module run here at all, and how? Asked once a run, after the grant was found and the target verified.
 
 use super::{
-    ChildScope, EffectiveLimits, Environment, Grant, Permission, Refusal, choose_shield, covering_rule, text::quote,
+    ChildScope, EffectiveLimits, Environment, Grant, Permission, Refusal, UNDOABLE_FILE, choose_shield, covering_rule,
+    text::quote,
 };
 use foil_manifest::pattern::Variables;
 use foil_manifest::{Impact, Kind, Manifest, ShieldLevel};
@@ -74,7 +75,11 @@ pub fn authorise(case: Case<'_>) -> Result<Authorised, Refusal> {
             )));
         }
     }
-    let limits = EffectiveLimits::of(&manifest.limits, &grant.limits, &environment.limits);
+    let mut limits = EffectiveLimits::of(&manifest.limits, &grant.limits, &environment.limits);
+    // A named file that a child made larger than a pre-image could not be put back.
+    if shield == ShieldLevel::Confined && !children.writes.is_empty() {
+        limits.child_file = limits.child_file.min(UNDOABLE_FILE);
+    }
     Ok(Authorised { permission, children, shield, limits })
 }
 

@@ -36,6 +36,9 @@ mod default {
 /// megabytes. No layer changes it.
 const LOG_BYTES: u64 = 256 << 10;
 
+/// The largest file that can be put back, in bytes: what a pre-image takes.
+pub const UNDOABLE_FILE: u64 = 64 << 20;
+
 /// What no environment may go beyond; `foil.yaml` with more is refused. They bound what one run can cost a target even
 /// where an operator's file is careless.
 pub const HARD_MAXIMA: Limits = Limits {

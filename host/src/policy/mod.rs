@@ -47,7 +47,7 @@ pub use folders::{covering_rule, path_covers_own};
 pub use grants::{Grant, GrantRefusal, Grants, Pin};
 pub use hazard::{Hazard, Risk};
 pub use judged::Judged;
-pub use limits::{EffectiveLimits, HARD_MAXIMA};
+pub use limits::{EffectiveLimits, HARD_MAXIMA, UNDOABLE_FILE};
 pub use narrow::{Narrowing, narrow};
 pub use permission::{Exactness, Permission};
 pub use shield::choose_shield;

@@ -8,7 +8,7 @@ use sha2::Digest as _;
 use std::fs::{File, Metadata};
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt};
 use std::path::Path;
 
 /// What was found: the fingerprint, the content it is of, and what else is needed to make it again.
@@ -43,6 +43,17 @@ pub fn fingerprint_in(root: BorrowedFd<'_>, path: &Path) -> Result<Option<Finger
 /// The fingerprint of what an [`entry`] holds.
 pub fn fingerprint_of(held: &File, path: &Path) -> Result<Fingerprint, PathError> {
     look(held, path).map(|l| l.fingerprint)
+}
+
+/// Device and inode of the socket at an absolute path, following no link. `None`: something else, or nothing, is there.
+pub fn socket(path: &Path) -> Result<Option<(u64, u64)>, PathError> {
+    let (folder, name) = match open_parent_in(open_root(Path::new("/"))?.as_fd(), path) {
+        Err(PathError::NotFound(_)) => return Ok(None),
+        other => other?,
+    };
+    let Some(held) = entry(folder.as_fd(), name, path)? else { return Ok(None) };
+    let meta = held.metadata().map_err(|e| PathError::from_io(path, "looking at it", &e))?;
+    Ok(meta.file_type().is_socket().then(|| (meta.dev(), meta.ino())))
 }
 
 /// Reads all there is to know of what an [`entry`] holds.
@@ -126,6 +137,10 @@ mod tests {
         assert_eq!(fingerprint(&base).unwrap().unwrap().kind, "directory");
         assert_eq!((of("none"), of("none/below")), (None, None));
         assert!(matches!(fingerprint(Path::new("/dev/zero")), Err(PathError::Refused { .. })));
+        let _listener = std::os::unix::net::UnixListener::bind(base.join("socket")).unwrap();
+        let inode = std::fs::metadata(base.join("socket")).unwrap().ino();
+        let sockets = ["socket", "file", "link", "none", "none/below"].map(|name| socket(&base.join(name)).unwrap());
+        assert_eq!(sockets.map(|found| found.map(|(_, ino)| ino)), [Some(inode), None, None, None, None]);
         let mut other = file.clone();
         assert!(metadata_matches(&file, &other));
         other.mode = 0o777;

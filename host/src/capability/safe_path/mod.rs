@@ -19,10 +19,10 @@ mod walk;
 pub mod xattr;
 
 pub use error::PathError;
-pub use look::{Look, fingerprint, fingerprint_in, fingerprint_of, look, metadata_matches, read_bounded};
+pub use look::{Look, fingerprint, fingerprint_in, fingerprint_of, look, metadata_matches, read_bounded, socket};
 pub use open::{entry, fd_path, open_regular, open_regular_in, real_path, reopen};
 pub use walk::{open_parent, open_parent_in, open_root, split};
 
 /// Most bytes of a file that are read to know what it is: 64 MiB. It bounds the memory that a pre-image takes and the
 /// time that a hash takes; a larger file is refused as a limit, never silently cut.
-pub const CONTENT_LIMIT: u64 = 64 << 20;
+pub const CONTENT_LIMIT: u64 = crate::policy::UNDOABLE_FILE;
