@@ -178,7 +178,7 @@ struct Rank {
 fn take(report: &mut LinkReport, seen: Seen, link: &Link, zero: Zero, demanded: TiedBy) -> bool {
     let now = crate::capability::unix_nanos();
     let (mut best, mut weak): (Option<(Rank, Attested)>, Option<Attested>) = (None, None);
-    for sighting in seen.sightings {
+    for mut sighting in seen.sightings {
         // No log has judged what a check saw elsewhere: it lies between the detonation and now, and is tied by time.
         if sighting.events.is_empty() {
             if !(zero.unix_ns..=now).contains(&sighting.at) {
@@ -189,6 +189,8 @@ fn take(report: &mut LinkReport, seen: Seen, link: &Link, zero: Zero, demanded: 
                 continue;
             }
         }
+        // It is there, whatever its clock says: one that is ahead must make nothing late.
+        sighting.at = sighting.at.min(now);
         let Some(tied_by) = sighting.attribution.tied_by() else { continue };
         keep(report, &sighting);
         if sighting.own_observation {

@@ -60,6 +60,17 @@ fn word(at: u64) -> Attested {
     Attested { at, events: Vec::new(), ..alert(0, Attribution::Window, false) }
 }
 
+/// A line that is dated into the future does not make the link late, and hides nothing that comes after it.
+#[tokio::test]
+async fn a_clock_that_is_ahead_makes_nothing_late() {
+    use Attribution::Tree;
+    let now = crate::capability::unix_nanos();
+    let ahead = |hours: u64| Attested { at: now.saturating_add(hours * 3_600_000_000_000), ..alert(0, Tree, false) };
+    let script = Script { looks: vec![seen([ahead(1), ahead(24)])], blind: None, rest: Vec::new() };
+    let report = watched(script, TiedBy::Time, now).await;
+    assert_eq!(report.verdict, LinkVerdict::Seen, "{:?}", report.reason);
+}
+
 fn seen(sightings: impl IntoIterator<Item = Attested>) -> Result<Seen, PhaseError> {
     Ok(Seen { sightings: sightings.into_iter().collect(), cursor: 1, looked_at: 1, remark: None })
 }
