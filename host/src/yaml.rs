@@ -169,14 +169,26 @@ fn sentence(error: &serde_saphyr::Error, document: &str) -> String {
     let wanted = match error {
         serde_saphyr::Error::InvalidScalar { ty, .. } => Some(expected(ty)),
         serde_saphyr::Error::InvalidBooleanStrict { .. } => Some(expected("bool")),
+        serde_saphyr::Error::Unexpected { expected: "sequence start", .. } => {
+            Some("a list (`[a, b]`, or lines that begin with `- `)".to_owned())
+        }
+        serde_saphyr::Error::Unexpected { expected: "mapping start", .. } => Some("a map (`key: value`)".to_owned()),
         _ => None,
     };
     if let Some(wanted) = wanted {
         let nth = |number: u64| usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
         let there = document.lines().nth(nth(line)).unwrap_or_default();
         let there: String = there.chars().skip(nth(column)).collect();
-        let there = there.split([',', ']', '}', '#']).next().unwrap_or_default().trim();
-        return format!("{line}:{column}: {wanted} is expected here, not `{}`", foil_manifest::text::one_line(there));
+        let there = match there.split([',', ']', '}', '#']).next().unwrap_or_default().trim() {
+            "" => "nothing".to_owned(),
+            there => format!("`{}`", foil_manifest::text::one_line(there)),
+        };
+        return format!("{line}:{column}: {wanted} is expected here, not {there}");
+    }
+    if matches!(error, serde_saphyr::Error::UnknownAnchor { .. }) {
+        return format!(
+            "{line}:{column}: what begins with `*` stands for a named value, and none has this name: put it in quotes"
+        );
     }
     let text = error.to_string();
     // The library adds the place at the end as well.
@@ -215,6 +227,8 @@ mod tests {
             level: i64,
             share: f64,
             is: bool,
+            list: Vec<String>,
+            map: std::collections::BTreeMap<String, String>,
         }
         for (text, says) in [
             ("count: rooot", "1:8: a whole number from 0 to 4294967295 is expected here, not `rooot`"),
@@ -223,6 +237,12 @@ mod tests {
             ("level: 1.5", "1:8: a whole number is expected here, not `1.5`"),
             ("share: much", "1:8: a number is expected here, not `much`"),
             ("is: yes", "1:5: `true` or `false` is expected here, not `yes`"),
+            ("list: a", "1:7: a list (`[a, b]`, or lines that begin with `- `) is expected here, not `a`"),
+            ("map: word", "1:6: a map (`key: value`) is expected here, not `word`"),
+            (
+                "list: [*/uname]",
+                "1:8: what begins with `*` stands for a named value, and none has this name: put it in quotes",
+            ),
         ] {
             assert_eq!(parse::<All>(text).unwrap_err(), says, "{text}");
         }

@@ -223,8 +223,8 @@ fn syntax(kind: ParameterType, text: &str) -> Result<(), String> {
         ParameterType::Fields => pattern::field(text).map(drop),
         ParameterType::Pattern => must(!text.trim().is_empty(), "a pattern that is not empty"),
         ParameterType::PathPattern => must(
-            text.starts_with(['/', '*', '?']),
-            "a pattern of an absolute path: begin it with `/`, or with `**/` for any folder",
+            text.starts_with('/') || text.starts_with("**"),
+            "a pattern of an absolute path: begin it with `/`, or with `**/` for any folder (`*` and `?` do not match `/`)",
         ),
         ParameterType::Path => must(pattern::is_plain_path(text), "an absolute path without `.`, `..` or empty parts"),
         ParameterType::Tag => {

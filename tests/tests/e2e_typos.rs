@@ -47,11 +47,12 @@ fn every_name_of_a_link_names_something() {
         (audit("{ event: execve, collector: linux.audt }"), &["e.yaml:6:39:", "do you mean `linux.audit`?"]),
         (audit("{ evnt: execve }"), &["e.yaml:6:19:", "do you mean `event`?"]),
         (audit("{ exe: uname }"), &["e.yaml:6:18:", "absolute path", "`**/`"]),
+        (audit("{ exe: '*/uname' }"), &["e.yaml:6:18:", "`*` and `?` do not match `/`"]),
         (audit("{ argv: '' }"), &["e.yaml:6:19:", "must not be empty"]),
         (audit("{ success: true }"), &["e.yaml:6:11:", "at least one of `event`"]),
         (experiment("falco.alert", "{ rule: x, collector: inbx }"), &["e.yaml:6:33:", "do you mean `inbox`?"]),
         (experiment("falco.alert", "{ rule: x }"), &["e.yaml:6:11:", "no collector `inbox`", "foil.yaml"]),
-        (experiment("falco.alert", "{ rule: x, collector: file.falko }"), &["e.yaml:6:33:", "do you mean `falco`?"]),
+        (experiment("falco.alert", "{ rule: x, collector: file.falko }"), &["e.yaml:6:33:", "mean `file.falco`?"]),
         (experiment("falco.alert", "{ rule: x, collector: linux.audit }"), &["e.yaml:6:33:", "may not read"]),
         (experiment("falco.alert", "{ fields: [fd.name], collector: file.falco }"), &["e.yaml:6:21:", "NAME=PATTERN"]),
         (
@@ -172,6 +173,7 @@ fn rules_that_cannot_be_read_or_never_match() {
         (with("{ rule: Whoami }", "[whoami.yml, gone.yml]"), &["e.yaml:8:21:", "gone.yml"][..]),
         (with("{ rule: Whoami }", "[whoami.yml, broken.yml]"), &["e.yaml:8:21:", "broken.yml"]),
         (with("{ rule: Whoamy }", "[whoami.yml]"), &["e.yaml:6:19:", "do you mean `Whoami`?"]),
+        (with("{ ruel: Whoami }", "[whoami.yml, gone.yml]"), &["e.yaml:6:", "`ruel`", "e.yaml:8:21:", "gone.yml"]),
         (with("{ tag: attack.t1059 }", "[whoami.yml]"), &["e.yaml:6:18:", "attack.t1059"]),
     ] {
         bench.write("e.yaml", &text);
@@ -230,4 +232,45 @@ fn every_mistake_of_every_file_is_told() {
     }
     bench.foil(&["fire", "linux.authorized-key", "--with", "hme=/root"]).says(2, &["do you mean `home`?"]);
     assert!(!bench.path("state").exists());
+}
+
+/// Rules lie beside the experiments that name them: a folder with both runs the experiments.
+#[test]
+fn rules_in_a_folder_are_no_experiments_and_a_misspelt_experiment_is_no_rule() {
+    let bench = Bench::new();
+    let sigma = "title: T\nlogsource: { product: linux }\ndetection: { a: { Image: /x }, condition: a }\n";
+    for (name, text) in [
+        ("all/rules/sigma.yml", sigma),
+        ("all/falco_rules.yaml", "- macro: m\n  condition: evt.type = open\n"),
+        ("all/foil.yaml", "environment: e2e\nown-audit-rules: true\n"),
+        ("rules/sigma.yml", sigma),
+    ] {
+        std::fs::create_dir_all(bench.path(name).parent().unwrap()).unwrap();
+        bench.write(name, text);
+    }
+    bench.write("all/e.yaml", &audit("{ event: execve }"));
+    bench.foil(&["plan", "all"]).says(0, &["linux.system-info"]);
+    bench.foil(&["plan", "rules"]).says(2, &["sigma.yml is a Sigma rule", "runs nothing"]);
+    bench.write("all/typo.yaml", "experimnt: e\ntechnique: linux.system-info\n");
+    refused(&bench, "all", &["all/typo.yaml:1:1:", "experimnt"]);
+    bench.write("all/typo.yaml", "experiment: e\ntechniqe: linux.system-info\n");
+    refused(&bench, "all", &["all/typo.yaml:2:1:", "techniqe", "expected one of experiment, hypothesis, technique"]);
+}
+
+#[test]
+fn what_a_module_is_not_called_leads_to_what_it_is() {
+    let bench = Bench::new();
+    for (name, words) in [
+        ("T1070.004", &["technique of ATT&CK", "`linux.file-delete`"][..]),
+        ("t1003.008", &["`linux.shadow-read`"]),
+        ("shadow-reed", &["do you mean `linux.shadow-read`?"]),
+        ("atomic.t1003-008", &["--modules"]),
+    ] {
+        bench.foil(&["fire", name]).says(2, words);
+    }
+    bench.foil(&["list", "T1070.002"]).says(0, &["T1070.002 is T1685.006", "linux.clear-logs"]);
+    let granted = |bench: &Bench| bench.foil(&["list", "--granted", "--kind", "technique"]).out;
+    assert!(granted(&bench).contains("linux.shadow-read"));
+    bench.foil(&["revoke", "linux.shadow-read", "--reason", "x", "--reviewer", "e2e"]).says(0, &[]);
+    assert!(!granted(&bench).contains("linux.shadow-read"));
 }

@@ -1,5 +1,6 @@
 //! A file: one experiment, or a campaign of several.
 
+use super::beside::Beside;
 use super::checks::Checks;
 use super::experiment::{Experiment, MAX_EXPERIMENT, plain_name};
 use super::outputs;
@@ -18,8 +19,8 @@ pub enum Document {
     Checks(Box<Checks>),
     /// Several, together or in order.
     Campaign(Campaign),
-    /// An environment, such as `foil.yaml`: it is read beside the others, and runs nothing.
-    Environment,
+    /// A file of another kind that lies beside the others: it runs nothing.
+    Beside(Beside),
 }
 
 /// Experiments that are run together, or in order as a multi-step attack.
@@ -87,8 +88,8 @@ struct Head {
     experiment: Option<IgnoredAny>,
     #[serde(default)]
     technique: Option<IgnoredAny>,
-    #[serde(default)]
-    environment: Option<IgnoredAny>,
+    #[serde(flatten)]
+    others: BTreeMap<String, IgnoredAny>,
 }
 
 /// A campaign's file, as it is written.
@@ -139,12 +140,18 @@ pub fn parse(text: &str) -> Result<Document, String> {
     if text.len() > MAX_EXPERIMENT {
         return Err(format!("1:1: the file has {} bytes, more than {MAX_EXPERIMENT}", text.len()));
     }
+    if let Some(beside) = Beside::of(text) {
+        return Ok(Document::Beside(beside));
+    }
     let head: Head = crate::yaml::parse_reviewed(text)?;
     match (head.campaign, head.experiment) {
         (Some(_), None) => campaign(crate::yaml::parse(text)?).map(Document::Campaign),
-        (None, None) if head.environment.is_some() => Ok(Document::Environment),
         (Some(_), Some(_)) => Err("1:1: a file is an `experiment` or a `campaign`, not both".into()),
-        (None, Some(_)) if head.technique.is_none() => {
+        // With `techniqe` it is no experiment of checks only.
+        (None, Some(_))
+            if head.technique.is_none()
+                && crate::suggest::nearest("technique", head.others.keys().map(String::as_str)).is_none() =>
+        {
             super::checks::parse(text).map(|read| Document::Checks(Box::new(read)))
         }
         (None, _) => super::experiment::parse(text).map(|read| Document::Experiment(Box::new(read))),
@@ -230,6 +237,7 @@ steps:
             (GOOD.replace("technique:", "teknique:"), "4:19", "teknique"),
             ("campaign: c\nsteps: []\n".into(), "1:1", "1 to 100"),
             ("technique: a.b\n".into(), "1:1", "experiment"),
+            ("experiment: e\ntechniqe: a.b\nshield: open\n".into(), "2:1", "unknown field `techniqe`"),
             (GOOD.replace("read.yaml", "read\u{200b}.yaml"), "6:15", "U+200B"),
             (GOOD.replace("steps:", "# \u{202e}harmless\nsteps:"), "2:3", "U+202E"),
             (GOOD.replace("campaign: c", "campaign: c\u{3164}"), "1:12", "U+3164"),

@@ -6,6 +6,7 @@
 mod arming;
 pub mod attempts;
 pub mod attest;
+pub mod beside;
 pub mod canary;
 pub mod checks;
 mod cluster;

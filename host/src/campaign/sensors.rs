@@ -78,10 +78,10 @@ fn exists(
         if sources.files.contains_key(log) {
             return Ok(());
         }
-        let hint = hint(log, sources.files.keys().map(String::as_str));
-        let all: Vec<&str> = sources.files.keys().map(String::as_str).collect();
+        let all: Vec<String> = sources.files.keys().map(|log| format!("{}{log}", file::PREFIX)).collect();
+        let hint = hint(name, all.iter().map(String::as_str));
         let all = if all.is_empty() { "none".to_owned() } else { all.join(", ") };
-        return Err(format!("there is no collector `{}`{hint}: `files` of foil.yaml names {all}", name.shown()));
+        return Err(format!("there is no collector `{}`{hint}: `files` of foil.yaml makes {all}", name.shown()));
     }
     match name {
         inbox::NAME if sources.inbox.is_none() => {

@@ -232,12 +232,11 @@ fn confirmed(modules: &[Module], new: &[Grant], file: &Path, global: &Global) ->
     }
     anstream::eprintln!();
     for grant in new {
-        let text = serde_json::to_string_pretty(&grant.capabilities).unwrap_or_default();
-        let levels: Vec<String> = grant.shield.iter().map(ToString::to_string).collect();
-        let text: Vec<String> = text.lines().map(|line| visible(line, usize::MAX)).collect();
-        anstream::eprintln!("{} gets, in the shield {}: {}", grant.module, levels.join(" or "), text.join("\n"));
+        let text = with_grant("", grant)?;
+        let text: Vec<String> = text.trim().lines().map(|line| format!("  {}", visible(line, usize::MAX))).collect();
+        anstream::eprintln!("This is written:\n{}", text.join("\n"));
     }
-    ask(&format!("Write this to {}?", file.shown()))
+    ask(&format!("Write it to {}?", file.shown()))
 }
 
 fn ask(question: &str) -> anyhow::Result<bool> {

@@ -45,6 +45,13 @@ impl Granted {
     }
 }
 
+impl Granted {
+    /// Whether the module may run at all.
+    pub fn lets_run(self) -> bool {
+        matches!(self, Self::Whole | Self::Narrowed)
+    }
+}
+
 impl fmt::Display for Granted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

@@ -8,12 +8,12 @@ use foil_manifest::ShieldLevel;
 use std::io::IsTerminal as _;
 use std::path::Path;
 
-/// `: look at it with …, then grant it with …`, for the experiment (`None`: for this folder) that needs the module. A revoked grant is
-/// not offered again: whoever took it back meant it.
+/// `: look at it with …, then grant it with …`, for the experiment (`None`: for this folder) that needs the module. A revoked grant
+/// is not offered again: whoever took it back meant it.
 pub(super) fn then(module: &Module, refusal: &GrantRefusal, global: &Global, experiment: Option<&Path>) -> String {
     let look = format!(": look at it with `{}`", review(module, global, experiment));
     match refusal {
-        GrantRefusal::Revoked { .. } => look,
+        GrantRefusal::Revoked { .. } => look + "; where the reason is settled, it can be granted anew",
         _ => format!("{look}, then `{}`", grant(module, global, experiment)),
     }
 }

@@ -30,6 +30,9 @@ pub struct Args {
     /// Built-in modules only, or those of --modules: components, or imported tests
     #[arg(long, value_enum)]
     source: Option<SourceArg>,
+    /// Only modules that a grant lets run
+    #[arg(long)]
+    granted: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -52,7 +55,7 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     });
     let filter = Filter {
         tactics,
-        words: args.text.iter().flat_map(|text| text.split_whitespace()).map(str::to_lowercase).collect(),
+        words: args.text.iter().flat_map(|text| text.split_whitespace()).map(word).collect(),
         kind: args.kind.map(|kind| match kind {
             KindArg::Technique => Kind::Technique,
             KindArg::Check => Kind::Check,
@@ -74,6 +77,7 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     };
     let modules: Vec<(&Module, Granted)> =
         modules.iter().map(|module| (module, Granted::of(module, grants.as_ref()))).collect();
+    let modules: Vec<_> = modules.into_iter().filter(|(_, granted)| !args.granted || granted.lets_run()).collect();
     match global.format {
         Format::Json => {
             let rows: Vec<_> = modules.iter().map(json).collect();
@@ -86,6 +90,16 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let problems: Vec<String> = problems.into_iter().chain(unread.map(|error| format!("{error:#}"))).collect();
     problems.iter().for_each(|problem| anstream::eprintln!("foil: {problem}"));
     Ok(if problems.is_empty() { Exit::Success } else { Exit::Usage })
+}
+
+/// A word to look for. A former id of ATT&CK is what it is now, which is said.
+fn word(text: &str) -> String {
+    let id = attack::id(text);
+    let Some((asked, now)) = id.as_deref().and_then(|id| Some((id, foil_manifest::attack::moved(id)?))) else {
+        return text.to_lowercase();
+    };
+    anstream::eprintln!("foil: {asked} is {now} in ATT&CK {}", foil_manifest::attack::version());
+    now.to_lowercase()
 }
 
 /// One row for programs. Fields are added, never renamed.

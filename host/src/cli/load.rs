@@ -4,6 +4,7 @@ use super::mistakes::{Mistakes, elsewhere_already, placed};
 use super::rules::RuleFiles;
 use super::session::Session;
 use super::{Global, discover};
+use crate::campaign::beside::Beside;
 use crate::campaign::checks::{Checks, PreparedChecks};
 use crate::campaign::document::{self, Campaign, Document, Order, Step, StepSource};
 use crate::campaign::references::{EarlierStep, unpromised};
@@ -163,13 +164,15 @@ impl<'a> Loader<'a> {
         match files.first().filter(|_| units.is_empty()) {
             None => Ok(units),
             Some(file) => {
-                let why = "is an environment, which runs nothing: name experiments, campaigns, or folders of them";
-                Err(anyhow!("{} {why}", file.shown()).into())
+                let text = discover::read_trusted(file, experiment::MAX_EXPERIMENT)?;
+                let what = Beside::of(&text).map_or("of another kind", Beside::words);
+                let why = "which runs nothing: name experiments, campaigns, or folders of them";
+                Err(anyhow!("{} is {what}, {why}", file.shown()).into())
             }
         }
     }
 
-    /// Reads and prepares one file. `None`: it is an environment, such as `*.yaml` names beside experiments.
+    /// Reads and prepares one file. `None`: it runs nothing, and is such as `*.yaml` or a folder names beside experiments.
     fn load(&mut self, file: &'a Path) -> Result<Option<Unit>, Mistakes> {
         let text = discover::read_trusted(file, experiment::MAX_EXPERIMENT)?;
         let at = |error: String| anyhow!("{}:{error}", file.shown());
@@ -185,7 +188,7 @@ impl<'a> Loader<'a> {
                 Ok(Some(Unit::Checks(Arc::new(prepared))))
             }
             Document::Campaign(campaign) => self.campaign(file, &text, campaign).map(Unit::Campaign).map(Some),
-            Document::Environment => Ok(None),
+            Document::Beside(_) => Ok(None),
         }
     }
 
@@ -215,7 +218,14 @@ impl<'a> Loader<'a> {
         if obtain && session.catalog.find(&experiment.technique).is_ok_and(|module| module.imported.is_some()) {
             experiment.with.entry(OBTAIN.to_owned()).or_insert(true.into());
         }
-        let mut prepared = session.prepare(&experiment, earlier)?;
+        let mut prepared = match session.prepare(&experiment, earlier) {
+            Ok(prepared) => prepared,
+            Err(mut mistakes) => {
+                // Told with the others, and not only once those are mended.
+                mistakes.0.extend(super::rules::missing(&experiment.rules).into_iter().map(anyhow::Error::from));
+                return Err(mistakes);
+            }
+        };
         match self.rules.settle(&mut prepared) {
             Ok(()) => Ok(prepared),
             Err(errors) => Err(Mistakes::of(errors, &self.session(file)?.environment)),

@@ -43,12 +43,8 @@ impl RuleFiles {
             return Ok(None);
         }
         let feeds = rules::feeds(sources.files.keys());
-        let named: Vec<Named> = paths(sources, Path::new(folder))
-            .into_iter()
-            .enumerate()
-            .map(|(number, path)| Named { path, number, own: false })
-            .chain(own.iter().enumerate().map(|(number, path)| Named { path: path.clone(), number, own: true }))
-            .collect();
+        let environment = paths(sources, Path::new(folder));
+        let named: Vec<Named> = Named::all(&environment, false).chain(Named::all(own, true)).collect();
         let paths: Vec<PathBuf> = named.iter().map(|named| named.path.clone()).collect();
         if paths.is_empty() {
             return Ok(None);
@@ -88,7 +84,16 @@ struct Named {
     own: bool,
 }
 
+/// Files and folders of an experiment's own `rules` that cannot be looked at.
+pub(super) fn missing(own: &[PathBuf]) -> Vec<PrepareError> {
+    Named::all(own, true).filter_map(|named| named.missing()).collect()
+}
+
 impl Named {
+    fn all(paths: &[PathBuf], own: bool) -> impl Iterator<Item = Self> {
+        paths.iter().enumerate().map(move |(number, path)| Self { path: path.clone(), number, own })
+    }
+
     fn wrong(&self, why: String) -> PrepareError {
         let path = ["rules".to_owned(), self.number.to_string()].into();
         match self.own {

@@ -171,12 +171,48 @@ impl Catalog {
     }
 
     fn hint(&self, name: &str) -> String {
-        let ids = listed().map(|b| b.id).chain(self.outside.iter().map(Module::id));
-        let near = crate::suggest::hint(name, ids);
+        let ids = || listed().map(|b| b.id).chain(self.outside.iter().map(Module::id));
+        let near = match self.of_attack(name) {
+            Some(near) => near,
+            // What the platform was left out of: `shadow-read`.
+            None if !name.contains('.') => {
+                let ends = ids().filter_map(|id| id.split_once('.').map(|(_, end)| end));
+                let whole = crate::suggest::nearest(name, ends)
+                    .and_then(|end| ids().find(|id| id.split_once('.').is_some_and(|(_, own)| own == end)));
+                crate::suggest::hint(whole.unwrap_or(name), ids())
+            }
+            None if self.outside.is_empty() && self.problems.is_empty() => {
+                crate::suggest::hint(name, ids()) + " (those of other folders are named by `--modules`)"
+            }
+            None => crate::suggest::hint(name, ids()),
+        };
         match self.problems.len() {
             0 => near,
             n => format!("{near} ({n} in the folders of modules could not be used)"),
         }
+    }
+
+    /// Where the name is that of a technique of ATT&CK: which modules have it.
+    fn of_attack(&self, name: &str) -> Option<String> {
+        let asked = name.to_ascii_uppercase();
+        let now = attack::moved(&asked).unwrap_or(&asked);
+        let called = attack::name(now)?;
+        let filter = Filter {
+            attack: Some(AttackId::try_from(now.to_owned()).ok()?),
+            kind: Some(Kind::Technique),
+            ..Filter::default()
+        };
+        let modules = self.modules(&filter);
+        let ids: Vec<String> = modules.iter().take(5).map(|module| format!("`{}`", module.id())).collect();
+        Some(match (ids.is_empty(), modules.len() > ids.len()) {
+            (true, _) => format!(" ({now} is a technique of ATT&CK, {called}, which no module has)"),
+            (_, more) => format!(
+                " ({now} is a technique of ATT&CK, {called}, which {}{} {})",
+                ids.join(", "),
+                if more { " and others" } else { "" },
+                if modules.len() == 1 { "has" } else { "have" }
+            ),
+        })
     }
 
     /// Takes out every file whose id or alias somebody else claims too.

@@ -20,7 +20,11 @@ fn each_type_admits_its_values_and_no_others() {
             vec![json!(["a.b"]), json!(["=c"]), json!(["a!=c"]), json!(["a==c"])],
         ),
         (T::Pattern, vec![json!("a*")], vec![json!(" ")]),
-        (T::PathPattern, vec![json!("/a"), json!("**/a"), json!("?bin")], vec![json!("uname"), json!("")]),
+        (
+            T::PathPattern,
+            vec![json!("/a"), json!("**/a"), json!("**")],
+            vec![json!("uname"), json!(""), json!("*/a"), json!("?a")],
+        ),
         (T::Path, vec![json!("/root")], vec![json!("root"), json!("/a/../b"), json!("/a//b"), json!("")]),
         (
             T::Tag,

@@ -65,6 +65,9 @@ fn links(report: &RunReport) -> Vec<String> {
                 let alike: Vec<&LinkReport> = chain.iter().filter(same).copied().collect();
                 // At the first of them.
                 said.extend(alike.first().filter(|first| std::ptr::eq(**first, *link)).and_then(|_| unknown(&alike)));
+                // Something did come, which is where to look first.
+                let told = |arrived: &str| link.reason.as_ref().is_some_and(|reason| reason.contains(arrived));
+                said.extend(uncounted(link).filter(|what| !told(what)).and_then(|_| arrived(link)));
             }
         }
     }
@@ -130,7 +133,7 @@ fn unknown(links: &[&LinkReport]) -> Option<String> {
         ));
     }
     Some(format!(
-        "{} {is} unknown: {why} Whether {it_was} there is not known; the sensor is not to blame for that.",
+        "{} {is} unknown: {why} Whether {it_was} there is not known, so that this says nothing of a sensor or a rule.",
         names.join(", ")
     ))
 }
@@ -203,7 +206,11 @@ fn list(names: &[&str]) -> String {
 /// A foreign sentence, with a full stop.
 fn sentence_end(text: &str) -> String {
     let text = cut(text.trim_end_matches(['.', ' ', '\n']), LONGEST);
-    if text.is_empty() { "no reason was given.".to_owned() } else { format!("{text}.") }
+    match text.chars().next_back() {
+        None => "no reason was given.".to_owned(),
+        Some('?' | '!') => text,
+        Some(_) => format!("{text}."),
+    }
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ fn the_broken_hop_is_named_and_nothing_else_is_blamed() {
         ("telemetry=missed! rule=seen detection=missed", "is the rule deployed and enabled?"),
         (
             "telemetry=unknown",
-            "`telemetry` (linux.audit-event) is unknown: events were lost. Whether it was there is not known; the sensor is not to blame",
+            "`telemetry` (linux.audit-event) is unknown: events were lost. Whether it was there is not known, so that this says nothing of a sensor or a rule",
         ),
         ("telemetry=unknown rule=unknown", "`rule` (test.rule) are unknown: events were lost. Whether they were there"),
     ] {

@@ -33,7 +33,13 @@ fn line(event: &Event) -> String {
     }
     line.extend(["pid ", field("pid").unwrap_or("?"), " (uid ", field("uid").unwrap_or("?"), ")"]);
     if field("success") == Some("no") {
-        line.extend([", refused with ", field("exit").unwrap_or("an error")]);
+        line.push_str(match field("exit") {
+            Some("-1" | "-13") => ", refused with ",
+            // EINPROGRESS: a connection that does not wait.
+            Some("-115") => ", not finished when it returned: ",
+            _ => ", failed with ",
+        });
+        line.push_str(field("exit").unwrap_or("an error"));
     }
     cut(&mut line, LINE);
     line

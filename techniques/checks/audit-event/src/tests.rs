@@ -116,17 +116,21 @@ fn a_query_that_everything_matches_is_refused() {
 
 #[test]
 fn other_calls_are_told_by_what_they_touch() {
-    let event = fake::event("openat")
-        .with("path", "/etc/shadow")
-        .with("exe", "/usr/bin/cat")
-        .with("comm", "cat")
-        .with("pid", 124)
-        .with("uid", 65534)
-        .with("success", "no")
-        .with("exit", "-13");
-    let host = host([event]);
-    let seen = host.probe::<AuditEvent>(&[("path", "/etc/shadow".into()), ("success", false.into())], 0).unwrap();
-    assert_eq!(seen.sightings[0].summary, "openat /etc/shadow by cat, pid 124 (uid 65534), refused with -13");
+    for (exit, words) in
+        [("-13", "refused with -13"), ("-115", "not finished when it returned: -115"), ("-2", "failed with -2")]
+    {
+        let event = fake::event("openat")
+            .with("path", "/etc/shadow")
+            .with("exe", "/usr/bin/cat")
+            .with("comm", "cat")
+            .with("pid", 124)
+            .with("uid", 65534)
+            .with("success", "no")
+            .with("exit", exit);
+        let host = host([event]);
+        let seen = host.probe::<AuditEvent>(&[("path", "/etc/shadow".into()), ("success", false.into())], 0).unwrap();
+        assert_eq!(seen.sightings[0].summary, format!("openat /etc/shadow by cat, pid 124 (uid 65534), {words}"));
+    }
 }
 
 #[test]
