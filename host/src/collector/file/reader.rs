@@ -10,7 +10,7 @@ use rustix::event::EventfdFlags;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,10 @@ const POLL: u32 = 50;
 const BLIND_POLL: u32 = 5;
 /// How long whoever asks waits for the end of a line.
 const LINE_END: Duration = Duration::from_millis(100);
+/// How long one look may take: others wait for the same state.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long whoever asks waits for the end of a file that grows.
+const CATCH_UP: Duration = Duration::from_secs(1);
 
 /// All readers of this process.
 static READERS: Mutex<Vec<(FileSource, Weak<Reader>)>> = Mutex::new(Vec::new());
@@ -44,9 +48,22 @@ struct State {
     /// How often a file came to be at the path, as the kernel told of it, less those that were opened: one that was there between two
     /// looks was never seen.
     unopened: i64,
-    /// How much there is of a line without an end, and since when.
-    open_since: Option<(usize, Instant)>,
+    /// The last look ended before the files did.
+    behind: bool,
+    /// The folders that are watched: the path's own, and that of what it links to.
+    folders: [Watched; 2],
     subscribers: Subscribers,
+}
+
+/// A folder in which files come and go.
+#[derive(Debug, Default)]
+struct Watched {
+    path: PathBuf,
+    /// The file's name there.
+    name: Vec<u8>,
+    /// Which folder it was when the watch was set.
+    identity: Option<(u64, u64)>,
+    watch: Option<i32>,
 }
 
 impl Reader {
@@ -74,10 +91,11 @@ impl Reader {
             older: Vec::new(),
             watch: inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok().map(Arc::new),
             unopened: 0,
-            open_since: None,
+            behind: false,
+            folders: Default::default(),
             subscribers: Subscribers::default(),
         };
-        state.watch_folder();
+        state.watch_folders();
         if state.look()?.is_some() {
             state.open(false)?;
         }
@@ -101,7 +119,14 @@ impl Reader {
     pub fn subscribe(&self, log: &Arc<EventLog>) -> Result<u64, String> {
         let mut state = lock(&self.state);
         // What was there before is for those who were there before.
+        let give_up = Instant::now() + CATCH_UP;
         state.pump();
+        while state.behind {
+            if Instant::now() >= give_up {
+                return Err(state.too_fast());
+            }
+            state.pump();
+        }
         if state.look()?.is_some() && state.current.is_none() {
             state.open(false)?;
         }
@@ -116,13 +141,20 @@ impl Reader {
     /// Takes in all that is in the file by now. Says why an absence proves nothing for the moment; waits for a moment for the end of a line
     /// that has just begun.
     pub fn catch_up(&self) -> Option<Blindness> {
+        let give_up = Instant::now() + CATCH_UP;
         loop {
             let mut state = lock(&self.state);
             state.pump();
             // A file that came while the first look went on is counted at the second.
             state.pump();
+            if state.behind {
+                if Instant::now() >= give_up {
+                    return Some(Blindness::Lost(state.too_fast()));
+                }
+                continue;
+            }
             let open = state.open_ends();
-            if open.is_none() || state.open_since.is_none_or(|(_, since)| since.elapsed() >= LINE_END) {
+            if open.is_none() || state.is_settled() {
                 return open;
             }
             drop(state);
@@ -141,7 +173,10 @@ impl Drop for Reader {
 fn follow(reader: &Weak<Reader>, watch: Option<&OwnedFd>, stop: &OwnedFd) {
     loop {
         let fds: Vec<_> = std::iter::once(stop).chain(watch).map(AsFd::as_fd).collect();
-        netlink::wait(&fds, if watch.is_some() { POLL } else { BLIND_POLL });
+        let is_behind = reader.upgrade().is_some_and(|reader| lock(&reader.state).behind);
+        if !is_behind {
+            netlink::wait(&fds, if watch.is_some() { POLL } else { BLIND_POLL });
+        }
         let Some(reader) = reader.upgrade() else { return };
         lock(&reader.state).pump();
     }
@@ -164,24 +199,42 @@ impl State {
         Ok(())
     }
 
-    fn watch_folder(&self) {
-        let folder = Path::new(&self.path).parent().filter(|folder| !folder.as_os_str().is_empty());
-        if let (Some(watch), Some(folder)) = (&self.watch, folder) {
-            let flags = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::MOVED_FROM | WatchFlags::DELETE;
+    /// Watches the path's folder, and that of what it links to, where they are not watched yet. Whether one was replaced.
+    fn watch_folders(&mut self) -> bool {
+        let Some(watch) = &self.watch else { return false };
+        let path = Path::new(&self.path);
+        let target = std::fs::read_link(path).ok().and_then(|_| path.canonicalize().ok());
+        let mut replaced = false;
+        for (watched, path) in self.folders.iter_mut().zip([Some(path), target.as_deref()]) {
+            let Some((path, name)) = path.and_then(|path| Some((path.parent()?, path.file_name()?))) else { continue };
+            let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
             // Where the folder does not exist yet, looking at intervals has to do.
-            let _ = inotify::add_watch(watch, folder, flags);
+            let Ok(stat) = rustix::fs::stat(path) else { continue };
+            let (identity, name) = ((stat.st_dev, stat.st_ino), name.as_encoded_bytes());
+            if watched.identity == Some(identity) && watched.name == name {
+                continue;
+            }
+            replaced |= watched.path == path && watched.identity.is_some_and(|before| before != identity);
+            let flags = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::MOVED_FROM | WatchFlags::DELETE;
+            if let Some(old) = watched.watch.filter(|_| watched.identity != Some(identity)) {
+                // It is gone by itself where the folder is.
+                let _ = inotify::remove_watch(watch, old);
+            }
+            let set = inotify::add_watch(watch, path, flags).ok();
+            *watched = Watched { path: path.to_owned(), name: name.to_owned(), identity: Some(identity), watch: set };
         }
+        replaced
     }
 
     /// Takes in what the kernel says of changes. What they are is seen by looking, afterwards, but for files that are gone by then.
     fn hear(&mut self) {
         let Some(watch) = &self.watch else { return };
-        let name = Path::new(&self.path).file_name().map(|name| name.as_encoded_bytes().to_owned());
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut news = inotify::Reader::new(watch, &mut buffer);
         while let Ok(event) = news.next() {
             let came = event.events().intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO);
-            if came && event.file_name().map(|own| own.to_bytes()) == name.as_deref() {
+            let name = event.file_name().map(std::ffi::CStr::to_bytes).unwrap_or_default();
+            if came && self.folders.iter().any(|watched| watched.name == name && !name.is_empty()) {
                 self.unopened = self.unopened.saturating_add(1);
             }
         }
@@ -189,21 +242,38 @@ impl State {
 
     /// Takes in what is there by now: of the files that were rotated away, and of the one that the path means.
     fn pump(&mut self) {
+        let mut lost = Vec::new();
+        if self.watch_folders() {
+            lost.push(format!(
+                "the folder of {} was replaced: what was written there in between may be gone",
+                self.path
+            ));
+        }
         self.hear();
         let there = self.look();
-        let mut lost = Vec::new();
-        let Self { path, lines, current, older, subscribers, .. } = self;
+        let until = Instant::now() + LOOK;
+        let Self { path, lines, current, older, subscribers, behind, .. } = self;
+        *behind = false;
         for tail in older.iter_mut().chain(current.iter_mut()) {
-            take_in(tail, path, lines, subscribers, &mut lost);
+            *behind |= take_in(tail, until, path, lines, subscribers, &mut lost);
+        }
+        for tail in older.iter_mut().filter(|tail| tail.is_open() && tail.rests(LINE_END)) {
+            // Nobody writes to it any more: the rest is in another file, or nowhere.
+            deliver(Line::Whole(&tail.take_partial()), path, lines, subscribers);
+            lost.push(format!("the last line of {path} had no end when the file was rotated away"));
         }
         let known = current.as_ref().map(|tail| tail.identity);
         match there {
             Ok(there) => {
                 if there != known {
-                    // It was read to its end above, and is read on for as long as it is remembered.
+                    // It is read on for as long as it is remembered.
                     older.extend(current.take());
                     let excess = older.len().saturating_sub(MAX_OLDER);
-                    older.drain(..excess);
+                    if older.drain(..excess).count() > 0 {
+                        lost.push(format!(
+                            "{path} was rotated more than {MAX_OLDER} times: what is still written to the oldest file is not read"
+                        ));
+                    }
                 }
                 let again = older.iter().position(|tail| Some(tail.identity) == there);
                 if let Some(place) = again {
@@ -215,7 +285,7 @@ impl State {
                         Ok(()) => {
                             // Its event may come yet; where none ever does (a symbolic link to elsewhere) nothing adds up.
                             self.unopened = self.unopened.saturating_sub(1).max(-1);
-                            self.pump_new(&mut lost);
+                            self.pump_new(until, &mut lost);
                         }
                         Err(why) => lost.push(why),
                     }
@@ -235,63 +305,70 @@ impl State {
         }
     }
 
-    fn pump_new(&mut self, lost: &mut Vec<String>) {
-        let Self { path, lines, current, subscribers, .. } = self;
+    fn pump_new(&mut self, until: Instant, lost: &mut Vec<String>) {
+        let Self { path, lines, current, subscribers, behind, .. } = self;
         if let Some(tail) = current {
-            take_in(tail, path, lines, subscribers, lost);
+            *behind |= take_in(tail, until, path, lines, subscribers, lost);
         }
     }
 
-    /// Why an absence proves nothing for now. A line without an end that is whole all the same is taken.
-    fn open_ends(&mut self) -> Option<Blindness> {
-        let Self { path, lines, current, older, subscribers, open_since, .. } = self;
-        if current.is_none() {
-            *open_since = None;
+    fn too_fast(&self) -> String {
+        format!("{} grows faster than it can be read: what is at its end was not read yet", self.path)
+    }
+
+    /// Whether waiting a little longer would bring no line to its end.
+    fn is_settled(&self) -> bool {
+        let mut older = self.older.iter();
+        !older.any(Tail::is_open) && self.current.as_ref().is_none_or(|tail| tail.rests(LINE_END))
+    }
+
+    /// Why an absence proves nothing for now.
+    fn open_ends(&self) -> Option<Blindness> {
+        let path = &self.path;
+        let Some(current) = &self.current else {
             return Some(Blindness::Dead(format!(
                 "{path} does not exist: has its sensor been started, and does it write there?"
             )));
-        }
-        for tail in older.iter_mut().chain(current.iter_mut()) {
-            if lines.is_whole(tail.partial()) {
-                let line = tail.take_partial();
-                deliver(Line::Whole(&line), path, lines, subscribers);
-            }
-        }
-        let partial = current.as_ref().map_or(&[][..], Tail::partial);
-        if partial.iter().all(u8::is_ascii_whitespace) {
-            *open_since = None;
-            return None;
-        }
-        if open_since.is_none_or(|(length, _)| length != partial.len()) {
-            *open_since = Some((partial.len(), Instant::now()));
-        }
-        Some(Blindness::Lost(format!("the last line of {path} has no end yet")))
+        };
+        let is_open = current.is_open() || self.older.iter().any(Tail::is_open);
+        is_open.then(|| Blindness::Lost(format!("the last line of {path} has no end yet")))
     }
 }
 
-fn take_in(tail: &mut Tail, path: &str, lines: &Lines, subscribers: &Subscribers, lost: &mut Vec<String>) {
+/// Takes in what there is of a file, until this moment. Whether there is more.
+fn take_in(
+    tail: &mut Tail,
+    until: Instant,
+    path: &str,
+    lines: &Lines,
+    subscribers: &Subscribers,
+    lost: &mut Vec<String>,
+) -> bool {
     let mut cut = false;
-    let read = tail.read(|line| {
+    let read = tail.read(until, |line| {
         cut |= matches!(line, Line::Head(_));
         deliver(line, path, lines, subscribers);
     });
-    match read {
-        Ok(Found { truncated, passed_over }) => {
+    let more = match read {
+        Ok(Found { truncated, more }) => {
             if truncated {
                 let gone = "was truncated while it was followed: what was written just before may be gone";
                 lost.push(format!("{path} {gone}"));
             }
-            if passed_over > 0 {
-                lost.push(format!(
-                    "{path} grew by more than 64 MiB between two looks: {passed_over} bytes of it were not read"
-                ));
-            }
+            more
         }
-        Err(errno) => lost.push(format!("{path} can no longer be read: {errno}")),
+        Err(errno) => {
+            lost.push(format!("{path} can no longer be read: {errno}"));
+            false
+        }
+    };
+    if !more && let Some(line) = tail.take_whole(|line| lines.is_whole(line)) {
+        deliver(Line::Whole(&line), path, lines, subscribers);
     }
     if cut {
         lost.push(format!("a line of {path} is longer than 1 MiB: it was cut, and what it says was not read"));
     }
+    more
 }
 
 fn deliver(line: Line<'_>, path: &str, lines: &Lines, subscribers: &Subscribers) {

@@ -3,13 +3,12 @@
 use rustix::fs::{Mode, OFlags, SeekFrom, Stat, StatFs};
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
 /// The longest line, in bytes: what is longer is cut.
 const MAX_LINE: usize = 1 << 20;
 /// Read at once.
 const CHUNK: usize = 64 << 10;
-/// Read at one look, in bytes: whoever can write the log must not keep us here.
-const MAX_READ: u64 = 64 << 20;
 /// So many bytes before the place where reading stopped are remembered, to notice a file that was truncated and has grown beyond it since.
 const SEAM: usize = 64;
 
@@ -26,8 +25,8 @@ pub enum Line<'a> {
 pub struct Found {
     /// It was truncated, and was read from its beginning.
     pub truncated: bool,
-    /// So many bytes were not read, because there was more than 64 MiB.
-    pub passed_over: u64,
+    /// There is more, and the time was over.
+    pub more: bool,
 }
 
 /// Which file a path means now.
@@ -50,6 +49,10 @@ pub struct Tail {
     partial: Vec<u8>,
     /// The rest of this line is not wanted: it began before, was cut, or was taken for whole.
     skip: bool,
+    /// When something was read last.
+    grown: Instant,
+    /// Something was read since [`Tail::take_whole`].
+    fresh: bool,
 }
 
 /// The file at a path, if there is one that can be followed.
@@ -117,15 +120,13 @@ impl Tail {
         stored(&rustix::fs::fstatfs(&file).map_err(cannot)?)?;
         let identity = regular(&stat)?;
         let position = if from_start { 0 } else { u64::try_from(stat.st_size).unwrap_or(0) };
-        let mut tail = Self { file, identity, position, seam: Vec::new(), partial: Vec::new(), skip: false };
+        let (seam, partial) = (Vec::new(), Vec::new());
+        let mut tail =
+            Self { file, identity, position, seam, partial, skip: false, grown: Instant::now(), fresh: false };
         tail.remember().map_err(cannot)?;
         // A line that has begun is of before.
-        tail.skip = tail.is_within_a_line();
+        tail.skip = tail.seam.last().is_some_and(|byte| *byte != b'\n');
         Ok(tail)
-    }
-
-    fn is_within_a_line(&self) -> bool {
-        self.seam.last().is_some_and(|byte| *byte != b'\n')
     }
 
     /// The open file.
@@ -133,9 +134,20 @@ impl Tail {
         &self.file
     }
 
-    /// A line that has no end yet.
-    pub fn partial(&self) -> &[u8] {
-        &self.partial
+    /// Whether a line has begun and has no end yet.
+    pub fn is_open(&self) -> bool {
+        !self.partial.iter().all(u8::is_ascii_whitespace)
+    }
+
+    /// Whether nothing has come for so long.
+    pub fn rests(&self, time: Duration) -> bool {
+        self.grown.elapsed() >= time
+    }
+
+    /// The line without an end, where it has grown since this was asked last and is `whole` all the same.
+    pub fn take_whole(&mut self, whole: impl FnOnce(&[u8]) -> bool) -> Option<Vec<u8>> {
+        let grown = std::mem::take(&mut self.fresh);
+        (grown && self.is_open() && whole(&self.partial)).then(|| self.take_partial())
     }
 
     /// Takes the line without an end for whole; what follows on it is passed over.
@@ -144,8 +156,8 @@ impl Tail {
         std::mem::take(&mut self.partial)
     }
 
-    /// Reads what there is by now and hands on each line.
-    pub fn read(&mut self, mut each: impl FnMut(Line<'_>)) -> Result<Found, Errno> {
+    /// Reads what there is by now and hands on each line, until this moment: whoever can write the log must not keep us here.
+    pub fn read(&mut self, until: Instant, mut each: impl FnMut(Line<'_>)) -> Result<Found, Errno> {
         let size = u64::try_from(rustix::fs::fstat(&self.file)?.st_size).unwrap_or(0);
         let mut found = Found { truncated: size < self.position || !self.seam_holds()?, ..Found::default() };
         if found.truncated {
@@ -161,15 +173,10 @@ impl Tail {
             return Ok(found);
         }
         let mut buffer = vec![0; CHUNK];
-        let mut left = MAX_READ;
         while self.position < size {
-            if left == 0 {
-                found.passed_over = size.saturating_sub(self.position);
-                self.position = size;
-                self.partial.clear();
-                self.remember()?;
-                self.skip = self.is_within_a_line();
-                return Ok(found);
+            if Instant::now() >= until {
+                found.more = true;
+                break;
             }
             let count = match rustix::io::pread(&self.file, &mut buffer, self.position) {
                 Err(Errno::INTR) => continue,
@@ -178,8 +185,8 @@ impl Tail {
             if count == 0 {
                 break;
             }
-            let read = u64::try_from(count).unwrap_or(0);
-            (self.position, left) = (self.position.saturating_add(read), left.saturating_sub(read));
+            self.position = self.position.saturating_add(u64::try_from(count).unwrap_or(0));
+            (self.grown, self.fresh) = (Instant::now(), true);
             let bytes = buffer.get(..count).unwrap_or_default();
             self.split(bytes, &mut each);
             if bytes.iter().all(|byte| *byte == 0) {
