@@ -21,6 +21,7 @@ pub mod capability;
 pub mod cli;
 pub mod cluster;
 pub mod collector;
+pub mod console;
 pub mod engine;
 pub mod hint;
 pub mod journal;

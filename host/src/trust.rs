@@ -23,7 +23,7 @@ pub fn follow(path: &Path) -> anyhow::Result<Metadata> {
     let mut here = look(&at)?;
     while let Some(step) = ahead.pop_front() {
         // In a sticky folder such as /tmp only its owner replaces an entry, and the entry's own owner is asked next.
-        check_owner(&at, here.uid(), here.mode(), here.mode() & 0o1000 != 0)?;
+        check_owner(&at, &here, here.mode() & 0o1000 != 0)?;
         if step == ".." {
             at.pop();
             here = look(&at)?;
@@ -39,8 +39,8 @@ pub fn follow(path: &Path) -> anyhow::Result<Metadata> {
         if links > MOST_LINKS {
             bail!("{} leads through more than {MOST_LINKS} symbolic links", path.shown());
         }
-        // Modes of links mean nothing; whoever owns one in a sticky folder can point it elsewhere.
-        check_owner(&next, found.uid(), 0, false)?;
+        // Whoever owns one in a sticky folder can point it elsewhere.
+        check_owner(&next, &found, false)?;
         let target = std::fs::read_link(&next).with_context(|| format!("cannot look at {}", next.shown()))?;
         if target.is_absolute() {
             at = PathBuf::from("/");
@@ -50,7 +50,7 @@ pub fn follow(path: &Path) -> anyhow::Result<Metadata> {
             ahead.push_front(step);
         }
     }
-    check_owner(&at, here.uid(), here.mode(), false)?;
+    check_owner(&at, &here, false)?;
     Ok(here)
 }
 
@@ -63,11 +63,15 @@ fn steps(path: &Path) -> impl Iterator<Item = OsString> {
     })
 }
 
-/// Root obeys only what root wrote. Anybody else also trusts root, and, as many systems make files for a group of one,
-/// the group.
-pub fn check_owner(path: &Path, owner: u32, mode: u32, sticky: bool) -> anyhow::Result<()> {
-    let me = rustix::process::geteuid();
-    let others = if me.is_root() { 0o022 } else { 0o002 };
+/// Root obeys only what root wrote. Anybody else also trusts root, and, as many systems make a group for each user, the user's own
+/// group. `sticky`: of what others may write, only their own files are theirs.
+pub fn check_owner(path: &Path, meta: &Metadata, sticky: bool) -> anyhow::Result<()> {
+    let (me, group) = (rustix::process::geteuid(), rustix::process::getegid().as_raw());
+    let owner = meta.uid();
+    // Modes of links mean nothing.
+    let mode = if meta.is_symlink() { 0 } else { meta.mode() };
+    let own_group = !me.is_root() && meta.gid() == group;
+    let others = if own_group { 0o002 } else { 0o022 };
     if owner != me.as_raw() && owner != 0 {
         bail!(
             "{} belongs to uid {owner}, who could change what Foil does as uid {}: make it yours (`chown`) first",

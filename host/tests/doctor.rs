@@ -102,7 +102,7 @@ fn it_says_what_can_be_had_and_leaves_nothing() {
 #[test]
 fn nobody_is_told_what_only_root_has() {
     if !rustix::process::geteuid().is_root() {
-        return eprintln!("not root: cannot become nobody");
+        return println!("not root: cannot become nobody");
     }
     let place = Place::new();
     chown(place.0.path(), Some(NOBODY), Some(NOBODY)).expect("root");

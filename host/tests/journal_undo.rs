@@ -344,7 +344,7 @@ fn what_chattr_did_does_not_survive() {
         odd_file(&kept, b"kept");
         odd_file(&marked, b"marked");
         if !chattr(flags, &marked) {
-            eprintln!("skipped: chattr {flags} is not to be had here");
+            println!("skipped: chattr {flags} is not to be had here");
             continue;
         }
         // What was so before is so afterwards.

@@ -298,6 +298,25 @@ async fn the_limit_on_core_dumps_stays() {
     assert!(text.ends_with("\n100\n"), "{text}");
 }
 
+/// Neither the limit of a file's size nor the processors are for a child to take.
+#[tokio::test]
+async fn space_and_priority_have_bounds() {
+    let stage = Stage::confined().await;
+    for (mode, works) in [(0, true), (1, false), (3, true), (0x10, true), (0x20, false), (8, false), (0x40, false)] {
+        let script = format!(
+            "open(my $f, '+>', 'space') or exit 2; syswrite($f, 'x' x 8192); \
+             my $r = syscall({}, fileno($f), {mode}, 0, 4096); print $r < 0 ? $! + 0 : 'ok'",
+            libc::SYS_fallocate
+        );
+        let said = out(&perl(&stage.run, &script, &[]).await);
+        assert_eq!(said == "ok", works, "{mode:#x}: {said}");
+    }
+    let outcome =
+        stage.sh("nice -n -5 true; chrt -f 50 true && echo REAL; chrt -r 1 true && echo REAL; echo end").await;
+    assert_eq!(out(&outcome), "end\n");
+    assert!(err(&outcome).contains("nice: cannot set niceness"), "{}", err(&outcome));
+}
+
 #[tokio::test]
 async fn terminals_are_the_runs_own() {
     let Ok(outside) = nix::pty::openpty(None, None) else { skip!("no terminal can be made here") };

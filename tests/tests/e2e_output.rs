@@ -233,3 +233,31 @@ fn a_state_folder_of_somebody_else_is_refused() {
         bench.foil(arguments).says(2, &["state folder", "65534"]);
     }
 }
+
+/// A disk that is full, or a reader that is gone, behind either stream: what is said is lost, and nothing else.
+#[test]
+fn streams_that_take_nothing_end_no_run() {
+    let bench = Bench::new();
+    let full = || std::fs::File::options().write(true).open("/dev/full").expect("there");
+    let gone = || std::io::pipe().expect("a pipe").1;
+    for name in ["a.yaml", "b.yaml", "c.yaml"] {
+        bench.write(name, EXPERIMENT);
+    }
+    let run = ["run", "a.yaml", "b.yaml", "c.yaml"];
+    let code = |command: &mut std::process::Command| command.status().expect("foil starts").code();
+    for verbose in [&[][..], &["-vv"]] {
+        let arguments: Vec<&str> = run.into_iter().chain(verbose.iter().copied()).collect();
+        assert_eq!(code(bench.command(&arguments).stdout(gone()).stderr(full())), Some(3), "{verbose:?}");
+        assert_eq!(code(bench.command(&arguments).stdout(gone()).stderr(gone())), Some(3), "{verbose:?}");
+        assert_eq!(code(bench.command(&arguments).stdout(full()).stderr(full())), Some(2), "{verbose:?}");
+        bench.is_clean();
+    }
+    assert_eq!(code(bench.command(&["cleanup"]).stdout(gone()).stderr(full())), Some(0));
+    for arguments in [&["plan", "a.yaml"][..], &["list"], &["show", "linux.file-delete"], &["doctor"]] {
+        let output = bench.command(arguments).stdout(full()).output().expect("foil starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(matches!(output.status.code(), Some(1..=3)), "{arguments:?}: {said}");
+        assert!(said.contains("standard output cannot be written") || arguments == ["doctor"], "{said}");
+        assert!(!said.contains("a fault of Foil"), "{said}");
+    }
+}

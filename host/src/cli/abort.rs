@@ -1,6 +1,7 @@
 //! `foil abort`: stops every live run on this machine that uses this state folder, then cleans up.
 
 use super::{Exit, Format, Global, cleanup};
+use crate::console::{err, out};
 use crate::journal::{Journal, LiveRun};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::collections::BTreeSet;
@@ -21,9 +22,9 @@ const AFTER_KILL: Duration = Duration::from_secs(5);
 pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let journal = cleanup::open(global)?;
     let say = |words: String| match global.format {
-        Format::Text => anstream::println!("{words}"),
+        Format::Text => out!("{words}"),
         // Standard output is the report's alone.
-        Format::Json => anstream::eprintln!("{words}"),
+        Format::Json => err!("{words}"),
     };
     let asked = signal(&journal.live()?, Signal::TERM, &say);
     if !wait(&journal, &asked, Duration::from_secs(args.wait))? {
@@ -34,7 +35,7 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let left = journal.live()?;
     for live in &left {
         let who = live.pid.map_or("a process that has not said its id".into(), |pid| format!("process {pid}"));
-        anstream::eprintln!("foil: run {} is still alive ({who}): it could not be stopped from here", live.run);
+        err!("foil: run {} is still alive ({who}): it could not be stopped from here", live.run);
     }
     Ok(if left.is_empty() { exit } else { Exit::Residue })
 }

@@ -2,6 +2,7 @@
 
 use super::granted::Granted;
 use super::{Exit, Format, Global, discover};
+use crate::console::{err, out};
 use crate::module::{Catalog, Filter, Module};
 use anstyle::Style;
 use anyhow::bail;
@@ -55,14 +56,14 @@ pub(super) fn show(asked: &str, catalog: &Catalog, global: &Global) -> anyhow::R
     let modules = catalog.modules(&Filter { attack: Some(id), ..Filter::default() });
     let grants = discover::grants(global, None);
     if let Err(error) = &grants {
-        anstream::eprintln!("foil: {error:#}");
+        err!("foil: {error:#}");
     }
     let grants = grants.ok().map(|found| found.value);
     let granted: Vec<(&Module, Granted)> =
         modules.iter().map(|module| (module, Granted::of(module, grants.as_ref()))).collect();
     let page = Page { asked, now, name, modules: &granted };
     match global.format {
-        Format::Json => anstream::println!("{:#}", page.json()),
+        Format::Json => out!("{:#}", page.json()),
         Format::Text => page.print(),
     }
     Ok(Exit::Success)
@@ -110,10 +111,10 @@ impl Page<'_> {
 
     fn print(&self) {
         if self.asked != self.now {
-            anstream::println!("{} is {} in ATT&CK {}.\n", self.asked, self.now, attack::version());
+            out!("{} is {} in ATT&CK {}.\n", self.asked, self.now, attack::version());
         }
-        anstream::println!("{BOLD}{}{BOLD:#}  {}\n", self.now, self.name);
-        let field = |name: &str, value: &str| anstream::println!("  {name:<11} {value}");
+        out!("{BOLD}{}{BOLD:#}  {}\n", self.now, self.name);
+        let field = |name: &str, value: &str| out!("  {name:<11} {value}");
         let tactics: Vec<String> = self.tactics().iter().map(|t| format!("{} ({})", t.name, t.id)).collect();
         field("tactics", &tactics.join(", "));
         field("ATT&CK", &format!("version {}", attack::version()));
@@ -124,10 +125,10 @@ impl Page<'_> {
         for sub in attack::subtechniques(self.now) {
             field("has part", &format!("{sub} {}", attack::name(sub).unwrap_or_default()));
         }
-        anstream::println!("\n{BOLD}Modules{BOLD:#}");
+        out!("\n{BOLD}Modules{BOLD:#}");
         if self.modules.is_empty() {
             let wider = parent.map(|parent| format!("; `foil show {parent}` shows those of its relatives"));
-            anstream::println!("  none has it{}", wider.unwrap_or_default());
+            out!("  none has it{}", wider.unwrap_or_default());
             return;
         }
         let mut table = super::table(["id", "ATT&CK", "grant", "title"]);
@@ -137,7 +138,7 @@ impl Page<'_> {
             let title = if manifest.kind == Kind::Check { "(check) " } else { "" }.to_owned() + &manifest.title;
             table.add_row([manifest.id.to_string(), ids.join(" "), granted.to_string(), title]);
         }
-        anstream::println!("{table}");
+        out!("{table}");
     }
 }
 

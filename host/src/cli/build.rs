@@ -1,6 +1,7 @@
 //! `foil build`: a module's folder to a `.wasm` with its manifest.
 
 use super::{Exit, Format, Global};
+use crate::console::out;
 use anyhow::Context as _;
 use foil_manifest::Shown as _;
 use foil_manifest::build::{self, Options};
@@ -33,8 +34,8 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
             super::print_json(&json)?;
         }
         Format::Text => {
-            anstream::println!("{id}\n  file    {}", out.shown());
-            anstream::println!("  size    {} bytes\n  digest  {}", built.bytes.len(), inspection.digest);
+            out!("{id}\n  file    {}", out.shown());
+            out!("  size    {} bytes\n  digest  {}", built.bytes.len(), inspection.digest);
             super::show::print_imports(&inspection.imports);
         }
     }

@@ -7,6 +7,7 @@ use super::{Exit, Format, Global, discover};
 use crate::campaign::Experiment;
 use crate::campaign::experiment::Hold;
 use crate::campaign::verdict::{LinkVerdict, Verdict};
+use crate::console::out;
 use crate::report::RunReport;
 use anyhow::bail;
 use foil_manifest::ShieldLevel;
@@ -114,14 +115,14 @@ fn text(experiment: &Experiment, rows: &[Row]) {
         };
         table.add_row(std::iter::once(row.level.to_string()).chain(cells));
     }
-    anstream::println!("{}: {}\n\n{table}\n", experiment.name, experiment.technique);
+    out!("{}: {}\n\n{table}\n", experiment.name, experiment.technique);
     for row in rows {
         match &row.result {
             Ok(report) if trusted(report) => {
-                anstream::println!("`{}` can be trusted: every link was noticed there.", row.level);
+                out!("`{}` can be trusted: every link was noticed there.", row.level);
             }
-            Ok(report) => anstream::println!("`{}` cannot be trusted: {}.", row.level, report.reason),
-            Err(why) => anstream::println!("`{}` was not tried: {why}.", row.level),
+            Ok(report) => out!("`{}` cannot be trusted: {}.", row.level, report.reason),
+            Err(why) => out!("`{}` was not tried: {why}.", row.level),
         }
     }
 }

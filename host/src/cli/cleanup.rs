@@ -4,6 +4,7 @@ mod sweep;
 
 use super::{Exit, Format, Global};
 use crate::campaign::Machine;
+use crate::console::out;
 use crate::hint::of_state;
 use crate::journal::{EffectEntry, Journal, Scope, UndoOutcome, UndoReport};
 use crate::policy::text::visible;
@@ -68,14 +69,14 @@ pub(super) fn clean(journal: &Journal, format: Format) -> anyhow::Result<Exit> {
         Format::Text => {
             reports.iter().for_each(print);
             for run in &live {
-                anstream::println!("{run}: alive, left alone (`{}` stops it)", of_state(["abort"]));
+                out!("{run}: alive, left alone (`{}` stops it)", of_state(["abort"]));
             }
             if reports.is_empty() && live.is_empty() {
-                anstream::println!("Nothing to clean up.");
+                out!("Nothing to clean up.");
             }
             let left = reports.iter().find(|report| report.residue().next().is_some());
             if let Some(run) = left.map(|report| report.run.as_str()) {
-                anstream::println!(
+                out!(
                     "{residue} thing(s) could not be put back. Mend what is said above and clean up again, \
                      or accept it with `{}`.",
                     of_state(["cleanup", "--forget", run])
@@ -88,7 +89,7 @@ pub(super) fn clean(journal: &Journal, format: Format) -> anyhow::Result<Exit> {
 
 fn print(report: &UndoReport) {
     let count = |wanted: fn(&UndoOutcome) -> bool| report.effects.iter().filter(|(_, o)| wanted(o)).count();
-    anstream::println!(
+    out!(
         "{}: {} undone, {} had nothing to undo, {} conflict(s), {} failed",
         report.run,
         count(|o| *o == UndoOutcome::Undone),
@@ -100,10 +101,10 @@ fn print(report: &UndoReport) {
     const MOST: usize = 20;
     let done = || report.effects.iter().filter(|(_, o)| *o == UndoOutcome::Undone);
     for (what, _) in done().take(MOST) {
-        anstream::println!("  undone    {}", plain(what));
+        out!("  undone    {}", plain(what));
     }
     if done().count() > MOST {
-        anstream::println!(
+        out!(
             "  undone    … and {} more (`{}`)",
             done().count() - MOST,
             of_state(["journal", "effects", report.run.as_str()])
@@ -111,14 +112,14 @@ fn print(report: &UndoReport) {
     }
     for (what, outcome) in report.residue() {
         match outcome {
-            UndoOutcome::Conflict(why) => anstream::println!("  conflict  {}: {}", plain(what), plain(why)),
-            UndoOutcome::Failed(why) => anstream::println!("  FAILED    {}: {}", plain(what), plain(why)),
+            UndoOutcome::Conflict(why) => out!("  conflict  {}: {}", plain(what), plain(why)),
+            UndoOutcome::Failed(why) => out!("  FAILED    {}: {}", plain(what), plain(why)),
             UndoOutcome::Undone | UndoOutcome::NothingToDo | UndoOutcome::Irrevocable(_) => {}
         }
     }
     for (what, outcome) in &report.effects {
         if let UndoOutcome::Irrevocable(why) = outcome {
-            anstream::println!("  stays     {}: {}", plain(what), plain(why));
+            out!("  stays     {}: {}", plain(what), plain(why));
         }
     }
 }
@@ -139,13 +140,13 @@ fn plan(journal: &Journal, format: Format) -> anyhow::Result<Exit> {
         runs.entry(&entry.run).or_default().push(entry);
     }
     if runs.is_empty() {
-        anstream::println!("Nothing to clean up.");
+        out!("Nothing to clean up.");
     }
     for (run, entries) in runs {
-        anstream::println!("{run}: would, where nobody else changed it,");
+        out!("{run}: would, where nobody else changed it,");
         for entry in entries {
             let undo = entry.undo.as_ref().map_or("its undo cannot be read".into(), |u| u.in_words());
-            anstream::println!("  {}  [{}]", plain(&undo), plain(&entry.what));
+            out!("  {}  [{}]", plain(&undo), plain(&entry.what));
         }
     }
     Ok(Exit::Success)
@@ -156,7 +157,7 @@ fn forget(journal: &Journal, run: String, format: Format) -> anyhow::Result<Exit
     let count = journal.forget(&run)?;
     match format {
         Format::Json => super::print_json(&serde_json::json!({ "run": run, "accepted": count }))?,
-        Format::Text => anstream::println!("{run}: {count} thing(s) accepted as they are."),
+        Format::Text => out!("{run}: {count} thing(s) accepted as they are."),
     }
     Ok(Exit::Success)
 }

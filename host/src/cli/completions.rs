@@ -1,6 +1,7 @@
 //! `foil completions`: what a shell needs to complete Foil's command line, from its own definition and the modules that there are.
 
 use super::{Cli, Exit, Global, discover};
+use crate::console::err;
 use crate::module::{Catalog, Filter, Module};
 use clap::builder::PossibleValuesParser;
 use clap::{Command, CommandFactory as _};
@@ -19,7 +20,7 @@ pub struct Args {
 
 pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let catalog = Catalog::open(&global.modules);
-    catalog.problems().iter().for_each(|problem| anstream::eprintln!("foil: {problem}"));
+    catalog.problems().iter().for_each(|problem| err!("foil: {problem}"));
     let mut foil = with_values(Cli::command(), &catalog.modules(&Filter::default()), &granted(global));
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut foil, "foil", &mut script);

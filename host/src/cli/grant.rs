@@ -2,6 +2,7 @@
 
 use super::review::{Review, entry};
 use super::{Exit, Format, Global, discover, grants_file};
+use crate::console::{err, err_text, out};
 use crate::hint;
 use crate::module::{Catalog, Filter, Module, Origin};
 use crate::policy::grants::{When, present, with_grant};
@@ -102,7 +103,7 @@ fn imported(catalog: &Catalog) -> anyhow::Result<Vec<Module>> {
     match all.saturating_sub(modules.len()) {
         0 => {}
         left => {
-            anstream::eprintln!("foil: {left} test(s) may destroy the target and were left out: grant them by name")
+            err!("foil: {left} test(s) may destroy the target and were left out: grant them by name")
         }
     }
     Ok(modules)
@@ -150,7 +151,7 @@ fn grant(modules: &[Module], args: &Args, global: &Global) -> anyhow::Result<Exi
         bail!("there is nothing to grant: this `foil` has no built-in modules that work without the shield `open`");
     }
     if !args.yes && !confirmed(modules, &new, &file, global)? {
-        anstream::eprintln!("Nothing was granted.");
+        err!("Nothing was granted.");
         return Ok(Exit::Usage);
     }
     write(&file, &new)?;
@@ -213,9 +214,9 @@ fn say(new: &[Grant], file: &Path, format: Format) -> anyhow::Result<()> {
         let names: Vec<String> = grant.capabilities.iter().map(|c| c.name().to_string()).collect();
         let names = if names.is_empty() { "nothing but to run".to_owned() } else { names.join(", ") };
         let until = grant.expires.map(|when| format!(" until {when}")).unwrap_or_default();
-        anstream::println!("{}: granted {names}{until} ({})", grant.module, grants_file::short(grant.pin));
+        out!("{}: granted {names}{until} ({})", grant.module, grants_file::short(grant.pin));
     }
-    anstream::println!("written to {}", file.shown());
+    out!("written to {}", file.shown());
     Ok(())
 }
 
@@ -228,19 +229,19 @@ fn confirmed(modules: &[Module], new: &[Grant], file: &Path, global: &Global) ->
     let grants = discover::grants(global, None)?;
     for module in modules.iter().filter(|m| new.iter().any(|g| g.module == m.manifest.id)) {
         let review = Review::of_module(module, &grants.value, Timestamp::now());
-        anstream::eprint!("{}", review.text());
+        err_text!("{}", review.text());
     }
-    anstream::eprintln!();
+    err!();
     for grant in new {
         let text = with_grant("", grant)?;
         let text: Vec<String> = text.trim().lines().map(|line| format!("  {}", visible(line, usize::MAX))).collect();
-        anstream::eprintln!("This is written:\n{}", text.join("\n"));
+        err!("This is written:\n{}", text.join("\n"));
     }
     ask(&format!("Write it to {}?", file.shown()))
 }
 
 fn ask(question: &str) -> anyhow::Result<bool> {
-    anstream::eprint!("{question} [y/N] ");
+    err_text!("{question} [y/N] ");
     std::io::stderr().flush().context("cannot ask")?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer).context("cannot read the answer")?;
@@ -266,7 +267,7 @@ pub fn offer(
         None => discover::grants_to_write(global, experiment)?,
     };
     let review = Review::of_module(module, &found.value, Timestamp::now());
-    anstream::eprint!("{}\n{refusal}\n", review.text());
+    err_text!("{}\n{refusal}\n", review.text());
     if !ask(&format!("Grant {} all of this, and write it to {}?", module.manifest.id, file.shown()))? {
         return Ok(None);
     }

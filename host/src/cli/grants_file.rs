@@ -43,7 +43,7 @@ pub fn update(path: &Path, change: impl FnOnce(&str) -> Result<String, Refusal>)
         Ok((open, meta))
     };
     let (lock, meta) = open().with_context(|| format!("cannot open the folder {}", folder.shown()))?;
-    check_owner(folder, meta.uid(), meta.mode(), meta.mode() & 0o1000 != 0)?;
+    check_owner(folder, &meta, meta.mode() & 0o1000 != 0)?;
     flock(&lock, FlockOperation::LockExclusive)
         .with_context(|| format!("cannot lock the folder {}", folder.shown()))?;
 

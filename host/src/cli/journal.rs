@@ -3,6 +3,7 @@
 use super::cleanup::{open, plain};
 use super::table;
 use super::{Exit, Format, Global};
+use crate::console::out;
 use crate::hint::of_state;
 use crate::journal::{EffectEntry, EffectState, Journal, RunEntry};
 use crate::run_id::RunId;
@@ -95,7 +96,7 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
             let pruned = journal.prune(older_than)?;
             match format {
                 Format::Json => super::print_json(&pruned)?,
-                Format::Text => anstream::println!("Removed {} run(s) and {} audit row(s).", pruned.runs, pruned.audit),
+                Format::Text => out!("Removed {} run(s) and {} audit row(s).", pruned.runs, pruned.audit),
             }
         }
     }
@@ -110,14 +111,14 @@ fn verify(journal: &Journal, format: Format) -> anyhow::Result<Exit> {
         Format::Json => super::print_json(&serde_json::json!({ "sound": sound, "chain": chain, "file": file }))?,
         Format::Text => {
             match &chain.cut {
-                None => anstream::println!("The audit chain is whole: {} row(s), head {}.", chain.rows, chain.head),
+                None => out!("The audit chain is whole: {} row(s), head {}.", chain.rows, chain.head),
                 Some(cut) => {
-                    anstream::println!("The audit chain is CUT: {cut}. {} row(s) before it are whole.", chain.rows)
+                    out!("The audit chain is CUT: {cut}. {} row(s) before it are whole.", chain.rows)
                 }
             }
             match &file {
-                None => anstream::println!("The file is sound."),
-                Some(what) => anstream::println!("The file is DAMAGED: {}", plain(what)),
+                None => out!("The file is sound."),
+                Some(what) => out!("The file is DAMAGED: {}", plain(what)),
             }
         }
     }
@@ -132,8 +133,8 @@ fn show<T: serde::Serialize>(
 ) -> anyhow::Result<()> {
     match format {
         Format::Json => super::print_json(rows)?,
-        Format::Text if rows.is_empty() => anstream::println!("{none}"),
-        Format::Text => anstream::println!("{}", as_table(rows)),
+        Format::Text if rows.is_empty() => out!("{none}"),
+        Format::Text => out!("{}", as_table(rows)),
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::attack::{self, Tactics};
 use super::granted::Granted;
 use super::{Exit, Format, Global, discover};
+use crate::console::{err, out};
 use crate::module::{Catalog, Filter, Module, Origin, Source};
 use clap::ValueEnum;
 use comfy_table::Table;
@@ -50,7 +51,7 @@ enum SourceArg {
 
 pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let tactics = args.tactic.map(|tactics| {
-        tactics.renamed().iter().for_each(|line| anstream::eprintln!("foil: {line}"));
+        tactics.renamed().iter().for_each(|line| err!("foil: {line}"));
         tactics.0.iter().map(|tactic| tactic.short).collect()
     });
     let filter = Filter {
@@ -83,12 +84,12 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
             let rows: Vec<_> = modules.iter().map(json).collect();
             super::print_json(&rows)?;
         }
-        Format::Text if modules.is_empty() => anstream::println!("no module matches"),
-        Format::Text => anstream::println!("{}", rows(&modules)),
+        Format::Text if modules.is_empty() => out!("no module matches"),
+        Format::Text => out!("{}", rows(&modules)),
     }
     let problems: Vec<String> = catalog.problems().iter().map(ToString::to_string).collect();
     let problems: Vec<String> = problems.into_iter().chain(unread.map(|error| format!("{error:#}"))).collect();
-    problems.iter().for_each(|problem| anstream::eprintln!("foil: {problem}"));
+    problems.iter().for_each(|problem| err!("foil: {problem}"));
     Ok(if problems.is_empty() { Exit::Success } else { Exit::Usage })
 }
 
@@ -98,7 +99,7 @@ fn word(text: &str) -> String {
     let Some((asked, now)) = id.as_deref().and_then(|id| Some((id, foil_manifest::attack::moved(id)?))) else {
         return text.to_lowercase();
     };
-    anstream::eprintln!("foil: {asked} is {now} in ATT&CK {}", foil_manifest::attack::version());
+    err!("foil: {asked} is {now} in ATT&CK {}", foil_manifest::attack::version());
     now.to_lowercase()
 }
 

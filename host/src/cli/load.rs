@@ -11,6 +11,7 @@ use crate::campaign::references::{EarlierStep, unpromised};
 use crate::campaign::sequence::PreparedCampaign;
 use crate::campaign::{Experiment, PrepareError, Prepared, experiment};
 use crate::collector::Sensors;
+use crate::console::err;
 use crate::module::{Filter, OBTAIN};
 use crate::policy::sources::Sources;
 use crate::report::RunReport;
@@ -119,7 +120,7 @@ fn below(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     let mut entries = entries.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<Vec<_>>>()?;
     entries.sort();
     for path in entries {
-        let is_yaml = path.extension().is_some_and(|e| e == "yaml" || e == "yml");
+        let is_yaml = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("yaml") || e.eq_ignore_ascii_case("yml"));
         if path.is_dir() && !path.is_symlink() {
             below(&path, files)?;
         } else if is_yaml && path.file_name().is_some_and(|name| name != discover::ENVIRONMENT) {
@@ -130,6 +131,17 @@ fn below(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The name in a file; `None`: it has mistakes, or runs nothing.
+pub(super) fn name_of(file: &Path) -> Option<String> {
+    let text = discover::read_trusted(file, experiment::MAX_EXPERIMENT).ok()?;
+    match document::parse(&text).ok()? {
+        Document::Experiment(experiment) => Some(experiment.name),
+        Document::Checks(checks) => Some(checks.name),
+        Document::Campaign(campaign) => Some(campaign.name),
+        Document::Beside(_) => None,
+    }
 }
 
 /// Sessions by folder: a hundred experiments of one folder read its grants once.
@@ -151,10 +163,11 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// Every mistake in any of them.
     pub fn load_all(&mut self, files: &'a [PathBuf]) -> Result<Vec<Unit>, Mistakes> {
-        let (mut units, mut wrong) = (Vec::new(), Vec::new());
+        let (mut units, mut wrong, mut passed) = (Vec::new(), Vec::new(), Vec::new());
         for file in files {
             match self.load(file) {
-                Ok(unit) => units.extend(unit),
+                Ok(Some(unit)) => units.push(unit),
+                Ok(None) => passed.push(file),
                 Err(mistakes) => wrong.extend(mistakes.0),
             }
         }
@@ -162,7 +175,10 @@ impl<'a> Loader<'a> {
             return Err(Mistakes(wrong));
         }
         match files.first().filter(|_| units.is_empty()) {
-            None => Ok(units),
+            None => {
+                say_passed(&passed);
+                Ok(units)
+            }
             Some(file) => {
                 let text = discover::read_trusted(file, experiment::MAX_EXPERIMENT)?;
                 let what = Beside::of(&text).map_or("of another kind", Beside::words);
@@ -249,7 +265,7 @@ impl<'a> Loader<'a> {
         let here = Path::new(discover::ENVIRONMENT);
         let expected = discover::expectations(self.global, Some(here))?.value;
         if expected.expect.is_empty() {
-            anstream::eprintln!("foil: `default: expect:` of foil.yaml names no link: nothing is expected to notice");
+            err!("foil: `default: expect:` of foil.yaml names no link: nothing is expected to notice");
         }
         let session = self.session(here)?;
         session.offers = false;
@@ -349,7 +365,7 @@ impl<'a> Loader<'a> {
             experiment.hypothesis = hypothesis.to_owned();
         }
         for line in unpromised(&experiment, earlier.unwrap_or_default()) {
-            anstream::eprintln!("foil: {}: step `{}`: {line}", file.shown(), step.name);
+            err!("foil: {}: step `{}`: {line}", file.shown(), step.name);
         }
         self.settle(file, &experiment, earlier).map_err(|errors| {
             errors.map(|error| {
@@ -392,7 +408,7 @@ impl<'a> Loader<'a> {
                 return Ok(Some(Arc::clone(sensors)));
             }
             let sensors = Sensors::open(sources, Path::new(folder));
-            let sensors = Arc::new(sensors.with_context(|| format!("a sensor of {folder}/foil.yaml"))?);
+            let sensors = Arc::new(sensors.with_context(|| format!("a sensor of the environment in {folder}"))?);
             opened.insert(folder.clone(), Arc::clone(&sensors));
             anyhow::Ok(Some(sensors))
         };
@@ -409,6 +425,19 @@ impl<'a> Loader<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// Says which files run nothing: somebody may have meant one of them for an experiment. Of `foil.yaml` everybody knows.
+fn say_passed(files: &[&PathBuf]) {
+    let mut names = files.iter().filter(|file| file.file_name().is_none_or(|name| name != discover::ENVIRONMENT));
+    let first: Vec<String> = names.by_ref().take(3).map(|file| file.shown()).collect();
+    let more = match names.count() {
+        0 => String::new(),
+        others => format!(" and {others} others"),
+    };
+    if !first.is_empty() {
+        err!("foil: {}{more}: passed over, rules or environments run nothing", first.join(", "));
     }
 }
 

@@ -25,6 +25,8 @@ pub(super) fn begin(global: &Global) {
     }
     let filter = EnvFilter::builder().parse_lossy(named.unwrap_or(by_count));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    // A line that cannot be written is dropped; to say so on standard error would panic.
+    let lines = lines.log_internal_errors(false);
     // The one who embeds Foil's library may log already.
     _ = lines.try_init();
 }

@@ -1,5 +1,6 @@
 //! Arguments in, words out: one file a subcommand.
 
+use crate::console::err;
 use crate::report;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -250,12 +251,19 @@ pub fn main() -> ExitCode {
         }
         if error.is::<InternalError>() { Exit::Internal } else { Exit::Usage }
     });
+    let exit = match crate::console::unwritten() {
+        Some(why) if matches!(exit, Exit::Success) => {
+            say_error(&format!("standard output cannot be written: {why}"));
+            Exit::Usage
+        }
+        _ => exit,
+    };
     ExitCode::from(exit as u8)
 }
 
 /// Prints an error. Whatever names, files and servers put into its text, no terminal obeys it.
 fn say_error(text: &str) {
-    anstream::eprintln!("foil: {}", foil_manifest::text::visible_lines(text));
+    err!("foil: {}", foil_manifest::text::visible_lines(text));
 }
 
 /// Prints a document, in which what a terminal obeys or nobody sees is escaped. A reader that has seen enough is no error.

@@ -1,6 +1,7 @@
 //! `foil new`: the folder of a technique or a check that builds, passes its test and can be filled in.
 
 use super::{Exit, Format, Global};
+use crate::console::out;
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use foil_manifest::Shown as _;
@@ -89,11 +90,11 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
             super::print_json(&json)?;
         }
         Format::Text => {
-            anstream::println!("{folder} is a {kind} that builds and passes its test; now make it yours:");
-            anstream::println!("  {folder}/{:<16} what it is and what it asks for", kind.file_name());
-            anstream::println!("  {folder}/{:<16} what it does, and its test", "src/lib.rs");
-            anstream::println!("  cargo test --manifest-path {folder}/Cargo.toml");
-            anstream::println!("  foil build {folder}");
+            out!("{folder} is a {kind} that builds and passes its test; now make it yours:");
+            out!("  {folder}/{:<16} what it is and what it asks for", kind.file_name());
+            out!("  {folder}/{:<16} what it does, and its test", "src/lib.rs");
+            out!("  cargo test --manifest-path {folder}/Cargo.toml");
+            out!("  foil build {folder}");
         }
     }
     Ok(Exit::Success)

@@ -2,6 +2,7 @@
 
 use super::pending::Pending;
 use super::{Global, InternalError};
+use crate::console::err;
 use crate::report::{self, Format, Progress, RunReport};
 use anyhow::Context as _;
 use std::io::{IsTerminal as _, Result, Write as _};
@@ -71,7 +72,7 @@ impl<'a> Printer<'a> {
         progress.aside(|| {
             if self.lines {
                 let number = self.done.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-                anstream::eprintln!("{}", report::line(report, number, total));
+                err!("{}", report::line(report, number, total));
             }
             if self.each { report::print(&mut anstream::stdout().lock(), report) } else { Ok(()) }
         })

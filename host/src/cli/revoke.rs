@@ -1,6 +1,7 @@
 //! `foil revoke`: take a grant back. The entry stays in the file and says by whom and why.
 
 use super::{Exit, Format, Global, discover, grants_file};
+use crate::console::out;
 use crate::module::Catalog;
 use crate::policy::grants::{Revocation, When, revoke};
 use anyhow::bail;
@@ -52,7 +53,7 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
                 &serde_json::json!({ "file": file.to_string_lossy(), "module": id, "revoked": revocation }),
             )?;
         }
-        Format::Text => anstream::println!("{id}: revoked; written to {}", file.shown()),
+        Format::Text => out!("{id}: revoked; written to {}", file.shown()),
     }
     Ok(Exit::Success)
 }

@@ -2,6 +2,7 @@
 
 use crate::campaign::{PrepareError, PrepareErrors, Prepared, PreparedLink};
 use crate::collector::rules::{self, Loaded, RuleSet};
+use crate::console::err;
 use crate::engine::bindings::types::Value;
 use crate::engine::cut;
 use crate::policy::sources::Sources;
@@ -40,7 +41,8 @@ impl RuleFiles {
         (sources, folder): &(Sources, String),
     ) -> Result<Option<Arc<RuleSet>>, PrepareErrors> {
         if !links.iter().any(|link| link.collectors.contains(rules::NAME)) {
-            return Ok(None);
+            let missing = missing(own);
+            return if missing.is_empty() { Ok(None) } else { Err(PrepareErrors(missing)) };
         }
         let feeds = rules::feeds(sources.files.keys());
         let environment = paths(sources, Path::new(folder));
@@ -58,7 +60,7 @@ impl RuleFiles {
             None => {
                 let read = RuleSet::read(&paths).map_err(|error| PrepareError::Wrong(format!("`rules`: {error:#}")))?;
                 let set = Arc::new(read);
-                lacking(&set, &feeds).iter().for_each(|line| anstream::eprintln!("foil: {line}"));
+                lacking(&set, &feeds).iter().for_each(|line| err!("foil: {line}"));
                 self.0.insert(paths, Arc::clone(&set));
                 set
             }
@@ -182,6 +184,10 @@ fn unmatched_rule(wanted: &str, set: &RuleSet, feeds: &[String]) -> Option<Strin
         return Some(format!("none of the {count} Sigma rule(s) that were read has the id or title `{wanted}`{hint}"));
     };
     let (title, logsource) = (first.rule.title.clone(), first.rule.logsource.clone());
+    let never = rules::never(&first.rule, feeds);
+    if let Some(why) = never.filter(|_| set.named(wanted).all(|loaded| rules::never(&loaded.rule, feeds).is_some())) {
+        return Some(format!("the rule `{title}` can never match: {why}"));
+    }
     fitting.all(|loaded| loaded.is_idle(feeds)).then(|| {
         format!(
             "the rule `{title}` looks at {logsource}, which no collector here has, so that it can never match: name a log \

@@ -1,6 +1,6 @@
 //! `foil run`: experiments and campaigns from files.
 
-use super::load::{Loader, Unit, files};
+use super::load::{Loader, Unit, files, name_of};
 use super::output::Printing;
 use super::session::{Conduct, launcher, run_all};
 use super::{Exit, Global, nodes, plan};
@@ -43,10 +43,30 @@ pub struct Args {
     printing: Printing,
 }
 
+/// Checks that each pattern names something.
+fn picked(only: &[String], names: &[&str]) -> anyhow::Result<()> {
+    match only.iter().find(|wanted| !names.iter().any(|name| matches(wanted, name))) {
+        // Those of a file with mistakes are not known.
+        Some(wanted) if !names.is_empty() => {
+            bail!("`--only {wanted}` names none of these: {}", names.get(..20).unwrap_or(names).join(", "))
+        }
+        _ => Ok(()),
+    }
+}
+
 pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let launcher = if args.dry { None } else { Some(launcher()?) };
     args.printing.check()?;
-    let files = files(&args.files)?;
+    let mut files = files(&args.files)?;
+    if !args.only.is_empty() {
+        // What is not picked need not be granted. What has mistakes is told.
+        let known: Vec<Option<String>> = files.iter().map(|file| name_of(file)).collect();
+        let names: Vec<&str> = known.iter().flatten().map(String::as_str).collect();
+        picked(&args.only, &names)?;
+        let mut known = known.iter();
+        let only = |name: &String| args.only.iter().any(|wanted| matches(wanted, name));
+        files.retain(|_| known.next().is_some_and(|name| name.as_ref().is_none_or(only)));
+    }
     let mut loader = Loader::new(global);
     loader.obtain = args.get_prereqs;
     // All is settled before the first runs: a mistake in the last one half-runs nothing.
@@ -61,9 +81,7 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     };
     let names: Vec<&str> =
         units.iter().map(Unit::name).chain(refused.iter().map(|report| report.experiment.as_str())).collect();
-    if let Some(wanted) = args.only.iter().find(|wanted| !names.iter().any(|name| matches(wanted, name))) {
-        bail!("`--only {wanted}` names none of these: {}", names.get(..20).unwrap_or(&names).join(", "));
-    }
+    picked(&args.only, &names)?;
     let only = |name: &str| args.only.is_empty() || args.only.iter().any(|wanted| matches(wanted, name));
     let about = |unit: &Unit| args.attack.is_empty() || args.attack.iter().any(|wanted| unit.is_about(wanted));
     refused.retain(|report| only(&report.experiment));

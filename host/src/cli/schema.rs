@@ -5,6 +5,7 @@ use super::Exit;
 use crate::campaign::checks::Checks;
 use crate::campaign::experiment::Expectations;
 use crate::campaign::{Experiment, document};
+use crate::console::out;
 use crate::policy::{environment, grants};
 use crate::report::ReportDocument;
 use clap::ValueEnum;
@@ -52,7 +53,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
         }
     };
     plain_words(&mut schema);
-    anstream::println!("{schema:#}");
+    out!("{schema:#}");
     Ok(Exit::Success)
 }
 

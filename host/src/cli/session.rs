@@ -10,6 +10,7 @@ use crate::campaign::references::EarlierStep;
 use crate::campaign::verdict::Verdict;
 use crate::campaign::{Experiment, Host, Preparation, PrepareError, PrepareErrors, Prepared, attempts, sequence};
 use crate::cluster::Cluster;
+use crate::console::err;
 use crate::engine::{Compiler, Engine};
 use crate::hint::of_state;
 use crate::journal::Journal;
@@ -48,7 +49,7 @@ impl<'a> Session<'a> {
     pub fn open(global: &'a Global, experiment: Option<&'a Path>) -> anyhow::Result<Self> {
         let catalog = Catalog::open(&global.modules);
         for problem in catalog.problems() {
-            anstream::eprintln!("foil: {problem}");
+            err!("foil: {problem}");
         }
         let grants = discover::grants(global, experiment)?;
         let environment = discover::environment(global, experiment)?;
@@ -227,10 +228,10 @@ pub(super) fn run_units(
         host.canaries.stop();
         let broke_off = sensors.await.is_err();
         if broke_off {
-            anstream::eprintln!("foil: the look at the sensors broke off; `{}` puts back what it left", of_state(["cleanup"]));
+            err!("foil: the look at the sensors broke off; `{}` puts back what it left", of_state(["cleanup"]));
         }
         for left in host.canaries.end().await {
-            anstream::eprintln!("foil: left behind: {left}");
+            err!("foil: left behind: {left}");
         }
         if let Some(error) = unprinted {
             return Err(anyhow::Error::from(error).context("a report could not be printed; every run was put back"));
@@ -249,7 +250,7 @@ fn first_canaries(host: Arc<Host>, units: &[Unit]) -> impl Future<Output = ()> +
     async move {
         for proof in host.canaries.begin(&host, &experiments).await {
             if let Some(why) = proof.blinds().filter(|_| !host.cancel.is_cancelled()) {
-                host.progress.aside(|| anstream::eprintln!("foil: {why}: what it does not notice will be unknown"));
+                host.progress.aside(|| err!("foil: {why}: what it does not notice will be unknown"));
             }
         }
     }
@@ -299,12 +300,13 @@ fn state_folder(global: &Global) -> anyhow::Result<PathBuf> {
 
 fn warn_of_dead_runs(journal: &Journal) {
     match journal.to_recover() {
-        Ok(left) if !left.is_empty() => anstream::eprintln!(
-            "foil: earlier runs left {} effect(s) that were not undone; `{}` undoes them",
+        Ok(left) if !left.is_empty() => err!(
+            "foil: earlier runs left {} effect(s) that were not undone; `{}` undoes them, and `{}` lists what it cannot undo",
             left.len(),
-            of_state(["cleanup"])
+            of_state(["cleanup"]),
+            of_state(["journal", "residue"])
         ),
         Ok(_) => {}
-        Err(error) => anstream::eprintln!("foil: {error}"),
+        Err(error) => err!("foil: {error}"),
     }
 }

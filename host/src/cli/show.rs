@@ -4,6 +4,7 @@ use super::attack as attack_page;
 use super::granted::Granted;
 use super::rbac::{self, Rbac};
 use super::{Exit, Format, Global, discover};
+use crate::console::{out, out_text};
 use crate::module::{Catalog, Module};
 use crate::policy::interface_name;
 use anstyle::{AnsiColor, Style};
@@ -61,7 +62,7 @@ fn rights(modules: &[Module], args: Args, global: &Global) -> anyhow::Result<Exi
     let rbac = Rbac::of(&manifests, &settings)?;
     match global.format {
         Format::Json => super::print_json(&rbac.json())?,
-        Format::Text => anstream::print!("{}", rbac.yaml()),
+        Format::Text => out_text!("{}", rbac.yaml()),
     }
     Ok(Exit::Success)
 }
@@ -76,15 +77,15 @@ fn json(module: &Module, granted: Granted) -> serde_json::Value {
 
 fn print(module: &Module, granted: Granted) {
     let manifest = &module.manifest;
-    anstream::println!("{BOLD}{}{BOLD:#}  {}", manifest.id, manifest.title);
+    out!("{BOLD}{}{BOLD:#}  {}", manifest.id, manifest.title);
     if !manifest.about.is_empty() {
-        anstream::println!();
+        out!();
         for line in manifest.about.trim().lines() {
-            anstream::println!("  {line}");
+            out!("  {line}");
         }
     }
-    anstream::println!();
-    let field = |name: &str, value: &str| anstream::println!("  {name:<11} {value}");
+    out!();
+    let field = |name: &str, value: &str| out!("  {name:<11} {value}");
     field("kind", &manifest.kind.to_string());
     field("impact", &manifest.impact.to_string());
     for id in &manifest.attack {
@@ -120,19 +121,19 @@ fn print(module: &Module, granted: Granted) {
         field("fact", &format!("{name}: {}", about.trim()));
     }
     if !manifest.expected.is_empty() {
-        anstream::println!("\n{BOLD}Should be noticed by{BOLD:#}");
+        out!("\n{BOLD}Should be noticed by{BOLD:#}");
         for sensor in &manifest.expected {
-            anstream::println!("  {sensor}");
+            out!("  {sensor}");
         }
     }
-    anstream::println!("\n{BOLD}Asks for{BOLD:#}");
+    out!("\n{BOLD}Asks for{BOLD:#}");
     if manifest.capabilities.is_empty() {
-        anstream::println!("  nothing");
+        out!("  nothing");
     }
     for capability in &manifest.capabilities {
         print_capability(capability);
     }
-    anstream::println!();
+    out!();
     print_imports(&module.imports);
 }
 
@@ -148,7 +149,7 @@ fn print_limits(limits: &Limits) {
     // Named as in the file, and by the type itself, so that no limit can be forgotten here.
     if let Ok(serde_json::Value::Object(limits)) = serde_json::to_value(limits) {
         for (name, value) in limits {
-            anstream::println!("  {:<11} {name} = {value}", "limit");
+            out!("  {:<11} {name} = {value}", "limit");
         }
     }
 }
@@ -173,17 +174,17 @@ fn print_parameter(name: &str, parameter: &Parameter) {
     if let Some(form) = &parameter.form {
         text.push_str(&format!(", of the form `{form}`"));
     }
-    anstream::println!("  {:<11} {text}\n  {:<11} {}", "parameter", "", parameter.about.trim());
+    out!("  {:<11} {text}\n  {:<11} {}", "parameter", "", parameter.about.trim());
 }
 
 fn print_capability(capability: &Capability) {
     let name = capability.name();
     let red = matches!(capability, Capability::Exec(_) | Capability::KubeWrite(_) | Capability::KubeExec(_));
     let style = if red { RED } else { BOLD };
-    anstream::println!("  {style}{name}{style:#}: {}", capability.reason().trim());
+    out!("  {style}{name}{style:#}: {}", capability.reason().trim());
     let list = |what: &str, values: Vec<String>| {
         for value in values {
-            anstream::println!("    {what} {value}");
+            out!("    {what} {value}");
         }
     };
     match capability {
@@ -193,10 +194,10 @@ fn print_capability(capability: &Capability) {
             list("children write", scope.writes.clone());
             list("environment", scope.env.clone());
             if scope.network == Network::Host {
-                anstream::println!("    {RED}children use the host's network{RED:#}");
+                out!("    {RED}children use the host's network{RED:#}");
             }
             if scope.privileges {
-                anstream::println!("    {RED}children may gain privileges by set-id programs{RED:#}");
+                out!("    {RED}children may gain privileges by set-id programs{RED:#}");
             }
         }
         Capability::FilesRead(scope) => list("read", scope.allow.iter().map(ToString::to_string).collect()),
@@ -209,15 +210,15 @@ fn print_capability(capability: &Capability) {
 
 /// The imported functions, by interface.
 pub(super) fn print_imports(imports: &Imports) {
-    anstream::println!("{BOLD}Imports{BOLD:#}");
+    out!("{BOLD}Imports{BOLD:#}");
     if imports.interfaces.is_empty() {
-        anstream::println!("  nothing");
+        out!("  nothing");
     }
     for (interface, functions) in &imports.interfaces {
         let functions: Vec<_> = functions.iter().map(String::as_str).collect();
         let functions = if functions.is_empty() { "types only".to_owned() } else { functions.join(", ") };
         let red = matches!(interface_name(interface), "exec" | "kube-write" | "kube-exec");
         let style = if red { RED } else { Style::new() };
-        anstream::println!("  {style}{interface}{style:#}: {functions}");
+        out!("  {style}{interface}{style:#}: {functions}");
     }
 }

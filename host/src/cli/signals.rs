@@ -1,6 +1,7 @@
 //! Ctrl-C and SIGTERM: once to stop and clean up, once more to stop waiting for that.
 
 use super::Exit;
+use crate::console::err;
 use crate::hint::of_state;
 use crate::report::Progress;
 use std::time::{Duration, Instant};
@@ -52,16 +53,12 @@ pub(super) fn watch(cancel: &CancellationToken, progress: &Progress) -> anyhow::
             match signals.hear(Instant::now()) {
                 Meaning::Stop => {
                     // Above what is redrawn in place, which would wipe it out otherwise.
-                    progress.aside(|| {
-                        anstream::eprintln!("foil: stopping and cleaning up; Ctrl-C once more stops waiting for that")
-                    });
+                    progress.aside(|| err!("foil: stopping and cleaning up; Ctrl-C once more stops waiting for that"));
                     cancel.cancel();
                 }
                 Meaning::Echo => {}
                 Meaning::Leave => {
-                    progress.aside(|| {
-                        anstream::eprintln!("foil: no longer waiting; `{}` undoes what is left", of_state(["cleanup"]))
-                    });
+                    progress.aside(|| err!("foil: no longer waiting; `{}` undoes what is left", of_state(["cleanup"])));
                     std::process::exit(Exit::Residue as i32);
                 }
             }

@@ -11,7 +11,7 @@ use foil_manifest::ShieldLevel;
 #[tokio::test]
 async fn what_an_overlay_starts_joins_no_namespace() {
     if !is_administrator() {
-        eprintln!("skipped: it takes root");
+        println!("skipped: it takes root");
         return;
     }
     let Some(_machine) = Machine::take() else { return };
@@ -42,7 +42,7 @@ async fn what_an_overlay_starts_joins_no_namespace() {
 #[tokio::test]
 async fn what_is_granted_to_programs_is_not_opened_by_foil() {
     if !is_administrator() {
-        eprintln!("skipped: it takes root");
+        println!("skipped: it takes root");
         return;
     }
     let Some(_machine) = Machine::take() else { return };

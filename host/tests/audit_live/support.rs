@@ -27,7 +27,7 @@ impl Machine {
         let lock = match lock {
             Ok(lock) => lock,
             Err(error) => {
-                eprintln!("skipped: the lock of live audit tests: {error}");
+                println!("skipped: the lock of live audit tests: {error}");
                 return None;
             }
         };
@@ -35,12 +35,12 @@ impl Machine {
         let status = match Control::open().and_then(|c| c.status()) {
             Ok(status) => status,
             Err(error) => {
-                eprintln!("skipped: {error}");
+                println!("skipped: {error}");
                 return None;
             }
         };
         if status.pid != 0 || status.enabled == 2 {
-            eprintln!("skipped: an audit daemon runs, or the rules are immutable");
+            println!("skipped: an audit daemon runs, or the rules are immutable");
             return None;
         }
         Some(Self { before: state(), _lock: lock })

@@ -76,7 +76,7 @@ pub fn inside(script: &str) -> String {
 pub fn root() -> bool {
     let root = nix::unistd::geteuid().is_root();
     if !root {
-        eprintln!("skipped: it takes root");
+        println!("skipped: it takes root");
     }
     root
 }

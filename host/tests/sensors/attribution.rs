@@ -89,7 +89,7 @@ impl Run {
     fn start() -> Option<Self> {
         let tree = ProcessTree::new();
         if !tree.is_exact() {
-            eprintln!("skipped: no process connector");
+            println!("skipped: no process connector");
             return None;
         }
         let file = log_of(&tree, LogLimits::default());

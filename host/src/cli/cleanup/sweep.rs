@@ -4,6 +4,7 @@ use super::{open, plain};
 use crate::cli::{Exit, Format, Global, discover};
 use crate::cluster::sweep::{Fate, Found, Runs, Survey, delete, survey};
 use crate::cluster::{Cluster, Session};
+use crate::console::out;
 use crate::hint::of_state;
 use crate::journal::UndoOutcome;
 use anyhow::{Context as _, anyhow};
@@ -141,12 +142,12 @@ fn say(
         let patched = "a run changed it, and only that run's journal knows what it was: `foil cleanup` where it ran, or mend it and \
                        take the label `foil.dev/patched-by` away";
         plan.patched.iter().for_each(|found| line("PATCHED", found, patched));
-        plan.unseen.iter().for_each(|why| anstream::println!("unseen    {}", plain(why)));
+        plan.unseen.iter().for_each(|why| out!("unseen    {}", plain(why)));
         if swept.is_empty() && plan.unseen.is_empty() && plan.alive.is_empty() && residue == 0 {
-            anstream::println!("Nothing to sweep.");
+            out!("Nothing to sweep.");
         }
         if residue > 0 {
-            anstream::println!("{residue} object(s) were left, each for the reason above.");
+            out!("{residue} object(s) were left, each for the reason above.");
         }
     }
     Ok(match (residue, plan.unseen.is_empty()) {
@@ -162,7 +163,7 @@ fn described(found: &Found) -> Value {
 
 fn line(state: &str, found: &Found, why: &str) {
     let why = if why.is_empty() { String::new() } else { format!(": {}", plain(why)) };
-    anstream::println!("{state:<9} {} [run {}]{why}", found.address, plain(&found.run));
+    out!("{state:<9} {} [run {}]{why}", found.address, plain(&found.run));
 }
 
 #[cfg(test)]

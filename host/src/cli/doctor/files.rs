@@ -81,6 +81,9 @@ fn try_folder(folder: &Path, above: &Path) -> std::io::Result<()> {
 
 fn not_yet(area: &mut Area, folder: &Path) {
     let above = folder.ancestors().skip(1).find(|above| above.is_dir()).unwrap_or(Path::new("/"));
+    if let Err(error) = crate::state::check_way(crate::state::there_is(folder)) {
+        return area.missing("folder", format!("{error:#}"), "mend that, or choose another with --state");
+    }
     match try_folder(folder, above) {
         Ok(()) => {
             area.ok("folder", format!("{} will be made by the first run", folder.shown()));
@@ -161,6 +164,11 @@ fn environment(area: &mut Area, global: &Global) {
     match discover::environment(global, None) {
         Ok(Found { path: Some(path), value }) => {
             let (id, name) = discover::this_host();
+            let nobody = |user: &&String| !matches!(nix::unistd::User::from_name(user), Ok(Some(_)));
+            if let Some(user) = value.run_as.as_ref().filter(nobody) {
+                let says = format!("`run-as: {user}` of {}: there is no such user on this host", path.shown());
+                return area.missing("foil.yaml", says, "name one that there is, or make it");
+            }
             match value.admits_host(id.as_deref(), &name) {
                 Ok(()) => area.ok("foil.yaml", format!("{}, `{}`, which admits this host", path.shown(), value.name)),
                 Err(refusal) => {

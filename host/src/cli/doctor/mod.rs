@@ -13,6 +13,7 @@ mod sensors;
 mod shields;
 
 use super::{Exit, Format, Global};
+use crate::console::out;
 use crate::engine::cut;
 use crate::report::wrap;
 use crate::shield::Launcher;
@@ -114,7 +115,7 @@ fn print(found: &[Finding]) {
     for finding in found {
         if finding.area != area {
             area = finding.area;
-            anstream::println!("{}{area}{:#}", Style::new().bold(), Style::new().bold());
+            out!("{}{area}{:#}", Style::new().bold(), Style::new().bold());
         }
         let (word, style) = match finding.state {
             State::Ok => ("ok", AnsiColor::Green.on_default()),
@@ -126,12 +127,12 @@ fn print(found: &[Finding]) {
         let remedy = finding.remedy.iter().map(|remedy| format!("-> {remedy}"));
         let mut word = word;
         for line in std::iter::once(text).chain(remedy).flat_map(|text| wrap(&text, 69)) {
-            anstream::println!("  {style}{word:<7}{style:#}  {line}");
+            out!("  {style}{word:<7}{style:#}  {line}");
             word = "";
         }
     }
     let count = |state: State| found.iter().filter(|finding| finding.state == state).count();
-    anstream::println!(
+    out!(
         "\n{} ok, {} warnings, {} missing{}",
         count(State::Ok),
         count(State::Warning),

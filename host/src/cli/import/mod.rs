@@ -4,6 +4,7 @@ mod experiments;
 mod find;
 
 use super::{Exit, Format, Global};
+use crate::console::{err, out};
 use anyhow::{Context as _, bail};
 use experiments::Expect;
 use foil_atomic::Script;
@@ -177,7 +178,7 @@ fn put(path: &Path, text: &str) -> anyhow::Result<()> {
 }
 
 fn say(outcome: &Outcome, out: &Path) {
-    anstream::println!(
+    out!(
         "{} test(s) of {} file(s) are modules in {}; `{}` shows them",
         outcome.imported.len(),
         outcome.files,
@@ -186,17 +187,17 @@ fn say(outcome: &Outcome, out: &Path) {
     );
     if outcome.skipped > 0 {
         let by: Vec<String> = outcome.other_platforms.iter().map(|(name, count)| format!("{name} {count}")).collect();
-        anstream::println!("{} are for other platforms only ({})", outcome.skipped, by.join(", "));
+        out!("{} are for other platforms only ({})", outcome.skipped, by.join(", "));
     }
     for (what, list) in
         [("manual, not runnable", &outcome.manual), ("another executor, not runnable", &outcome.other_executors)]
     {
-        list.iter().for_each(|test| anstream::println!("{what}: {test}"));
+        list.iter().for_each(|test| out!("{what}: {test}"));
     }
     if outcome.experiments > 0 {
-        anstream::println!("{} experiment(s) were written", outcome.experiments);
+        out!("{} experiment(s) were written", outcome.experiments);
     }
     for line in outcome.warnings.iter().map(|line| format!("warning: {line}")).chain(outcome.mistakes.iter().cloned()) {
-        anstream::eprintln!("foil: {line}");
+        err!("foil: {line}");
     }
 }

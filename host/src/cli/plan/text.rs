@@ -7,6 +7,7 @@ use crate::campaign::experiment::{Hold, Outcome};
 use crate::campaign::sequence::PreparedCampaign;
 use crate::campaign::{Prepared, PreparedLink};
 use crate::cli::load::Unit;
+use crate::console::out;
 use crate::engine::cut;
 use crate::report::{RunReport, wrap};
 use foil_manifest::Shown as _;
@@ -23,7 +24,7 @@ pub(super) fn print(units: &[Unit], refused: &[RunReport]) {
     let page = Page { width: width() };
     for (number, unit) in units.iter().enumerate() {
         if number > 0 {
-            anstream::println!();
+            out!();
         }
         match unit {
             Unit::Experiment(prepared) => page.experiment(None, prepared),
@@ -33,7 +34,7 @@ pub(super) fn print(units: &[Unit], refused: &[RunReport]) {
     }
     for (number, report) in refused.iter().enumerate() {
         if number > 0 || !units.is_empty() {
-            anstream::println!();
+            out!();
         }
         page.text(0, "", report.about());
         page.field("cannot run", &report.reason);
@@ -62,7 +63,7 @@ impl Page {
             _ => vec![text],
         };
         for (number, line) in lines.iter().enumerate() {
-            anstream::println!("{:<indent$}{line}", if number == 0 { name } else { "" });
+            out!("{:<indent$}{line}", if number == 0 { name } else { "" });
         }
     }
 
@@ -87,7 +88,7 @@ impl Page {
             self.field(&format!("step {number}"), &format!("{name}: {}", prepared.technique.id()));
         }
         for (number, (name, prepared)) in campaign.steps.iter().enumerate() {
-            anstream::println!();
+            out!();
             let place = format!("step {} of {}, {name}", number.saturating_add(1), campaign.name);
             self.experiment(Some(&place), prepared);
         }

@@ -2,6 +2,7 @@
 
 use super::Review;
 use crate::cli::{Exit, Format, Global, discover, print_json, table};
+use crate::console::{err, out};
 use crate::module::{Catalog, Filter};
 use crate::policy::Risk;
 use comfy_table::Table;
@@ -23,16 +24,14 @@ pub(super) fn run(catalog: &Catalog, kind: Option<Kind>, global: &Global) -> any
         Format::Json => {
             print_json(&rows.iter().map(|(risk, from, review)| json(risk, from, review)).collect::<Vec<_>>())?
         }
-        Format::Text if rows.is_empty() => anstream::println!("no module matches"),
+        Format::Text if rows.is_empty() => out!("no module matches"),
         Format::Text => {
-            anstream::println!("{}", text(rows.iter().map(|(risk, _, review)| (risk, review))));
-            anstream::println!(
-                "\nRiskiest first; a review of one module says why. docs/policy.md explains each hazard."
-            );
+            out!("{}", text(rows.iter().map(|(risk, _, review)| (risk, review))));
+            out!("\nRiskiest first; a review of one module says why. docs/policy.md explains each hazard.");
         }
     }
     for problem in catalog.problems() {
-        anstream::eprintln!("foil: {problem}");
+        err!("foil: {problem}");
     }
     Ok(if catalog.problems().is_empty() { Exit::Success } else { Exit::Usage })
 }

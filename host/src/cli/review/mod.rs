@@ -18,6 +18,7 @@ mod text;
 mod versions;
 
 use super::{Exit, Format, Global, discover, grants_file, hints};
+use crate::console::{out, out_text};
 use crate::module::{Catalog, Imported, Module};
 use crate::policy::{Change, Grant, GrantRefusal, Grants, Judged, Warning, compare, warnings};
 use foil_manifest::build::Source;
@@ -128,11 +129,11 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     match global.format {
         Format::Json => super::print_json(&json::render(&review, grants.path.as_deref()))?,
         Format::Text => {
-            anstream::print!("{}", review.text());
+            out_text!("{}", review.text());
             if let Subject::Module(module) = &subject
                 && matches!(&review.state, Some(Err(refusal)) if !matches!(refusal, GrantRefusal::Revoked { .. }))
             {
-                anstream::println!("  To grant it: `{}`", hints::grant(module, global, None));
+                out!("  To grant it: `{}`", hints::grant(module, global, None));
             }
         }
     }

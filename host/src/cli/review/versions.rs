@@ -4,6 +4,7 @@ use super::page::{BOLD, GREEN, PLAIN, Page, RED};
 use super::subject::Subject;
 use super::text::dangerous;
 use crate::cli::{Exit, Format, print_json};
+use crate::console::out_text;
 use crate::policy::{Difference, Effect, versions};
 use anyhow::bail;
 use foil_manifest::Manifest;
@@ -46,7 +47,7 @@ pub(super) fn run(old: &Subject, new: &Subject, format: Format) -> anyhow::Resul
     let code = Code::of(old, new);
     match format {
         Format::Json => print_json(&document(old, new, code, &differences))?,
-        Format::Text => anstream::print!("{}", page(old, new, code, &differences)),
+        Format::Text => out_text!("{}", page(old, new, code, &differences)),
     }
     Ok(if differences.iter().any(Difference::is_more) { Exit::Broken } else { Exit::Success })
 }

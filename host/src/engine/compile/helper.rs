@@ -1,6 +1,7 @@
 //! The helper process: reads a module from standard input, writes its native code to standard output.
 
 use super::{ARGUMENT, DOES_NOT_COMPILE, MEMORY};
+use crate::console::err_text;
 use foil_manifest::section;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
 use std::io::Write as _;
@@ -15,7 +16,7 @@ pub fn maybe_serve() -> Option<ExitCode> {
     Some(match serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprint!("{error:#}");
+            err_text!("{error:#}");
             ExitCode::from(DOES_NOT_COMPILE)
         }
     })

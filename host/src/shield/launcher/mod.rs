@@ -10,6 +10,7 @@ mod spawn;
 use super::init::{Reach, tree};
 use super::protocol::{OpenRun, Reply};
 use super::wire;
+use crate::console::err;
 use cgroup::Cgroup;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -37,7 +38,7 @@ pub fn maybe_serve() -> Option<ExitCode> {
     Some(match socket {
         Ok(socket) => serve(socket),
         Err(_) => {
-            eprintln!("foil: `{ARGUMENT}` is not for use by hand: it is how foil starts its launcher");
+            err!("foil: `{ARGUMENT}` is not for use by hand: it is how foil starts its launcher");
             ExitCode::from(2)
         }
     })
@@ -62,7 +63,7 @@ pub fn serve(socket: OwnedFd) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("foil: the launcher cannot start: {error}");
+            err!("foil: the launcher cannot start: {error}");
             ExitCode::FAILURE
         }
     }
