@@ -3,6 +3,8 @@
 #![no_main]
 
 // Only what reads the file; see Cargo.toml.
+#[path = "../../host/src/campaign/beside.rs"]
+mod beside;
 #[path = "../../host/src/campaign/checks/file.rs"]
 mod checks;
 #[allow(dead_code, reason = "the host uses more of it")]
@@ -22,6 +24,8 @@ mod severity;
 #[allow(dead_code, reason = "the host uses more of it")]
 #[path = "../../host/src/span.rs"]
 mod span;
+#[path = "../../host/src/suggest.rs"]
+mod suggest;
 #[path = "../common/swell.rs"]
 mod swell;
 #[allow(dead_code, reason = "the host uses more of it")]

@@ -117,6 +117,33 @@ fn a_granted_socket_starts_the_program_and_keeps_its_mode() {
     bench.is_clean();
 }
 
+/// Nobody changed it, so nobody is to be looked for.
+#[test]
+fn what_could_not_be_given_back_is_told_as_that() {
+    let bench = Bench::new();
+    let path = bench.path("fifo");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("made");
+    grant(&bench, &path, &[Command::new("/bin/sleep", &["0"])]);
+    let report = bench.foil(&["fire", "test.accomplice", "--modules", "modules", "--format", "json"]).report();
+    let why = report["reason"].as_str().expect("a reason");
+    assert!(why.contains("a FIFO") && why.contains("could not be given back"), "{why}");
+    bench.is_clean();
+}
+
+/// A technique that writes the sensor's log would be its own sensor.
+#[test]
+fn a_grant_of_the_sensors_log_holds_in_the_overlay_only() {
+    let bench = Bench::new();
+    let path = bench.path("sensor.json");
+    fs::write(&path, "{}\n").expect("writable");
+    grant(&bench, &path, &[Command::new("/bin/cp", &["/dev/null", &path.display().to_string()])]);
+    let fire = ["fire", "test.accomplice", "--modules", "modules"];
+    bench.foil(&fire).says(0, &["pass"]);
+    bench.write("foil.yaml", "environment: e2e\nshield: [confined]\nfiles: { sensor: { path: sensor.json } }\n");
+    bench.foil(&fire).says(2, &["a log that Foil follows", "overlay"]);
+    assert_eq!(fs::read(&path).expect("there"), b"{}\n");
+}
+
 /// The only folder of a run that is there.
 fn run_folder(bench: &Bench) -> Option<PathBuf> {
     Some(fs::read_dir(bench.path("tmp")).ok()?.flatten().next()?.path())

@@ -72,6 +72,28 @@ fn an_experiment_brings_its_own_rules() {
     bench.is_clean();
 }
 
+/// What its feed cannot tell for the moment, a rule cannot either: no file yet, or half a line.
+#[test]
+fn a_rule_over_a_log_that_says_nothing_yet_is_unknown() {
+    let bench = bench();
+    bench.write("rule.yml", RULE);
+    let log = bench.path("falco.jsonl");
+    let experiment = |script: &str| {
+        format!(
+            "experiment: e\ntechnique: shell.wasm\nrules: [rule.yml]\nwith: {{ script: {} }}\nexpect:\n  - {{ link: rule, check: \
+             sigma.match, with: {{ rule: A * }}, within: 300ms, grace: 10ms }}\n",
+            serde_json::to_string(script).expect("text")
+        )
+    };
+    let half = format!("printf '{{\"rule\":\"a\",' >> {}", log.display());
+    bench.write("e.yaml", &experiment(&half));
+    bench.foil(&["run", "e.yaml"]).says(3, &["rule  unknown", "has no end yet"]);
+    std::fs::remove_file(&log).expect("there");
+    bench.write("e.yaml", &experiment("true"));
+    bench.foil(&["run", "e.yaml"]).says(3, &["rule  unknown", "does not exist"]);
+    bench.is_clean();
+}
+
 #[test]
 fn what_another_log_lost_says_nothing_of_a_rule_that_looks_at_this_one() {
     let bench = bench();

@@ -179,6 +179,13 @@ fn rules_that_cannot_be_read_or_never_match() {
         bench.write("e.yaml", &text);
         refused(&bench, "e.yaml", words);
     }
+    let never =
+        rule.replace("Image: /usr/bin/whoami", "type: PTAH").replace("category: process_creation", "service: auditd");
+    bench.write("never.yml", &never.replace("Whoami", "Never"));
+    bench.write("e.yaml", &with("{ rule: Never }", "[never.yml]"));
+    refused(&bench, "e.yaml", &["e.yaml:6:19:", "can never match"]);
+    bench.write("e.yaml", &format!("{}control:\n", audit("{ event: execve }")));
+    refused(&bench, "e.yaml", &["e.yaml:8:", "a map"]);
     bench.write("e.yaml", &with("{ rule: Who*, tag: attack.t1033 }", "[whoami.yml]"));
     bench.foil(&["plan", "e.yaml"]).says(0, &["sigma.match"]);
 }
@@ -273,4 +280,19 @@ fn what_a_module_is_not_called_leads_to_what_it_is() {
     assert!(granted(&bench).contains("linux.shadow-read"));
     bench.foil(&["revoke", "linux.shadow-read", "--reason", "x", "--reviewer", "e2e"]).says(0, &[]);
     assert!(!granted(&bench).contains("linux.shadow-read"));
+}
+
+/// What is not picked need not be granted, nor be right in what it asks for.
+#[test]
+fn only_what_is_picked_is_settled() {
+    let bench = Bench::new();
+    std::fs::create_dir(bench.path("all")).unwrap();
+    bench.write(
+        "all/good.yaml",
+        &audit("{ event: execve, collector: foil.observed }").replace("experiment: e", "experiment: good"),
+    );
+    bench.write("all/other.yaml", &audit("{ event: execev }").replace("experiment: e", "experiment: other"));
+    bench.foil(&["run", "all", "--only", "good"]).says(3, &["good"]);
+    bench.foil(&["run", "all", "--only", "gud"]).says(2, &["names none of these: good, other"]);
+    bench.foil(&["run", "all"]).says(2, &["all/other.yaml:6:20:"]);
 }

@@ -264,3 +264,28 @@ fn a_pushed_alert_settles_its_link_and_nobody_elses() {
     assert!(std::net::TcpListener::bind(("127.0.0.1", port)).is_ok());
     bench.is_clean();
 }
+
+/// That nobody could look at what a step raised is no reason not to go on with the attack.
+#[test]
+fn a_step_that_nobody_could_watch_does_not_end_the_campaign() {
+    let bench = bench();
+    bench.write(
+        "foil.yaml",
+        "environment: e2e\nshield: [open]\nfiles: { none: { path: none.json, canary: { make: none } } }\n",
+    );
+    let expect = "expect: [{ link: detection, check: falco.alert, with: { rule: x, collector: file.none }, within: 50ms, grace: 10ms }]";
+    bench.write(
+        "c.yaml",
+        &format!(
+            "campaign: c\nsteps:\n  - step: first\n    experiment: {{ technique: shell.wasm, shield: open, with: {{ script: 'echo one' }}, {expect} }}\n  \
+             - step: second\n    experiment: {{ technique: shell.wasm, shield: open, with: {{ script: 'echo {{first.stdout}} two' }} }}\n"
+        ),
+    );
+    let reports = bench.foil(&["run", "c.yaml", "--format", "json"]).says(3, &[]).json();
+    assert_eq!(
+        (&reports[0]["verdict"], &reports[1]["verdict"]),
+        (&"inconclusive".into(), &"pass".into()),
+        "{reports:#}"
+    );
+    assert!(reports[1]["facts"]["stdout"].as_str().is_some_and(|said| said.contains("one two")), "{reports:#}");
+}

@@ -135,10 +135,12 @@ impl Arming {
     /// Why absence would prove nothing in any of these collectors to a link that looks for this.
     pub(super) fn blind(&self, names: &BTreeSet<String>, interest: &Interest) -> Option<Blindness> {
         let by_rules = names.contains(rules::NAME);
+        let mut of_feeds = None;
         if by_rules {
-            // Only a collector itself can tell what its source lost; the rules then see it in its log.
+            // Only a collector itself can tell what its source lost, for good, which the rules then see in its log, or for the moment.
             for armed in self.armed.values().flatten().filter(|armed| armed.name != rules::NAME) {
-                armed.verify();
+                let blind = armed.verify_about(interest).filter(|_| interest.is_fed_by(&armed.name));
+                of_feeds = of_feeds.or(blind);
             }
         }
         let blind = names.iter().find_map(|name| match self.armed.get(name) {
@@ -148,7 +150,7 @@ impl Arming {
         });
         // What rules are evaluated over may be blinded as well.
         let read = |armed: &&Armed| (by_rules && interest.is_fed_by(&armed.name)) || names.contains(&armed.name);
-        blind.or_else(|| {
+        blind.or(of_feeds).or_else(|| {
             let armed = self.armed.values().flatten().filter(read);
             armed.filter(|_| self.overlay).find_map(Armed::blinded_by_overlay)
         })

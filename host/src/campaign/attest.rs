@@ -51,10 +51,20 @@ pub struct Cited {
 }
 
 /// Holds what a check says against what it read. `collectors`: those that the link looks at; empty, where it names none.
+/// `elsewhere`: it is granted something besides events by which it may have seen what it says.
 ///
 /// # Errors
-/// A sighting rests on an event that this look did not read, on none, or on too many: then nothing that the check says is believed.
-pub fn attest(observation: Observation, reading: &Reading, collectors: &BTreeSet<String>) -> Result<Seen, PhaseError> {
+/// A sighting rests on an event that this look did not read, on none, on too many, or on what the check cannot have seen: then nothing
+/// that the check says is believed.
+pub fn attest(
+    observation: Observation,
+    reading: &Reading,
+    collectors: &BTreeSet<String>,
+    elsewhere: bool,
+) -> Result<Seen, PhaseError> {
+    if !elsewhere && observation.sightings.iter().any(|sighting| matches!(sighting.basis, Basis::Elsewhere(_))) {
+        return Err(PhaseError::Unfounded("something outside of the collectors, where it may look at nothing".into()));
+    }
     let sightings = observation.sightings.into_iter().map(|sighting| one(sighting, reading, collectors));
     Ok(Seen {
         sightings: sightings.collect::<Result<_, _>>()?,

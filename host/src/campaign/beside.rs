@@ -1,8 +1,8 @@
 //! Files of other kinds that lie beside experiments, such as `*.yaml` or a folder names with them.
 
-use crate::yaml;
-use serde::Deserialize;
+use crate::{suggest, yaml};
 use serde::de::IgnoredAny;
+use std::collections::BTreeMap;
 
 /// What such a file is. It is read by whoever names it, and runs nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,50 +15,34 @@ pub enum Beside {
     FalcoRules,
 }
 
-/// The keys that tell.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Keys {
-    campaign: Option<IgnoredAny>,
-    experiment: Option<IgnoredAny>,
-    technique: Option<IgnoredAny>,
-    environment: Option<IgnoredAny>,
-    logsource: Option<IgnoredAny>,
-    detection: Option<IgnoredAny>,
-}
+/// Keys of experiments and campaigns that none of the other kinds has.
+const OURS: [&str; 6] = ["campaign", "experiment", "technique", "hypothesis", "steps", "expect"];
 
-/// An item of a file of Falco rules.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct FalcoItem {
-    rule: Option<IgnoredAny>,
-    r#macro: Option<IgnoredAny>,
-    list: Option<IgnoredAny>,
-    required_engine_version: Option<IgnoredAny>,
-    required_plugin_versions: Option<IgnoredAny>,
-}
+/// An item of a file of Falco rules has one of these.
+const FALCO: [&str; 5] = ["rule", "macro", "list", "required_engine_version", "required_plugin_versions"];
+
+type Keys = BTreeMap<String, IgnoredAny>;
 
 impl Beside {
-    /// What a file is by its first document. `None`: it is meant for an experiment or a campaign, or nothing tells: a file with a
-    /// misspelt key must not be passed over.
+    /// What a file is. `None`: it is meant for an experiment or a campaign, or nothing tells: a file with a misspelt key must not be
+    /// passed over, or its test would not run and nobody would know.
     pub fn of(text: &str) -> Option<Self> {
-        let first = yaml::documents(text).into_iter().next()?;
-        if let Ok(keys) = yaml::parse::<Keys>(&first) {
-            let runs = keys.campaign.is_some() || keys.experiment.is_some() || keys.technique.is_some();
-            return match (runs, keys.environment.is_some(), keys.logsource.is_some() && keys.detection.is_some()) {
-                (true, ..) => None,
-                (_, true, _) => Some(Self::Environment),
-                (_, _, true) => Some(Self::SigmaRule),
+        let documents = yaml::documents(text);
+        let maps: Option<Vec<Keys>> = documents.iter().map(|document| yaml::parse(document).ok()).collect();
+        if let Some(maps) = maps {
+            let has = |key: &str| maps.iter().any(|map| map.contains_key(key));
+            return match maps.as_slice() {
+                _ if maps.iter().any(is_ours) => None,
+                [_] if has("environment") => Some(Self::Environment),
+                _ if has("logsource") && has("detection") => Some(Self::SigmaRule),
                 _ => None,
             };
         }
-        let items: Vec<FalcoItem> = yaml::parse(&first).ok()?;
-        let known = |item: &FalcoItem| {
-            let names = [&item.rule, &item.r#macro, &item.list];
-            let versions = [&item.required_engine_version, &item.required_plugin_versions];
-            names.into_iter().chain(versions).any(Option::is_some)
-        };
-        (!items.is_empty() && items.iter().all(known)).then_some(Self::FalcoRules)
+        let items: Vec<Vec<Keys>> =
+            documents.iter().map(|document| yaml::parse(document).ok()).collect::<Option<_>>()?;
+        let mut items = items.iter().flatten().peekable();
+        items.peek()?;
+        items.all(|item| !is_ours(item) && FALCO.iter().any(|key| item.contains_key(*key))).then_some(Self::FalcoRules)
     }
 
     /// In words.
@@ -71,27 +55,40 @@ impl Beside {
     }
 }
 
+/// Whether a key is, or is nearly, one of an experiment or a campaign.
+fn is_ours(keys: &Keys) -> bool {
+    keys.keys().any(|key| suggest::nearest(key, OURS).is_some())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn files_of_other_kinds_are_known_and_misspelt_ones_are_not_passed_over() {
+        let sigma = "title: x\nlogsource: { product: linux }\ndetection: { a: { b: c }, condition: a }\n";
         for (text, is) in [
-            ("environment: x\n", Some(Beside::Environment)),
-            (
-                "title: x\nlogsource: { product: linux }\ndetection: { a: { b: c }, condition: a }\n",
-                Some(Beside::SigmaRule),
-            ),
-            ("# first\n---\nlogsource: {}\ndetection: {}\n---\ncorrelation: {}\n", Some(Beside::SigmaRule)),
+            ("environment: x\nimpact: reversible\nrules: [a]\nfiles: {}\n", Some(Beside::Environment)),
+            (sigma, Some(Beside::SigmaRule)),
+            (&format!("# first\n---\n{sigma}---\ncorrelation: {{}}\n"), Some(Beside::SigmaRule)),
             ("- macro: m\n  condition: x\n- rule: r\n  desc: d\n", Some(Beside::FalcoRules)),
             ("- required_engine_version: 0.31.0\n- list: l\n  items: [a]\n", Some(Beside::FalcoRules)),
             ("experiment: x\ntechnique: a.b\n", None),
             ("campaign: x\nsteps: []\n", None),
             ("environment: x\ntechnique: a.b\n", None),
             ("experimnt: x\ntechniqe: a.b\n", None),
+            ("environment: x\nexperimnt: y\n", None),
+            ("environment: x\nExperiment: y\n", None),
+            ("environment: x\ncampain: c\n", None),
+            ("environment: x\nexpect: []\n", None),
+            ("environment: x\nexperiment: ~\n", None),
+            ("environment: x\n---\nexperiment: y\ntechnique: a.b\n", None),
+            ("environment: x\n---\nenvironment: y\n", None),
+            (&format!("{sigma}---\nexperiment: y\ntechnique: a.b\n"), None),
+            (&format!("{sigma}experiment:\ntechnique:\n"), None),
             ("detection: {}\n", None),
             ("- rule: r\n- technique: t\n", None),
+            ("- list: [a]\n  experiment: t\n", None),
             ("[]\n", None),
             ("", None),
             ("a: [", None),

@@ -46,7 +46,7 @@ pub struct Experiment {
     #[serde(default)]
     pub attempts: Attempts,
     /// The benign twin, which must raise nothing behind `telemetry`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "said")]
     pub control: Option<Control>,
     /// How long what the technique did stays.
     #[serde(default)]
@@ -101,6 +101,11 @@ impl TryFrom<u32> for Attempts {
             Err(format!("`attempts` is {number}; it must be 1 to 10"))
         }
     }
+}
+
+/// A key with nothing behind it is a mistake: `control:` was meant as one.
+fn said<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// The benign twin.

@@ -5,12 +5,13 @@ use super::attest::{self, Cited, Seen};
 use super::interest;
 use super::prepared::PreparedLink;
 use super::run::Live;
-use super::watch::{Passed, Sight};
+use super::watch::{Passed, Rest, Sight};
 use crate::capability::{Guest, LogLine, Reading, View, World, unix_nanos};
 use crate::collector::{Blindness, Counting, EventLog, foreign};
 use crate::engine::bindings::check::{Basis, Observation};
 use crate::engine::bindings::types::Context;
 use crate::engine::{Budget, Engine, Phase, PhaseError};
+use foil_manifest::CapabilityName;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -113,26 +114,31 @@ impl Sight for Look<'_> {
             (PhaseError::Limit(spent), events) if events >= FLOOD => PhaseError::Flooded { events, spent },
             (error, _) => error,
         })?;
-        attest::attest(observation, &reading, &self.link.collectors)
+        let linked = self.link.authorised.permission.linked();
+        let elsewhere = linked.iter().any(|capability| *capability != CapabilityName::EventsRead);
+        attest::attest(observation, &reading, &self.link.collectors, elsewhere)
     }
 
     /// What others did on the machine is none of a module's business: of these looks nothing is kept but how many events it
     /// referred to. It can log nothing, and reach no cluster.
-    async fn look_at_the_rest(&mut self) -> Vec<Passed> {
-        let Some(live) = self.looker.live else { return Vec::new() };
+    async fn look_at_the_rest(&mut self) -> Rest {
+        let Some(live) = self.looker.live else { return Rest::default() };
         let world = Arc::new(live.world(self.arming.sources(), None, None, None));
         let (mut cursor, mut all) = (0, Vec::new());
+        let mut more = true;
         for _ in 0..MAX_REST {
             let reading = Arc::new(Reading::new(View::Rest(self.counting)));
             let guest = Guest { lines: Arc::default(), ..self.guest(&world, &reading) };
+            // Stopped at a limit: there may be more.
             let Ok(observation) = self.probe(guest, cursor).await else { break };
             all.extend(self.passed(&observation, &reading));
             if observation.sightings.is_empty() || observation.cursor <= cursor {
+                more = false;
                 break;
             }
             cursor = observation.cursor;
         }
-        all
+        Rest { passed: all, more }
     }
 
     async fn news(&self) {

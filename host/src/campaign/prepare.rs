@@ -70,10 +70,11 @@ impl Preparation<'_> {
         let scratch = scratch(&run).map_err(PrepareError::Wrong)?;
         let variables = variables(&run, &scratch, self.cluster.as_deref());
         let technique = wrong.take(self.technique(&experiment, &variables, later));
+        // What a check is told of the technique does not hang on whether that may run.
+        let about = self.module(&experiment.technique, Kind::Technique).ok();
         let mut links = Vec::new();
         for (number, link) in experiment.expect.iter().enumerate() {
-            let about = technique.as_ref().map(|technique| &technique.module);
-            let settled = self.link(&experiment, link, about, &variables, later);
+            let settled = self.link(&experiment, link, about.as_ref(), &variables, later);
             links.extend(wrong.take(settled.map_err(|errors| errors.map(|error| error.of_link(number, link)))));
         }
         wrong.all()?;
@@ -247,6 +248,7 @@ impl Preparation<'_> {
             then: String::new(),
         })?;
         let is_folder = |path: &str| std::fs::metadata(path).is_ok_and(|m| m.is_dir());
+        let logs = followed(self.environment);
         let case = Case {
             manifest: &module.manifest,
             grant,
@@ -254,6 +256,7 @@ impl Preparation<'_> {
             shield,
             variables: variables.clone(),
             own: &self.own,
+            logs: &logs,
             is_folder: &is_folder,
         };
         self.all_linked(module, authorise(case)?)
@@ -280,6 +283,15 @@ impl Preparation<'_> {
             ))),
         }
     }
+}
+
+/// The paths of the logs that an environment follows, as they are named and as what they lead to.
+fn followed(environment: &Environment) -> Vec<String> {
+    let named = environment.sources.files.values().map(|source| Path::new(&environment.folder).join(&source.path));
+    let absolute = named.filter_map(|path| std::path::absolute(path).ok());
+    let both =
+        absolute.flat_map(|path| path.canonicalize().ok().filter(|real| *real != path).into_iter().chain([path]));
+    both.map(|path| path.to_string_lossy().into_owned()).collect()
 }
 
 /// Fills in what a check wants to know of the technique, where the experiment does not say what the check is to look for.

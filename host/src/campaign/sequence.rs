@@ -50,6 +50,16 @@ fn of_campaign(prepared: &PreparedCampaign, reports: &mut [RunReport]) {
     }
 }
 
+/// Whether a step's technique did what later steps build on, whatever noticed it: that nobody could look is no reason to end.
+fn did_its_part(report: &RunReport) -> bool {
+    match report.verdict {
+        Verdict::Pass | Verdict::Flaky | Verdict::Fail => true,
+        // What it said is there where it went to its end.
+        Verdict::Inconclusive => report.summary.is_some(),
+        Verdict::Blocked | Verdict::Error => false,
+    }
+}
+
 async fn in_order(host: &Host, prepared: &PreparedCampaign) -> Vec<RunReport> {
     let mut facts = Facts::new();
     let mut reports: Vec<RunReport> = Vec::new();
@@ -68,7 +78,7 @@ async fn in_order(host: &Host, prepared: &PreparedCampaign) -> Vec<RunReport> {
             Err(why) => (step.not_run(Verdict::Inconclusive, why), None),
             Ok(step) => attempts::attempt(host, &Arc::new(step), prepared.hold == StepHold::Campaign).await,
         };
-        if ended.is_none() && !matches!(report.verdict, Verdict::Pass | Verdict::Flaky | Verdict::Fail) {
+        if ended.is_none() && !did_its_part(&report) {
             ended = Some(format!(
                 "the step `{name}` did not do its part ({}), so the campaign ended there",
                 report.verdict

@@ -33,7 +33,7 @@ pub trait Sight {
     /// One look from `cursor` on, at what counts.
     fn look(&mut self, cursor: u64) -> impl Future<Output = Result<Seen, PhaseError>> + Send;
     /// Looks at all that arrived and does not count: what the check would have taken of it.
-    fn look_at_the_rest(&mut self) -> impl Future<Output = Vec<Passed>> + Send;
+    fn look_at_the_rest(&mut self) -> impl Future<Output = Rest> + Send;
     /// Returns once there may be something new since the last look; never, where the source does not wake us.
     fn news(&self) -> impl Future<Output = ()> + Send;
     /// Why absence would prove nothing.
@@ -47,6 +47,15 @@ pub struct Passed {
     pub why: NotCounted,
     /// It is an alert of Falco's.
     pub falco: bool,
+}
+
+/// All of those that were looked at.
+#[derive(Debug, Clone, Default)]
+pub struct Rest {
+    /// They.
+    pub passed: Vec<Passed>,
+    /// There are more, which were not counted.
+    pub more: bool,
 }
 
 /// Watches until the link is seen or its time and grace are over. `demanded`: the weakest tie that counts.
@@ -148,10 +157,12 @@ fn unknown(mut report: LinkReport, reason: String) -> LinkReport {
 }
 
 /// Nothing that counts was there to the end. `rest`: what arrived and does not count.
-fn missed(mut report: LinkReport, link: &Link, rest: Vec<Passed>) -> LinkReport {
+fn missed(mut report: LinkReport, link: &Link, rest: Rest) -> LinkReport {
+    let Rest { passed: rest, more } = rest;
     let loose = |passed: &Passed| matches!(passed.why, NotCounted::Untold | NotCounted::WeakTie { .. });
     let hint = if rest.iter().any(|passed| passed.falco && loose(passed)) { falco_hint() } else { String::new() };
     report.uncounted.extend(Uncounted::group(rest.iter().map(|passed| passed.why)));
+    report.uncounted.iter_mut().for_each(|uncounted| uncounted.at_least = more);
     let arrived = crate::report::uncounted(&report).map(|arrived| arrived + &hint);
     // It may have been this run's: to say that it was missed would be a guess.
     if let Some(arrived) = arrived.clone().filter(|_| report.uncounted.iter().any(|u| u.why == NotCounted::Untold)) {

@@ -10,6 +10,8 @@ use crate::engine::bindings::types::Error;
 use crate::journal::{Change, Effect, EffectId, Undo, fault};
 use crate::shield::{self, Bound, Fingerprint, ShieldError};
 use foil_manifest::ShieldLevel;
+use std::fs::FileType;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -116,10 +118,8 @@ fn targets<'p>(
             None | Some(Bound::Absent | Bound::Forbidden) => continue,
         }
         // Children can talk to it and not change it.
-        match (safe_path::socket(Path::new(path)).map_err(from_path)?, bound) {
-            (Some(_), None) => continue,
-            (Some(found), Some(Bound::Object { dev, ino })) if found == (*dev, *ino) => continue,
-            _ => {}
+        if bound_kind(path, bound).is_some_and(|kind| kind.is_socket()) {
+            continue;
         }
         let there = there(path, bound)?;
         // Policy was asked when the run began; a folder may have come since.
@@ -132,13 +132,31 @@ fn targets<'p>(
     Ok(targets)
 }
 
+/// What kind of thing is at a path, where it is the one that the path is bound to.
+fn bound_kind(path: &str, bound: Option<&Bound>) -> Option<FileType> {
+    let (dev, ino, kind) = safe_path::identity(Path::new(path)).ok()??;
+    match bound {
+        None => Some(kind),
+        Some(Bound::Object { dev: own, ino: inode }) => ((dev, ino) == (*own, *inode)).then_some(kind),
+        Some(_) => None,
+    }
+}
+
 /// What is at a path now: of a path that is bound, nothing but what it is bound to.
 fn there(path: &str, bound: Option<&Bound>) -> Result<Option<Fingerprint>, Error> {
     let found = safe_path::fingerprint(Path::new(path));
     let why = match (bound, &found) {
         (Some(Bound::Object { dev, ino }), Ok(Some(found))) if (*dev, *ino) == (found.dev, found.ino) => None,
         (Some(Bound::Object { .. }), Ok(Some(_))) => Some("something else is there now".to_owned()),
-        (Some(Bound::Object { .. }), Err(PathError::Refused { why, .. })) => Some(why.clone()),
+        (Some(Bound::Object { .. }), Err(PathError::Refused { why, .. })) => match bound_kind(path, bound) {
+            // Nobody changed it: it is a device, a FIFO, or a file of the kernel's.
+            Some(_) => {
+                let text =
+                    format!("{path} is granted, but it could not be given back as it is now, so nothing starts: {why}");
+                return Err(failure("shield", text));
+            }
+            None => Some(why.clone()),
+        },
         (Some(Bound::Object { .. }), Ok(None) | Err(PathError::NotFound(_))) => Some("nothing is there now".to_owned()),
         _ => None,
     };

@@ -21,6 +21,8 @@ pub struct Case<'a> {
     pub variables: Variables,
     /// Foil's own folders and files: state, compiled modules, the grants file. Absolute.
     pub own: &'a [String],
+    /// The logs that Foil follows. Absolute.
+    pub logs: &'a [String],
     /// Whether an absolute path is an existing folder (the caller looks: this module does no I/O).
     pub is_folder: &'a dyn Fn(&str) -> bool,
 }
@@ -66,6 +68,14 @@ pub fn authorise(case: Case<'_>) -> Result<Authorised, Refusal> {
     };
     let children = permission.children();
     if shield != ShieldLevel::Overlay {
+        if let Some(rule) = covering_rule(&grant.capabilities, case.logs) {
+            return Err(Refusal(format!(
+                "the grant of {id} lets it change, by the rule {}, a log that Foil follows (`files` of foil.yaml): what it \
+                 writes there would pass for the sensor's, and the undo would take the sensor's lines away. Use the shield \
+                 `overlay`, or grant less (option `--narrow`)",
+                quote(&rule)
+            )));
+        }
         // The journal can take the pre-image of a named file; it cannot of all that a child may do to a folder.
         if let Some(path) = children.writes.iter().find(|p| (case.is_folder)(p)) {
             return Err(Refusal(format!(

@@ -38,13 +38,21 @@ impl EvidenceEvent {
     pub fn of(cited: &Cited) -> Self {
         let event = &cited.judged.event;
         let field = |(name, value): (&String, &String)| (cut(name, 256), cut(value, MAX_VALUE));
+        // Where there are too many: which rule it was comes first, and one argument of many last.
+        let place = |name: &str| match name.strip_prefix('a') {
+            _ if name.starts_with("rule") => 0,
+            Some(number) if number.starts_with(|c: char| c.is_ascii_digit()) => 2,
+            _ => 1,
+        };
+        let mut fields: Vec<_> = event.fields.iter().collect();
+        fields.sort_by_key(|(name, _)| place(name));
         Self {
             collector: cited.collector.clone(),
             sequence: cited.judged.sequence,
             kind: event.kind.clone(),
             at: event.at,
             attribution: cited.judged.attribution,
-            fields: event.fields.iter().take(MAX_FIELDS).map(field).collect(),
+            fields: fields.into_iter().take(MAX_FIELDS).map(field).collect(),
         }
     }
 }
@@ -108,6 +116,9 @@ pub fn falco_hint() -> String {
 pub struct Uncounted {
     /// How many.
     pub count: usize,
+    /// There were more, which nobody counted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub at_least: bool,
     /// Why; where it says by how much time, of the nearest.
     #[serde(flatten)]
     pub why: NotCounted,
@@ -120,11 +131,41 @@ impl Uncounted {
         for why in reasons {
             let same = |group: &&mut Self| std::mem::discriminant(&group.why) == std::mem::discriminant(&why);
             match groups.iter_mut().find(same) {
-                Some(group) => *group = Self { count: group.count.saturating_add(1), why: group.why.min(why) },
-                None => groups.push(Self { count: 1, why }),
+                Some(group) => {
+                    *group = Self { count: group.count.saturating_add(1), why: group.why.min(why), at_least: false }
+                }
+                None => groups.push(Self { count: 1, why, at_least: false }),
             }
         }
         groups.sort_by_key(|group| group.why);
         groups
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::collector::{Attribution, Judged, Recorded};
+    use std::sync::Arc;
+
+    #[test]
+    fn which_rule_it_was_is_kept_of_an_event_with_many_arguments() {
+        let names = (0..100).map(|n| format!("a{n}")).chain(["rule.title", "comm", "success"].map(str::to_owned));
+        let event = Recorded {
+            at: 0,
+            kind: "match".into(),
+            own_observation: false,
+            process: None,
+            likeness: None,
+            fields: names.map(|name| (name, "x".to_owned())).collect(),
+        };
+        let judged = Judged { sequence: 1, attribution: Attribution::Tree, event: Arc::new(event) };
+        let kept = EvidenceEvent::of(&Cited { collector: "rules".into(), judged });
+        assert_eq!(kept.fields.len(), MAX_FIELDS);
+        assert!(
+            ["rule.title", "comm", "success"].iter().all(|name| kept.fields.contains_key(*name)),
+            "{:?}",
+            kept.fields
+        );
     }
 }

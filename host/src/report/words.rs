@@ -91,9 +91,13 @@ pub fn rests_on(evidence: &Evidence) -> String {
 /// What arrived and was not counted, and why, in a sentence without a full stop; `None` where there was nothing.
 pub fn uncounted(link: &LinkReport) -> Option<String> {
     let what = if hop(link).is_some_and(|hop| hop >= Hop::Detection) { "alert" } else { "event" };
-    let group = |Uncounted { count, why }: &Uncounted| match count {
-        1 => format!("1 matching {what} arrived and was not counted, because {}", why_not(*why, true)),
-        _ => format!("{count} matching {what}s arrived and were not counted, because {}", why_not(*why, false)),
+    let group = |Uncounted { count, why, at_least }: &Uncounted| match (count, at_least) {
+        (1, false) => format!("1 matching {what} arrived and was not counted, because {}", why_not(*why, true)),
+        _ => format!(
+            "{}{count} matching {what}s arrived and were not counted, because {}",
+            if *at_least { "at least " } else { "" },
+            why_not(*why, false)
+        ),
     };
     let groups: Vec<String> = link.uncounted.iter().map(group).collect();
     (!groups.is_empty()).then(|| groups.join("; "))

@@ -53,8 +53,12 @@ fn watched_by(check: &Guest) -> Ended {
     stage.foil(&["run", &file, "--format", "json"])
 }
 
-fn claims(basis: &Basis<'_>) -> Ended {
+/// `looks`: it may look at files, so that it can have seen something elsewhere.
+fn claims(basis: &Basis<'_>, looks: bool) -> Ended {
     let mut check = Guest::check("test.claims");
+    if looks {
+        check = check.asks("files-read", "allow = [\"/nowhere/*\"]");
+    }
     let act = sighting(&mut check, basis);
     watched_by(&check.act(&act))
 }
@@ -77,7 +81,7 @@ const NOW: &str = "(local.get $n)";
 
 #[test]
 fn a_check_without_a_collector_gives_its_word_and_no_more() {
-    let ended = claims(&Basis::Elsewhere(NOW));
+    let ended = claims(&Basis::Elsewhere(NOW), true);
     ended.is("pass", 0, "check's word");
     link(&ended, "seen");
     let report = ended.report();
@@ -85,6 +89,11 @@ fn a_check_without_a_collector_gives_its_word_and_no_more() {
     assert_eq!((&link["tied-by"], &link["caution"]["kind"]), (&"time".into(), &"check-word".into()));
     let evidence = &link["evidence"][0];
     assert_eq!((&evidence["attribution"], &evidence["events"]), (&"window".into(), &serde_json::json!([])));
+}
+
+#[test]
+fn a_check_that_may_look_at_nothing_has_seen_nothing() {
+    claims(&Basis::Elsewhere(NOW), false).is("inconclusive", 3, "may look at nothing");
 }
 
 #[test]
@@ -96,14 +105,14 @@ fn a_word_about_another_time_than_the_runs_own() {
         "(i64.add (local.get $n) (i64.const 1000000000))",
         "(i64.add (local.get $n) (i64.const 3600000000000))",
     ] {
-        claims(&Basis::Elsewhere(at)).is("fail", 1, "telemetry (missed)");
+        claims(&Basis::Elsewhere(at), true).is("fail", 1, "telemetry (missed)");
     }
 }
 
 #[test]
 fn an_event_of_a_collector_that_it_was_not_granted() {
     for number in ["(i64.const 0)", "(i64.const 1)", "(i64.const -1)"] {
-        let ended = claims(&Basis::Events(&[("linux.audit", number)]));
+        let ended = claims(&Basis::Events(&[("linux.audit", number)]), false);
         ended.is("inconclusive", 3, "not believed");
         link(&ended, "unknown");
     }

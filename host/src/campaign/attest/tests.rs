@@ -51,7 +51,7 @@ fn events(list: &[(&str, u64)]) -> Basis {
 }
 
 fn attested(basis: Basis) -> Result<Attested, PhaseError> {
-    let mut seen = attest(says(basis), &reading(), &BTreeSet::from(["a".to_owned()]))?;
+    let mut seen = attest(says(basis), &reading(), &BTreeSet::from(["a".to_owned()]), true)?;
     Ok(seen.sightings.remove(0))
 }
 
@@ -72,12 +72,12 @@ fn what_was_not_read_in_this_look_makes_nothing_believed() {
         assert!(matches!(attested(events(list)), Err(PhaseError::Unfounded(_))), "{list:?}");
     }
     let unread = Reading::new(View::Counting(Counting { detonated: ZERO, tied_by: TiedBy::Time }));
-    assert!(attest(says(events(&[("a", 1)])), &unread, &BTreeSet::new()).is_err());
+    assert!(attest(says(events(&[("a", 1)])), &unread, &BTreeSet::new(), true).is_err());
     // It was read, and is not what this link looks at.
     let other = BTreeSet::from(["b".to_owned()]);
-    let error = attest(says(events(&[("a", 1)])), &reading(), &other).expect_err("another collector's");
+    let error = attest(says(events(&[("a", 1)])), &reading(), &other, true).expect_err("another collector's");
     assert!(error.to_string().contains("does not look at"), "{error}");
-    assert!(attest(says(events(&[("a", 1)])), &reading(), &BTreeSet::new()).is_ok());
+    assert!(attest(says(events(&[("a", 1)])), &reading(), &BTreeSet::new(), true).is_ok());
 }
 
 #[test]
@@ -93,4 +93,13 @@ fn the_rest_is_shown_to_the_look_at_the_rest_alone() {
     assert_eq!(events.iter().map(|judged| judged.sequence).collect::<Vec<_>>(), [4]);
     let nothing = Reading::new(View::Nothing);
     assert!(nothing.read("a", &Arc::new(log()), 0, 100).0.is_empty());
+}
+
+#[test]
+fn what_a_check_cannot_have_seen_is_not_believed() {
+    let elsewhere = || says(Basis::Elsewhere(7));
+    assert!(attest(elsewhere(), &reading(), &BTreeSet::new(), true).is_ok());
+    let error = attest(elsewhere(), &reading(), &BTreeSet::new(), false).expect_err("nothing to look at");
+    assert!(error.to_string().contains("may look at nothing"), "{error}");
+    assert!(attest(says(events(&[("a", 1)])), &reading(), &BTreeSet::new(), false).is_ok());
 }

@@ -18,8 +18,8 @@ impl Sight for Script {
         }
         self.looks.remove(0)
     }
-    async fn look_at_the_rest(&mut self) -> Vec<Passed> {
-        self.rest.clone()
+    async fn look_at_the_rest(&mut self) -> Rest {
+        Rest { passed: self.rest.clone(), more: false }
     }
     async fn news(&self) {
         std::future::pending().await
@@ -130,7 +130,7 @@ async fn what_is_known_late_to_be_this_runs_is_seen_in_the_end() {
             let first = !std::mem::replace(&mut self.0, true);
             if cursor == 0 && !first { one(5, Attribution::Likeness, false) } else { seen([]) }
         }
-        async fn look_at_the_rest(&mut self) -> Vec<Passed> {
+        async fn look_at_the_rest(&mut self) -> Rest {
             panic!("it was seen")
         }
         async fn news(&self) {

@@ -5,10 +5,10 @@ use super::{CONTENT_LIMIT, PathError, entry, open_parent_in, open_root, reopen};
 use crate::shield::Fingerprint;
 use rustix::fs::OFlags;
 use sha2::Digest as _;
-use std::fs::{File, Metadata};
+use std::fs::{File, FileType, Metadata};
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// What was found: the fingerprint, the content it is of, and what else is needed to make it again.
@@ -45,15 +45,15 @@ pub fn fingerprint_of(held: &File, path: &Path) -> Result<Fingerprint, PathError
     look(held, path).map(|l| l.fingerprint)
 }
 
-/// Device and inode of the socket at an absolute path, following no link. `None`: something else, or nothing, is there.
-pub fn socket(path: &Path) -> Result<Option<(u64, u64)>, PathError> {
+/// Device, inode and kind of what is at an absolute path, whatever it is, following no link. `None`: nothing is there.
+pub fn identity(path: &Path) -> Result<Option<(u64, u64, FileType)>, PathError> {
     let (folder, name) = match open_parent_in(open_root(Path::new("/"))?.as_fd(), path) {
         Err(PathError::NotFound(_)) => return Ok(None),
         other => other?,
     };
     let Some(held) = entry(folder.as_fd(), name, path)? else { return Ok(None) };
     let meta = held.metadata().map_err(|e| PathError::from_io(path, "looking at it", &e))?;
-    Ok(meta.file_type().is_socket().then(|| (meta.dev(), meta.ino())))
+    Ok(Some((meta.dev(), meta.ino(), meta.file_type())))
 }
 
 /// Reads all there is to know of what an [`entry`] holds.
@@ -122,6 +122,7 @@ fn nanoseconds(seconds: i64, rest: i64) -> i128 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::FileTypeExt as _;
 
     #[test]
     fn looks_at_files_links_and_folders() {
@@ -139,8 +140,9 @@ mod tests {
         assert!(matches!(fingerprint(Path::new("/dev/zero")), Err(PathError::Refused { .. })));
         let _listener = std::os::unix::net::UnixListener::bind(base.join("socket")).unwrap();
         let inode = std::fs::metadata(base.join("socket")).unwrap().ino();
-        let sockets = ["socket", "file", "link", "none", "none/below"].map(|name| socket(&base.join(name)).unwrap());
-        assert_eq!(sockets.map(|found| found.map(|(_, ino)| ino)), [Some(inode), None, None, None, None]);
+        let sockets = ["socket", "file", "link", "none", "none/below"].map(|name| identity(&base.join(name)).unwrap());
+        let sockets = sockets.map(|found| found.filter(|(.., kind)| kind.is_socket()).map(|(_, ino, _)| ino));
+        assert_eq!(sockets, [Some(inode), None, None, None, None]);
         let mut other = file.clone();
         assert!(metadata_matches(&file, &other));
         other.mode = 0o777;

@@ -19,7 +19,7 @@ mod walk;
 pub mod xattr;
 
 pub use error::PathError;
-pub use look::{Look, fingerprint, fingerprint_in, fingerprint_of, look, metadata_matches, read_bounded, socket};
+pub use look::{Look, fingerprint, fingerprint_in, fingerprint_of, identity, look, metadata_matches, read_bounded};
 pub use open::{entry, fd_path, open_regular, open_regular_in, real_path, reopen};
 pub use walk::{open_parent, open_parent_in, open_root, split};
 

@@ -28,13 +28,14 @@ const PARENT: [&str; 3] = ["output_fields.proc.pname", "process.parent.name", "p
 const UID: [&str; 5] = ["output_fields.user.uid", "process.user.id", "user.id", "SYSCALL.uid", "user.uid"];
 const RUN: [&str; 2] = ["output_fields.proc.env[FOIL_RUN_ID]", "process.env.FOIL_RUN_ID"];
 
-/// Names so plain that they may mean anything, such as the daemon that wrote the line: they count only together, a `pid` with a
-/// program.
+/// Names so plain that they may mean anything, such as the daemon that wrote the line: they count only together, two of them, or one
+/// with a `pid`.
 const PLAIN_PROGRAM: [&str; 4] = ["cmdline", "command_line", "exe", "comm"];
 
 /// The process, where its id is said, and all else by which it may be told.
 pub fn identify(fields: &Fields, received: u64) -> (Option<Process>, Likeness) {
-    let plain = fields.contains_key("pid") && PLAIN_PROGRAM.iter().any(|name| fields.contains_key(*name));
+    let programs = PLAIN_PROGRAM.iter().filter(|name| fields.contains_key(**name)).count();
+    let plain = programs >= if fields.contains_key("pid") { 1 } else { 2 };
     let every = |names: &[&'static str], bare: &[&'static str]| {
         let bare = bare.iter().filter(|_| plain);
         names.iter().chain(bare).copied().collect::<Vec<_>>()
@@ -116,6 +117,9 @@ mod tests {
         assert!(process.is_none() && likeness.is_silent() && likeness.uid.is_none());
         assert_eq!(identified(r#"{"pid":812,"exe":"/bin/su"}"#).0.map(|p| p.pid), Some(812));
         assert_eq!(identified(r#"{"process":{"pid":-1}}"#).0, None);
+        let (process, likeness) = identified(r#"{"exe":"/usr/bin/vim","cmdline":"vim /etc/shadow"}"#);
+        assert_eq!((process, likeness.exe.as_deref()), (None, Some("/usr/bin/vim")));
+        assert!(identified(r#"{"exe":"/usr/sbin/sshd","msg":"x"}"#).1.is_silent());
     }
 
     #[test]

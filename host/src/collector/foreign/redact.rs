@@ -84,16 +84,29 @@ fn of_object(object: &mut Value, secret: bool) -> bool {
         changed |= credentials(object);
     }
     if let Some(Value::Array(items)) = object.get_mut("items") {
-        let kind = kind.trim_end_matches("List").to_owned();
+        // An item of a typed list need not say what it is; one of `List` may be anything.
+        let of_list = kind.trim_end_matches("List").to_owned();
         for item in items {
-            changed |= match kind.as_str() {
-                "Secret" => of_secret(item),
-                "CertificateSigningRequest" => credentials(item),
-                _ => false,
+            changed |= match of_list.as_str() {
+                "Secret" => of_object(item, true),
+                "CertificateSigningRequest" | "TokenRequest" | "TokenReview" => {
+                    credentials(item) | of_object(item, secret)
+                }
+                _ => of_object(item, secret),
             };
         }
     }
     changed | texts(object)
+}
+
+/// Programs that take a password right behind `-p`.
+const ATTACHED: [&str; 5] = ["mysql", "mysqldump", "mysqladmin", "mariadb", "sshpass"];
+
+/// Where an argument of a program is a password behind its short flag: the flag.
+fn attached(program: &str, argument: &str) -> Option<&'static str> {
+    let name = program.rsplit('/').next().unwrap_or_default();
+    let takes = ATTACHED.iter().any(|known| name.starts_with(known));
+    (takes && argument.starts_with("-p") && argument.len() > 2).then_some("-p")
 }
 
 /// The values of a Secret, of a merge patch of one, and of a JSON patch of one.
@@ -160,9 +173,18 @@ fn texts(value: &mut Value) -> bool {
         Value::Array(values) => {
             let mut changed = false;
             let mut flag = false;
+            let program = values.first().and_then(Value::as_str).unwrap_or_default().to_owned();
             for value in values {
                 let is_flag = value.as_str().is_some_and(takes_a_secret);
-                changed |= if flag && value.is_string() { blot(value) } else { texts(value) };
+                let short = value.as_str().and_then(|argument| attached(&program, argument));
+                changed |= match short {
+                    Some(short) => {
+                        *value = format!("{short}{REDACTED}").into();
+                        true
+                    }
+                    None if flag && value.is_string() => blot(value),
+                    None => texts(value),
+                };
                 flag = is_flag;
             }
             changed
@@ -185,11 +207,21 @@ fn query(uri: &str) -> Option<String> {
     let (path, query) = uri.split_once('?')?;
     let mut changed = false;
     let mut flag = false;
+    let mut program = None;
     let mut parts = Vec::new();
     for part in query.split('&') {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
         let plain = decode(value);
-        let clean = if (flag && name == "command") || is_secret(name) { Cow::Borrowed(REDACTED) } else { line(&plain) };
+        let of_program = program.clone().filter(|_| name == "command");
+        let short = of_program.and_then(|program: String| attached(&program, &plain));
+        let clean = match short {
+            Some(short) => Cow::Owned(format!("{short}{REDACTED}")),
+            None if (flag && name == "command") || is_secret(name) => Cow::Borrowed(REDACTED),
+            None => line(&plain),
+        };
+        if name == "command" && program.is_none() {
+            program = Some(plain.clone());
+        }
         // The arguments of one program, in order.
         flag = name == "command" && takes_a_secret(&plain);
         if clean == plain {
@@ -300,6 +332,8 @@ mod tests {
         for query in [
             "command=%2Fopt%2Fx&command=--token%3DS3CR3T-FLD&container=c&stdout=true",
             "command=x&command=--password&command=S3CR3T&stdout=true",
+            "command=mysql&command=-pS3CR3T&command=-uann",
+            "command=%2Fusr%2Fbin%2Fmysqldump&command=x&command=-pS3CR3T",
             "command=x&command=-u&command=ann:S3CR3T",
             "command=sh&command=-c&command=curl%20-H%20%22Authorization:%20Bearer%20S3CR3T-FLD%22+https://a",
             "command=sh&command=-c&command=DB_PASSWORD%3DS3CR3T+run",
@@ -327,6 +361,11 @@ mod tests {
             json!({"objectRef": secrets, "requestObject": {"kind": "Secret", "data": {"a": "S3CR3T"}, "stringData": {"b": "S3CR3T"},
                 "metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{\"data\":{\"a\":\"S3CR3T\"}}"}}}}),
             json!({"objectRef": secrets, "requestObject": {"data": {"a": "S3CR3T"}}}),
+            json!({"objectRef": secrets, "requestObject": {"kind": "List", "items": [{"data": {"a": "S3CR3T"}}]}}),
+            json!({"requestObject": {"kind": "List", "items": [{"kind": "Secret", "data": {"a": "S3CR3T"}}]}}),
+            json!({"requestObject": {"kind": "List", "items": [{"kind": "List", "items": [{"kind": "Secret", "data": {"a": "S3CR3T"}}]}]}}),
+            json!({"responseObject": {"kind": "SecretList", "items": [{"stringData": {"a": "S3CR3T"}}]}}),
+            json!({"requestObject": {"kind": "Pod", "spec": {"containers": [{"command": ["mysql", "-pS3CR3T"]}]}}}),
             json!({"objectRef": secrets, "requestObject": [{"op": "add", "path": "/data/a", "value": "S3CR3T"}]}),
             json!({"objectRef": secrets, "responseObject": {"kind": "SecretList", "items": [{"data": {"a": "S3CR3T"}}]}}),
             json!({"responseObject": {"kind": "Secret", "data": {"a": "S3CR3T"}}}),

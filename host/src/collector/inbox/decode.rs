@@ -100,7 +100,12 @@ pub fn decode(sender: Sender, body: &[u8]) -> Result<Decoded, Undecodable> {
         }
         let redacted = foreign::redact_audit(&mut item);
         let raw = whole.filter(|_| alone && !redacted).map_or_else(|| item.to_string().into_bytes(), <[u8]>::to_vec);
-        Ok((foreign::event(sender.kind(), flatten(&item, &raw), None, received), raw))
+        let kind = match item.get("status").and_then(Value::as_str) {
+            // That an alert is over is no alert.
+            Some("resolved") if sender == Sender::Alertmanager => "alertmanager-resolved",
+            _ => sender.kind(),
+        };
+        Ok((foreign::event(kind, flatten(&item, &raw), None, received), raw))
     };
     Ok(Decoded { events: items.into_iter().map(event).collect::<Result<_, _>>()?, truncated })
 }

@@ -29,6 +29,7 @@ fn decide(
         shield,
         variables: Variables { run: "r".into(), scratch: "/tmp/foil-r".into(), ..Variables::default() },
         own: &["/var/lib/foil".to_owned(), "/srv/ops/grants.toml".to_owned()],
+        logs: &["/sensor/logs/falco.json".to_owned()],
         is_folder: &|path| path == "/var/log",
     })
     .map_err(|r| r.0)
@@ -108,4 +109,20 @@ fn programs_may_change_folders_only_in_the_overlay() {
     assert!(both("/var/log", "confined").unwrap_err().contains("/var/log"));
     assert_eq!(both("/var/log", "overlay").map(|a| a.children.writes), Ok(vec!["/var/log".to_owned()]));
     assert_eq!(both("/var/log/x", "confined").map(|a| a.children.writes), Ok(vec!["/var/log/x".to_owned()]));
+}
+
+#[test]
+fn the_log_of_a_sensor_is_out_of_reach_but_in_the_overlay() {
+    let m = manifest("impact = 'reversible'\nshield = ['confined', 'overlay']");
+    for scope in [
+        "name = 'exec'\nallow = ['/bin/true']\nwrites = ['/sensor/logs/falco.json']",
+        "name = 'files-write'\nallow = ['/sensor/logs/*']",
+        "name = 'files-write'\nallow = ['/sensor/**']",
+    ] {
+        let g = grant(&format!("{ALL}\n[[grant.capability]]\n{scope}\n"));
+        let here = Environment::default();
+        let refused = decide(&m, &g, &here, Some(ShieldLevel::Confined)).unwrap_err();
+        assert!(refused.contains("a log that Foil follows"), "{refused}");
+        assert_eq!(level(decide(&m, &g, &here, Some(ShieldLevel::Overlay))), Ok(ShieldLevel::Overlay));
+    }
 }

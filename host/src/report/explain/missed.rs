@@ -31,19 +31,36 @@ pub(super) fn sentence(link: &LinkReport, chain: &[&LinkReport]) -> Option<Strin
             capital(&absence(own, &by)),
             unknown.link
         ),
+        // The check knows why.
+        Before::Nothing if link.remark.is_some() => {
+            format!("`{}` was missed within {}.", link.link, span_ms(link.within_ms))
+        }
         Before::Nothing => nothing_before(own, link, &by),
         Before::Recorded(at, seen) => {
             let rule_matched = chain.iter().any(|l| hop(l) == Some(Hop::Rule) && recorded(l));
             format!("{}{}", capital(&presence(at, seen)), after(own, at, rule_matched))
         }
     };
-    let text = text + &alive(link);
+    let text = text + &others(own, link) + &alive(link);
     // What the check knows better: which nodes have no sensor, from where an alert came instead.
     let said = link
         .remark
         .as_ref()
         .map(|remark| format!(" `{}` says: {}.", cut(&link.check, 80), remark.trim_end_matches('.')));
     Some(text + &said.unwrap_or_default())
+}
+
+/// What came and is not what the check asks for, as a sentence of its own: a rule's name may be misspelt.
+fn others(own: Hop, link: &LinkReport) -> String {
+    match link.looked_at {
+        1 if own >= Hop::Detection => {
+            " 1 other came that counts as this run's: look first at what the check asks for.".to_owned()
+        }
+        2.. if own >= Hop::Detection => {
+            format!(" {} others came that count as this run's: look first at what the check asks for.", link.looked_at)
+        }
+        _ => String::new(),
+    }
 }
 
 /// Whether the sensors were shown to be alive, as a sentence of its own.

@@ -8,6 +8,7 @@ mod missed;
 use super::words::{chain, hop, span, span_ms, uncounted};
 use super::{LinkReport, RunReport};
 use crate::campaign::experiment::Hop;
+use crate::campaign::severity::Severity;
 use crate::campaign::verdict::{LinkVerdict, Verdict};
 use crate::engine::cut;
 
@@ -32,6 +33,7 @@ pub fn explain(report: &RunReport) -> Vec<String> {
     if said.is_empty() && report.verdict == Verdict::Fail {
         said.push(why);
     }
+    said.extend(failed_test(report));
     said.extend(flaky(report));
     said.extend(control(report));
     said.extend(own_rules(report));
@@ -105,13 +107,14 @@ fn late(link: &LinkReport) -> String {
 }
 
 fn weak(link: &LinkReport) -> String {
-    let severity = link.severity.as_ref().map_or("a lower severity".to_owned(), |s| format!("severity {}", cut(s, 40)));
-    let why = link.reason.as_ref().map(|why| format!(" ({})", cut(why, LONGEST))).unwrap_or_default();
-    format!(
-        "`{}` was seen, but only with {severity}, below what was asked for{why}: raise it where the rule sets it, or nobody \
-         will read it.",
-        link.link
-    )
+    let why =
+        link.reason.as_ref().map_or("its severity is lower than was asked for".to_owned(), |why| cut(why, LONGEST));
+    let mend = match link.severity.as_deref().map(Severity::of) {
+        Some(Some(_)) => "raise it where the rule sets it, or nobody will read it",
+        Some(None) => "let the rule or what sends it say one of informational, low, medium, high or critical",
+        None => "set one where the rule is, or nobody will read it",
+    };
+    format!("`{}` came, but not as it should: {why}; {mend}.", link.link)
 }
 
 /// What arrived and was not counted.
@@ -136,6 +139,14 @@ fn unknown(links: &[&LinkReport]) -> Option<String> {
         "{} {is} unknown: {why} Whether {it_was} there is not known, so that this says nothing of a sensor or a rule.",
         names.join(", ")
     ))
+}
+
+/// A test that failed may not have done what was to be noticed.
+fn failed_test(report: &RunReport) -> Option<String> {
+    let status = report.facts.get("exit").filter(|status| *status != "0" && report.test.is_some())?;
+    (report.verdict == Verdict::Fail).then(|| {
+        format!("The test's own command ended with {}: it may not have done what was to be noticed.", cut(status, 40))
+    })
 }
 
 fn flaky(report: &RunReport) -> Option<String> {

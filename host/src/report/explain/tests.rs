@@ -68,7 +68,7 @@ fn the_broken_hop_is_named_and_nothing_else_is_blamed() {
         ("alert=late", "grouping"),
         ("page=late", "escalation"),
         ("runbook=late", "what delays it"),
-        ("detection=weak", "only with severity informational, below what was asked for"),
+        ("detection=weak", "`detection` came, but not as it should: "),
         ("detection=weak page=missed", "nobody was called: look at the routing and the pager"),
         ("detection=noisy", "The benign twin raised `detection` too"),
         (

@@ -148,6 +148,11 @@ pub fn shield(birth: &Birth<'_>, ground: Ground, gaps: &mut Vec<String>) -> Resu
         };
         // A socket that is granted by name is there to be connected to.
         let granted = services::are_granted(&ground.holds);
+        if granted {
+            gaps.push(
+                "a Unix socket is granted: whoever answers there may hand in descriptors of the machine's files".into(),
+            );
+        }
         template.filter = Some(Filter::confined(if granted { Unix::All } else { Unix::Pairs }));
         if granted && around.scope_abstract_sockets && version < landlock::SCOPES_FROM {
             gaps.push("this kernel's Landlock does not keep abstract sockets in (Linux 6.12 does)".into());

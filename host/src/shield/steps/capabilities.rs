@@ -39,8 +39,12 @@ pub const MACHINE_WIDE: CapabilitySet = CapabilitySet::SYS_MODULE
 /// - `SETFCAP`: a file with capabilities outlives the shield, as a set-id file does, for whoever can reach it. Its mode is
 ///   an argument that the filter sees; an attribute is not.
 /// - `SYS_RESOURCE`: the limits that the run was given.
-pub const CONFINED: CapabilitySet =
-    MACHINE_WIDE.union(CapabilitySet::SYS_ADMIN).union(CapabilitySet::SETFCAP).union(CapabilitySet::SYS_RESOURCE);
+/// - `SYS_NICE`: real-time priority, by which a child keeps the sensors and Foil from the processors.
+pub const CONFINED: CapabilitySet = MACHINE_WIDE
+    .union(CapabilitySet::SYS_ADMIN)
+    .union(CapabilitySet::SETFCAP)
+    .union(CapabilitySet::SYS_RESOURCE)
+    .union(CapabilitySet::SYS_NICE);
 
 /// The network of the machine, for children that share it.
 pub const NETWORK: CapabilitySet = CapabilitySet::NET_ADMIN;

@@ -111,7 +111,9 @@ fn line(event: &Event, rule: &str, priority: &str, reason: Option<&Reason>) -> S
     let rule = if rule.is_empty() { "an alert that names no rule" } else { rule };
     let of_falco = if Priority::of(priority) == Priority::Unknown { ", which is no priority of Falco's" } else { "" };
     let priority = if priority.is_empty() { "no priority" } else { priority };
-    let mut command = event.field("output_fields.proc.cmdline").map(|line| format!(", {line}")).unwrap_or_default();
+    // Falco's word for what it does not know.
+    let command = event.field("output_fields.proc.cmdline").filter(|line| *line != "<NA>");
+    let mut command = command.map(|line| format!(", {line}")).unwrap_or_default();
     foil_sdk::search::cut(&mut command, 80);
     let reason = reason.map(|reason| format!(", matched {reason}")).unwrap_or_default();
     // What was run may be long; why it counts must stay readable.

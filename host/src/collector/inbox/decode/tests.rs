@@ -17,7 +17,7 @@ fn each_alert_of_a_group_is_an_event_with_its_labels_and_time() {
     let field = |name: &str| events[0].fields.get(name).map(String::as_str);
     assert_eq!(field("labels.alertname"), Some("ShadowRead"));
     assert_eq!((field("annotations.summary"), field("receiver")), (Some("read"), Some("foil")));
-    assert_eq!(events[1].fields["status"], "resolved");
+    assert_eq!((&*events[1].fields["status"], events[1].kind.as_str()), ("resolved", "alertmanager-resolved"));
     assert!(events[0].process.is_none() && events[0].likeness.as_ref().is_some_and(|l| l.is_silent()));
 }
 

@@ -90,6 +90,11 @@ pub const FAMILIES: &[c_int] = &[libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK
 /// Typing into, or pasting to, a terminal that somebody else reads.
 pub const TERMINAL_INJECTION: &[u32] = &[libc::TIOCSTI as u32, 0x541C /* TIOCLINUX */];
 
+/// What `fallocate` may be asked for in `confined`: more file, a hole, zeros. The others make a file, or the space that it takes,
+/// larger than `RLIMIT_FSIZE` says.
+pub const ALLOCATIONS: &[c_int] =
+    &[0, libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE, libc::FALLOC_FL_ZERO_RANGE];
+
 /// Set-user-id and set-group-id. A file with one of them outlives the shield for whoever can reach it, `no_new_privs` and
 /// `nosuid` mounts or not: those hold the run's own children.
 pub const SET_ID: u32 = 0o6000;

@@ -65,6 +65,10 @@ impl Filter {
             then.extend([argument(*mode, Half::Low), if_any(SET_ID), fail(libc::EPERM), allow()]);
             code.on(*number, &then);
         }
+        let mut modes = vec![argument(1, Half::Low)];
+        ALLOCATIONS.iter().for_each(|mode| modes.extend([if_equal(mode.cast_unsigned()), allow()]));
+        modes.push(fail(libc::EOPNOTSUPP));
+        code.on(libc::SYS_fallocate, &modes);
         common(&mut code, unix);
         Self(code.finish())
     }
