@@ -1,9 +1,9 @@
 //! A sensor that is dead, stopped, lossy or was never there: what it does not notice is `unknown`, never `missed`.
 //!
 //! The sensor of these tests is this program again, as a process of its own, which can be stopped and killed. It sees who opens
-//! `/etc/shadow`, as Falco does, and writes alerts that name the scratch folders it finds, as a command line would.
+//! `/etc/shadow`, as Falco does, and writes alerts that name the scratch folder of each canary that is there, as its command line would.
 
-use foil_tests::e2e::{Bench, is_root, until};
+use foil_tests::e2e::{Bench, foil, is_root, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
@@ -12,7 +12,7 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::mem::MaybeUninit;
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -35,7 +35,11 @@ fn sensor() {
         let mut log = OpenOptions::new().append(true).open(bench.join("falco.jsonl")).expect("there");
         let time = String::from_utf8(Command::new("date").args(["-u", "+%FT%T.%NZ"]).output().expect("date").stdout);
         let time = time.expect("text");
-        for scratch in std::fs::read_dir(bench.join("tmp")).expect("there").flatten() {
+        let canaries = canaries(&bench);
+        let folders = std::fs::read_dir(bench.join("tmp")).expect("there").flatten();
+        // Whoever opened it, it was not the run that waits.
+        let of_canary = |name: &str| canaries.iter().any(|run| name.ends_with(run.as_str()));
+        for scratch in folders.filter(|folder| folder.file_name().to_str().is_some_and(of_canary)) {
             let line = match std::env::var(WAY).as_deref() {
                 Ok("drops") => serde_json::json!({
                     "rule": "Falco internal: syscall event drop", "priority": "Debug", "source": "internal",
@@ -49,6 +53,16 @@ fn sensor() {
             writeln!(log, "{line}").expect("written");
         }
     }
+}
+
+/// The runs that are canaries.
+fn canaries(bench: &Path) -> Vec<String> {
+    let mut journal = Command::new(foil());
+    // Nothing of it names the bench's path, by which its processes are counted.
+    let journal = journal.args(["journal", "--format", "json", "--state", "state"]).current_dir(bench);
+    let runs: Value = serde_json::from_slice(&journal.output().expect("foil starts").stdout).unwrap_or_default();
+    let canaries = runs.as_array().into_iter().flatten().filter(|run| run["technique"] == "foil.canary");
+    canaries.filter_map(|run| Some(run["run"].as_str()?.to_owned())).collect()
 }
 
 /// One at a time: a sensor cannot tell whose `/etc/shadow` was opened, so another test's canary would count as an event of this one's.
