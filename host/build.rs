@@ -3,6 +3,8 @@
 //! What the loader would have to work out (digest, imports, hash of what is judged) is worked out here, so that
 //! starting `foil` reads none of it. Nothing below runs when no source changed.
 
+#![allow(clippy::disallowed_macros, reason = "cargo reads what a build script prints")]
+
 use anyhow::Context as _;
 use foil_manifest::build::{self, Built, MissingTarget, Options};
 use std::collections::BTreeMap;
