@@ -71,7 +71,7 @@ fuzz_target!(|data: &[u8]| {
             assert_eq!(again, *read, "{written}");
         }
         Ok(Document::Checks(read)) => assert!(!read.expect.is_empty()),
-        Ok(Document::Environment) => {}
+        Ok(Document::Beside(_)) => {}
         Err(error) => assert!(!error.is_empty()),
     }
 });
