@@ -3,6 +3,7 @@
 #![no_main]
 
 // Only what reads the file; see Cargo.toml.
+#[allow(dead_code, reason = "the host uses more of it")]
 #[path = "../../host/src/campaign/beside.rs"]
 mod beside;
 #[path = "../../host/src/campaign/checks/file.rs"]
@@ -24,6 +25,7 @@ mod severity;
 #[allow(dead_code, reason = "the host uses more of it")]
 #[path = "../../host/src/span.rs"]
 mod span;
+#[allow(dead_code, reason = "the host uses more of it")]
 #[path = "../../host/src/suggest.rs"]
 mod suggest;
 #[path = "../common/swell.rs"]
