@@ -1,9 +1,11 @@
 //! Netlink sockets: just what the audit system and the process connector need.
 
+use super::lock;
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Most bytes of a message: eight times what the audit system writes (8,970), and a rule with a long path.
@@ -35,6 +37,8 @@ pub struct Message {
 pub struct Netlink {
     fd: OwnedFd,
     sequence: AtomicU32,
+    /// Messages are read into it; one each time would have to be zeroed each time.
+    buffer: Mutex<Vec<u8>>,
 }
 
 impl Netlink {
@@ -43,7 +47,7 @@ impl Netlink {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let fd = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, Some(protocol))?;
         rustix::net::bind(&fd, &SocketAddrNetlink::new(0, groups))?;
-        Ok(Self { fd, sequence: AtomicU32::new(1) })
+        Ok(Self { fd, sequence: AtomicU32::new(1), buffer: Mutex::default() })
     }
 
     /// Sets how many bytes the kernel may hold back for us; past the system's limit where we are allowed to.
@@ -71,7 +75,8 @@ impl Netlink {
 
     /// The next message, if there is one. `ENOBUFS` says that the kernel had to drop some.
     pub fn receive(&self) -> Result<Option<Message>, Errno> {
-        let mut buffer = vec![0u8; MAX_MESSAGE];
+        let mut buffer = lock(&self.buffer);
+        buffer.resize(MAX_MESSAGE, 0);
         loop {
             let (length, _, from) = match rustix::net::recvfrom(&self.fd, buffer.as_mut_slice(), RecvFlags::empty()) {
                 Err(Errno::AGAIN) => return Ok(None),

@@ -3,10 +3,8 @@
 
 use super::super::clock;
 use super::super::netlink::{self, Netlink, u32_at, u64_at};
-use super::{ProcessTree, lock};
 use rustix::io::Errno;
-use std::os::fd::AsFd;
-use std::sync::Weak;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// `CN_IDX_PROC` and `CN_VAL_PROC`; the multicast group has the same number.
@@ -63,6 +61,11 @@ impl Connector {
             .into())
     }
 
+    /// Another descriptor of the socket, to wait on.
+    pub fn handle(&self) -> std::io::Result<OwnedFd> {
+        self.socket.as_fd().try_clone_to_owned()
+    }
+
     /// The next event; `None` where there is none yet.
     pub fn next(&self) -> Result<Option<Happened>, Errno> {
         while let Some(message) = self.socket.receive()? {
@@ -108,26 +111,6 @@ fn parse(payload: &[u8]) -> Option<Happened> {
         0x2 => Some(Happened::Exec { pid: word(1)?, at }),
         0x8000_0000 => (word(0)? == word(1)?).then_some(Happened::Exit { pid: word(1)?, at }),
         _ => None,
-    }
-}
-
-/// Empties the socket as it fills, for as long as the tree lives. Readers empty it too ([`ProcessTree::catch_up`]).
-pub fn spawn(tree: Weak<ProcessTree>) {
-    let listen = move || {
-        let Some(socket) =
-            tree.upgrade().and_then(|t| lock(&t.connector).as_ref()?.socket.as_fd().try_clone_to_owned().ok())
-        else {
-            return;
-        };
-        loop {
-            netlink::wait(&[socket.as_fd()], 500);
-            let Some(tree) = tree.upgrade() else { return };
-            tree.catch_up();
-        }
-    };
-    // Without the thread the socket fills up to its bound and is emptied by readers alone.
-    if let Err(error) = std::thread::Builder::new().name("foil-processes".into()).spawn(listen) {
-        tracing::warn!("no thread for the process connector: {error}");
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod connector;
 mod containers;
+mod ear;
 mod lives;
 mod own;
 mod procfs;
@@ -21,12 +22,12 @@ use super::foreign::Likeness;
 use super::observed::Observed;
 use super::{Attribution, ClockGrain, Process, Recorded, lock};
 use crate::shield::{Birth, BirthLog, Tree};
-use connector::{Connector, Happened};
+use ear::Seat;
 use lives::{Lives, Member};
 use own::{Actor, Own, Title};
 use programs::Programs;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 /// Whose doing an event is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +46,8 @@ pub enum Whose {
 #[derive(Debug, Default)]
 pub struct ProcessTree {
     lives: Mutex<Lives>,
-    connector: Mutex<Option<Connector>>,
+    /// Its place where the process connector is listened to.
+    seat: OnceLock<Seat>,
     /// The connector heard every fork since it was attached.
     exact: AtomicBool,
     programs: Mutex<Programs>,
@@ -62,11 +64,10 @@ impl ProcessTree {
     /// does not. Make it before the run's init is started, so that no fork is missed.
     pub fn new() -> Arc<Self> {
         let tree = Self::without_connector();
-        match Connector::open() {
-            Ok(connector) => {
-                *lock(&tree.connector) = Some(connector);
+        match Seat::take(&tree) {
+            Ok(seat) => {
                 tree.exact.store(true, Ordering::Release);
-                connector::spawn(Arc::downgrade(&tree));
+                _ = tree.seat.set(seat);
             }
             Err(reason) => tracing::debug!("no process connector: {reason}"),
         }
@@ -108,6 +109,7 @@ impl ProcessTree {
     /// The run's init, to which orphans fall. It must be alive: its start is read from `/proc`.
     pub fn insert_init(&self, pid: u32) {
         self.catch_up();
+        self.claim(pid);
         // Where `/proc` does not say, it is taken for the run's since ever.
         let start = procfs::stat(pid).map_or(0, |stat| stat.start);
         lock(&self.lives).init(pid, start);
@@ -120,7 +122,15 @@ impl ProcessTree {
     /// A direct child of the run's init, and from when it acts for the technique (nanoseconds since 1970).
     pub fn insert_root(&self, pid: u32, acts_ns: u64) {
         self.catch_up();
+        self.claim(pid);
         lock(&self.lives).root(pid, acts_ns);
+    }
+
+    /// From now on the run hears of what the process does.
+    fn claim(&self, pid: u32) {
+        if let Some(seat) = self.seat.get() {
+            seat.claim(pid);
+        }
     }
 
     /// An event says that `pid` was a child of `ppid` at a moment. Called as the event comes in, while the parent may still be
@@ -239,51 +249,48 @@ impl ProcessTree {
     /// Takes in all that the run's processes have said, and that the connector has heard. Readers call it before they judge.
     pub fn catch_up(&self) {
         self.hear_births();
-        let mut started = Vec::new();
-        {
-            let connector = lock(&self.connector);
-            let Some(connector) = connector.as_ref() else { return };
-            loop {
-                match connector.next() {
-                    Ok(Some(happened)) => {
-                        let mut lives = lock(&self.lives);
-                        match happened {
-                            Happened::Fork { parent, child, at } => {
-                                lock(&self.programs).fork(parent, child);
-                                if !lives.fork(parent, child, at) {
-                                    self.exact.store(false, Ordering::Release);
-                                }
-                            }
-                            Happened::Exit { pid, at } => {
-                                lives.exit(pid, at);
-                                lock(&self.programs).exit(pid, at);
-                            }
-                            Happened::Exec { pid, at } => {
-                                lives.exec(pid, at);
-                                if lives.member(pid, at, ClockGrain::EXACT) == Member::Yes {
-                                    // At once: most programs are gone within a millisecond.
-                                    let image = procfs::image(pid);
-                                    lock(&self.programs).exec(pid, at, image.clone());
-                                    started.push((pid, at, image));
-                                }
-                            }
-                        }
-                    }
-                    Ok(None) => break,
-                    Err(reason) => {
-                        // Links and `/proc` have to do from here on.
-                        tracing::debug!("the process connector lost messages: {reason}");
-                        self.exact.store(false, Ordering::Release);
-                    }
-                }
-            }
+        if let Some(seat) = self.seat.get() {
+            seat.catch_up();
         }
-        // Outside the locks: it writes into a log, whose readers take them the other way round.
+    }
+
+    /// The connector saw a fork by a process of the run, or one that gave such a process's id to another.
+    fn forked(&self, parent: u32, child: u32, at: u64) {
+        let mut lives = lock(&self.lives);
+        lock(&self.programs).fork(parent, child);
+        if !lives.fork(parent, child, at) {
+            self.is_inexact();
+        }
+    }
+
+    /// The connector saw a process of the run end.
+    fn exited(&self, pid: u32, at: u64) {
+        lock(&self.lives).exit(pid, at);
+        lock(&self.programs).exit(pid, at);
+    }
+
+    /// The connector saw a process of the run become another program. Whether that is the technique's.
+    fn became(&self, pid: u32, at: u64) -> bool {
+        self.hear_births();
+        let mut lives = lock(&self.lives);
+        lives.exec(pid, at);
+        lives.member(pid, at, ClockGrain::EXACT) == Member::Yes
+    }
+
+    /// Which program that is.
+    fn is(&self, pid: u32, at: u64, image: Image) {
+        lock(&self.programs).exec(pid, at, image);
+    }
+
+    fn saw_exec(&self, pid: u32, at: u64, image: &Image) {
         if let Some(observed) = lock(&self.observed).upgrade() {
-            for (pid, at, image) in started {
-                observed.saw_exec(pid, at, &image);
-            }
+            observed.saw_exec(pid, at, image);
         }
+    }
+
+    /// Not every fork is known any more.
+    fn is_inexact(&self) {
+        self.exact.store(false, Ordering::Release);
     }
 
     /// Where programs that the tree's processes become are noted.
