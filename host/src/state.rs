@@ -24,8 +24,9 @@ pub fn default_folder() -> anyhow::Result<PathBuf> {
 /// Makes the folder (mode 0700) where it is missing, and refuses one that somebody else owns or may write:
 /// the journal in it is a list of things to do with our rights.
 pub fn open(folder: &Path) -> anyhow::Result<()> {
-    // Before anything is made there.
-    check_way(there_is(folder))?;
+    // Before anything is created there.
+    let existing = folder.ancestors().find(|above| std::fs::symlink_metadata(above).is_ok());
+    check_way(existing.unwrap_or(Path::new("/")))?;
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -60,9 +61,4 @@ pub fn check(folder: &Path) -> anyhow::Result<()> {
 pub fn check_way(folder: &Path) -> anyhow::Result<()> {
     let why = || format!("the state folder's way {} can be exchanged: choose another with --state", folder.shown());
     crate::trust::follow(folder).map(drop).with_context(why)
-}
-
-/// The folder, or of those above it the nearest that there is.
-pub fn there_is(folder: &Path) -> &Path {
-    folder.ancestors().find(|above| std::fs::symlink_metadata(above).is_ok()).unwrap_or(Path::new("/"))
 }

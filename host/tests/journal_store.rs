@@ -45,7 +45,13 @@ fn a_journal_that_others_could_have_written_is_refused() {
         std::os::unix::fs::chown(above, Some(65534), None).unwrap();
         let said = refusal(&bench);
         assert!(said.contains("choose another with --state") && said.contains(above.to_str().unwrap()), "{said}");
+        // Nothing is created below such a folder either.
+        let below = above.join("theirs");
+        fs::create_dir(&below).unwrap();
+        std::os::unix::fs::chown(&below, Some(65534), None).unwrap();
         std::os::unix::fs::chown(above, Some(0), None).unwrap();
+        assert!(Journal::open(&below.join("new/state")).is_err());
+        assert!(!below.join("new").exists());
     }
     let wal = bench.state.join("journal.db-wal");
     let _ = fs::remove_file(&wal);

@@ -49,12 +49,12 @@ pub struct Passed {
     pub falco: bool,
 }
 
-/// All of those that were looked at.
+/// The events of a look at what does not count.
 #[derive(Debug, Clone, Default)]
 pub struct Rest {
-    /// They.
+    /// The events that were read.
     pub passed: Vec<Passed>,
-    /// There are more, which were not counted.
+    /// Whether the look ended before all events were read.
     pub more: bool,
 }
 

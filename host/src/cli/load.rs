@@ -437,7 +437,7 @@ fn say_passed(files: &[&PathBuf]) {
         others => format!(" and {others} others"),
     };
     if !first.is_empty() {
-        err!("foil: {}{more}: passed over, rules or environments run nothing", first.join(", "));
+        err!("foil: skipped {}{more}: rules or environments, not experiments", first.join(", "));
     }
 }
 

@@ -81,7 +81,7 @@ fn try_folder(folder: &Path, above: &Path) -> std::io::Result<()> {
 
 fn not_yet(area: &mut Area, folder: &Path) {
     let above = folder.ancestors().skip(1).find(|above| above.is_dir()).unwrap_or(Path::new("/"));
-    if let Err(error) = crate::state::check_way(crate::state::there_is(folder)) {
+    if let Err(error) = crate::state::check_way(above) {
         return area.missing("folder", format!("{error:#}"), "mend that, or choose another with --state");
     }
     match try_folder(folder, above) {

@@ -233,8 +233,9 @@ impl State {
         let mut news = inotify::Reader::new(watch, &mut buffer);
         while let Ok(event) = news.next() {
             let came = event.events().intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO);
-            let name = event.file_name().map(std::ffi::CStr::to_bytes).unwrap_or_default();
-            if came && self.folders.iter().any(|watched| watched.name == name && !name.is_empty()) {
+            let name = event.file_name().map(std::ffi::CStr::to_bytes);
+            let is_of = |watched: &Watched| watched.watch == Some(event.wd()) && Some(&*watched.name) == name;
+            if came && self.folders.iter().any(is_of) {
                 self.unopened = self.unopened.saturating_add(1);
             }
         }

@@ -9,11 +9,11 @@
 
 mod connector;
 mod containers;
-mod ear;
 mod lives;
 mod own;
 mod procfs;
 mod programs;
+mod subscription;
 
 pub use containers::Containers;
 pub use programs::Image;
@@ -22,12 +22,12 @@ use super::foreign::Likeness;
 use super::observed::Observed;
 use super::{Attribution, ClockGrain, Process, Recorded, lock};
 use crate::shield::{Birth, BirthLog, Tree};
-use ear::Seat;
 use lives::{Lives, Member};
 use own::{Actor, Own, Title};
 use programs::Programs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
+use subscription::Subscription;
 
 /// Whose doing an event is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,8 +46,8 @@ pub enum Whose {
 #[derive(Debug, Default)]
 pub struct ProcessTree {
     lives: Mutex<Lives>,
-    /// Its place where the process connector is listened to.
-    seat: OnceLock<Seat>,
+    /// `None`: no process connector is available.
+    subscription: OnceLock<Subscription>,
     /// The connector heard every fork since it was attached.
     exact: AtomicBool,
     programs: Mutex<Programs>,
@@ -64,10 +64,10 @@ impl ProcessTree {
     /// does not. Make it before the run's init is started, so that no fork is missed.
     pub fn new() -> Arc<Self> {
         let tree = Self::without_connector();
-        match Seat::take(&tree) {
-            Ok(seat) => {
+        match Subscription::subscribe(&tree) {
+            Ok(subscription) => {
                 tree.exact.store(true, Ordering::Release);
-                _ = tree.seat.set(seat);
+                _ = tree.subscription.set(subscription);
             }
             Err(reason) => tracing::debug!("no process connector: {reason}"),
         }
@@ -126,10 +126,10 @@ impl ProcessTree {
         lock(&self.lives).root(pid, acts_ns);
     }
 
-    /// From now on the run hears of what the process does.
+    /// Subscribes to what the process and its descendants do.
     fn claim(&self, pid: u32) {
-        if let Some(seat) = self.seat.get() {
-            seat.claim(pid);
+        if let Some(subscription) = self.subscription.get() {
+            subscription.claim(pid);
         }
     }
 
@@ -249,27 +249,27 @@ impl ProcessTree {
     /// Takes in all that the run's processes have said, and that the connector has heard. Readers call it before they judge.
     pub fn catch_up(&self) {
         self.hear_births();
-        if let Some(seat) = self.seat.get() {
-            seat.catch_up();
+        if let Some(subscription) = self.subscription.get() {
+            subscription.catch_up();
         }
     }
 
-    /// The connector saw a fork by a process of the run, or one that gave such a process's id to another.
+    /// Records a fork: by a process of the run, or one that reuses the id of such a process.
     fn forked(&self, parent: u32, child: u32, at: u64) {
         let mut lives = lock(&self.lives);
         lock(&self.programs).fork(parent, child);
         if !lives.fork(parent, child, at) {
-            self.is_inexact();
+            self.set_inexact();
         }
     }
 
-    /// The connector saw a process of the run end.
+    /// Records the exit of a process of the run.
     fn exited(&self, pid: u32, at: u64) {
         lock(&self.lives).exit(pid, at);
         lock(&self.programs).exit(pid, at);
     }
 
-    /// The connector saw a process of the run become another program. Whether that is the technique's.
+    /// Records the exec of a process of the run. Returns whether the process acts for the technique.
     fn became(&self, pid: u32, at: u64) -> bool {
         self.hear_births();
         let mut lives = lock(&self.lives);
@@ -277,8 +277,8 @@ impl ProcessTree {
         lives.member(pid, at, ClockGrain::EXACT) == Member::Yes
     }
 
-    /// Which program that is.
-    fn is(&self, pid: u32, at: u64, image: Image) {
+    /// Records the program of an exec.
+    fn set_image(&self, pid: u32, at: u64, image: Image) {
         lock(&self.programs).exec(pid, at, image);
     }
 
@@ -288,8 +288,8 @@ impl ProcessTree {
         }
     }
 
-    /// Not every fork is known any more.
-    fn is_inexact(&self) {
+    /// Records that events were lost, so that not every fork is known.
+    fn set_inexact(&self) {
         self.exact.store(false, Ordering::Release);
     }
 

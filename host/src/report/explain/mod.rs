@@ -67,9 +67,10 @@ fn links(report: &RunReport) -> Vec<String> {
                 let alike: Vec<&LinkReport> = chain.iter().filter(same).copied().collect();
                 // At the first of them.
                 said.extend(alike.first().filter(|first| std::ptr::eq(**first, *link)).and_then(|_| unknown(&alike)));
-                // Something did come, which is where to look first.
-                let told = |arrived: &str| link.reason.as_ref().is_some_and(|reason| reason.contains(arrived));
-                said.extend(uncounted(link).filter(|what| !told(what)).and_then(|_| arrived(link)));
+                // The reason is the canary's; alerts that did arrive are where to look first.
+                if link.sensors.iter().any(|proof| proof.blinds().is_some()) {
+                    said.extend(arrived(link));
+                }
             }
         }
     }

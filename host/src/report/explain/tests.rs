@@ -1,6 +1,10 @@
 use super::explain;
+use crate::campaign::canary::SensorProof;
 use crate::campaign::verdict::{LinkVerdict, Verdict};
+use crate::collector::NotCounted;
+use crate::report::Uncounted;
 use crate::report::fixture::{judged, link, report};
+use foil_manifest::TiedBy;
 
 /// A chain such as `telemetry=seen rule=missed`; `!` after a verdict: contradicted; `+`: it looked at events of the run.
 fn of(chain: &str) -> String {
@@ -24,6 +28,7 @@ fn the_broken_hop_is_named_and_nothing_else_is_blamed() {
         ),
         ("telemetry=late rule=missed", "no rule matched: look at the rule"),
         ("rule=missed", "this may be the sensor or the rule"),
+        ("detection=missed+", "3 others came that count as this run's: look first at what the check asks for."),
         (
             "telemetry=unknown rule=missed",
             "No rule matched, but whether `telemetry` before it was there could not be looked at: settle that first",
@@ -162,4 +167,27 @@ fn what_a_check_says_of_how_things_are_is_shown() {
     run.links[0].remark = Some("2 of 3 nodes; not on node-7".into());
     let said = explain(&run).join(" ");
     assert!(said.ends_with("`linux.audit-event` says: 2 of 3 nodes; not on node-7."), "{said}");
+}
+
+#[test]
+fn alerts_that_arrived_are_told_beside_a_silent_canary_and_once() {
+    let mut report = judged("detection=unknown");
+    let weak = NotCounted::WeakTie { tied_by: TiedBy::Time, demanded: TiedBy::Likeness };
+    report.links[0].uncounted = Uncounted::group([weak, weak]);
+    assert!(!explain(&report).join(" ").contains("matching alerts"), "the reason says it already");
+    report.links[0].uncounted[0].at_least = true;
+    report.links[0].sensors = vec![SensorProof::Silent { feed: "inbox".into(), canary: "x".into() }];
+    let said = explain(&report).join(" ");
+    assert!(said.contains("at least 2 matching alerts arrived and were not counted"), "{said}");
+}
+
+#[test]
+fn a_test_that_failed_may_not_have_done_it() {
+    let mut report = judged("telemetry=missed");
+    report.facts.insert("exit".into(), "3".into());
+    assert!(!explain(&report).join(" ").contains("ended with 3"), "it is no imported test");
+    report.test = Some(crate::report::fixture::test());
+    assert!(explain(&report).join(" ").contains("The test's own command ended with 3"));
+    report.facts.insert("exit".into(), "0".into());
+    assert!(!explain(&report).join(" ").contains("own command ended"));
 }

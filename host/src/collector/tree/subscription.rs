@@ -1,7 +1,7 @@
-//! The one listener to the process connector, for all runs of this process.
+//! Subscriptions to the process connector: one listener reads it for all runs of this `foil`.
 //!
-//! The kernel tells of every fork, program and end on the machine. Each is read once, and goes to the runs that it is about: a process
-//! whose parent is a run's is that run's, for as long as its id means it. What is everybody else's costs a place in a table.
+//! The kernel reports every fork, exec and exit on the machine. The listener reads each event once and forwards it to the runs that it
+//! concerns: a child belongs to the runs that its parent belongs to. Other processes only take an entry in the table.
 
 use super::super::netlink;
 use super::connector::{Connector, Happened};
@@ -12,37 +12,37 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
-/// The listener of this process, as long as a run needs it.
-static EAR: Mutex<Weak<Ear>> = Mutex::new(Weak::new());
+/// The listener of this `foil`. It lives as long as a run is subscribed.
+static LISTENER: Mutex<Weak<Listener>> = Mutex::new(Weak::new());
 
-/// How long the thread sleeps at most, in milliseconds, before it looks whether anybody needs it.
-const NAP: u32 = 500;
+/// The longest wait of the thread for an event, in milliseconds. Then it checks whether a run is still subscribed.
+const LONGEST_WAIT: u32 = 500;
 
-/// A run, to the listener.
+/// Identifies a subscribed run.
 type Number = u64;
 
-/// The listener.
+/// Reads the process connector and forwards its events.
 #[derive(Debug)]
-pub struct Ear {
-    hearing: Mutex<Hearing>,
-    /// Runs that are over; told apart, since their end may come while the machine is locked.
+pub struct Listener {
+    source: Mutex<Source>,
+    /// Runs that ended. A separate lock, because a run may end while `source` is locked.
     over: Mutex<Vec<Number>>,
     next: AtomicU64,
 }
 
 #[derive(Debug)]
-struct Hearing {
+struct Source {
     connector: Connector,
-    machine: Machine,
+    machine: ProcessTable,
 }
 
-/// What is known of the machine's processes.
+/// The machine's processes, and which runs they belong to.
 #[derive(Debug, Default)]
-struct Machine {
-    /// Who forked whom, and when, of those that live.
+struct ProcessTable {
+    /// The fork of each living process.
     forks: HashMap<u32, Fork>,
     children: HashMap<u32, Vec<u32>>,
-    /// Whose a process id is: of one run, mostly.
+    /// The runs that a process id belongs to, in most cases one.
     owners: HashMap<u32, Vec<Number>>,
     runs: HashMap<Number, Run>,
 }
@@ -56,56 +56,56 @@ struct Fork {
 #[derive(Debug)]
 struct Run {
     tree: Weak<ProcessTree>,
-    /// The ids of which it is an owner.
+    /// The process ids that belong to it.
     pids: Vec<u32>,
 }
 
-/// A program that a run's process became, to be noted once nothing is locked.
+/// An exec of a run's process, which is recorded after all locks are released.
 type Started = (Arc<ProcessTree>, u32, u64, Image);
 
-/// A run's place at the listener. Dropping it ends it.
+/// The subscription of one run. Dropping it unsubscribes.
 #[derive(Debug)]
-pub struct Seat {
-    ear: Arc<Ear>,
+pub struct Subscription {
+    listener: Arc<Listener>,
     number: Number,
 }
 
-impl Ear {
-    /// The listener that there is, or a new one.
+impl Listener {
+    /// Returns the existing listener, or starts one.
     ///
     /// # Errors
     /// Why there is no process connector here.
     fn get() -> Result<Arc<Self>, String> {
-        let mut known = lock(&EAR);
-        if let Some(ear) = known.upgrade() {
-            return Ok(ear);
+        let mut known = lock(&LISTENER);
+        if let Some(listener) = known.upgrade() {
+            return Ok(listener);
         }
         let connector = Connector::open()?;
         let handle = connector.handle().map_err(|error| format!("the process connector: {error}"))?;
-        let hearing = Mutex::new(Hearing { connector, machine: Machine::default() });
-        let ear = Arc::new(Self { hearing, over: Mutex::default(), next: AtomicU64::default() });
-        let told = Arc::downgrade(&ear);
+        let source = Mutex::new(Source { connector, machine: ProcessTable::default() });
+        let listener = Arc::new(Self { source, over: Mutex::default(), next: AtomicU64::default() });
+        let told = Arc::downgrade(&listener);
         let listen = move || {
             loop {
-                netlink::wait(&[handle.as_fd()], NAP);
-                let Some(ear) = told.upgrade() else { return };
-                ear.catch_up();
+                netlink::wait(&[handle.as_fd()], LONGEST_WAIT);
+                let Some(listener) = told.upgrade() else { return };
+                listener.catch_up();
             }
         };
         // Without the thread the socket fills up to its bound and is emptied by readers alone.
         if let Err(error) = std::thread::Builder::new().name("foil-processes".into()).spawn(listen) {
             tracing::warn!("no thread for the process connector: {error}");
         }
-        *known = Arc::downgrade(&ear);
-        Ok(ear)
+        *known = Arc::downgrade(&listener);
+        Ok(listener)
     }
 
-    /// Takes in all that the kernel has told. Whoever calls finds its run's processes up to now.
+    /// Processes all pending events of the connector.
     fn catch_up(&self) {
         let mut started = Vec::new();
         {
-            let mut hearing = lock(&self.hearing);
-            let Hearing { connector, machine } = &mut *hearing;
+            let mut source = lock(&self.source);
+            let Source { connector, machine } = &mut *source;
             std::mem::take(&mut *lock(&self.over)).into_iter().for_each(|number| machine.forget(number));
             loop {
                 match connector.next() {
@@ -114,19 +114,19 @@ impl Ear {
                     Err(reason) => {
                         // Links and `/proc` have to do from here on.
                         tracing::debug!("the process connector lost messages: {reason}");
-                        machine.trees().for_each(|tree| tree.is_inexact());
+                        machine.trees().for_each(|tree| tree.set_inexact());
                     }
                 }
             }
         }
-        // Outside of the lock: it writes into a log, whose readers take them the other way round.
+        // After the lock is released: this locks a log, and readers of logs lock in the opposite order.
         for (tree, pid, at, image) in started {
             tree.saw_exec(pid, at, &image);
         }
     }
 }
 
-impl Machine {
+impl ProcessTable {
     fn join(&mut self, number: Number, tree: &Arc<ProcessTree>) {
         self.runs.insert(number, Run { tree: Arc::downgrade(tree), pids: Vec::new() });
     }
@@ -135,7 +135,7 @@ impl Machine {
         self.runs.values().filter_map(|run| run.tree.upgrade())
     }
 
-    /// The runs that a process is of.
+    /// Returns the runs that a process belongs to.
     fn of(&self, pid: u32) -> Vec<Number> {
         self.owners.get(&pid).cloned().unwrap_or_default()
     }
@@ -156,7 +156,7 @@ impl Machine {
                         self.children.remove(&fork.parent);
                     }
                 }
-                // Its own children fall to somebody else, and are whose they were.
+                // Its children get another parent and stay in the runs that they belong to.
                 self.children.remove(&pid);
                 self.of(pid).into_iter().filter_map(|number| self.tree(number)).for_each(|tree| tree.exited(pid, at));
             }
@@ -165,7 +165,7 @@ impl Machine {
                     if tree.became(pid, at) {
                         // At once: most programs are gone within a millisecond.
                         let image = image(pid);
-                        tree.is(pid, at, image.clone());
+                        tree.set_image(pid, at, image.clone());
                         started.push((tree, pid, at, image));
                     }
                 }
@@ -176,7 +176,7 @@ impl Machine {
     fn fork(&mut self, parent: u32, child: u32, at: u64) {
         self.forks.insert(child, Fork { parent, at });
         self.children.entry(parent).or_default().push(child);
-        // Whose the id was before must hear that it means another process now.
+        // Runs that the id belonged to must learn that it now means another process.
         let before = self.owners.remove(&child).unwrap_or_default();
         let owners = self.of(parent);
         for number in before.iter().filter(|number| !owners.contains(number)).chain(&owners) {
@@ -195,7 +195,7 @@ impl Machine {
         self.owners.insert(child, owners);
     }
 
-    /// A process is a run's from now on, with all that it has forked and that lives. The run hears of those forks.
+    /// Adds a process and its living descendants to a run, and forwards their forks to it.
     fn claim(&mut self, number: Number, pid: u32) {
         let Some(tree) = self.tree(number) else { return };
         let mut next = vec![pid];
@@ -228,32 +228,32 @@ impl Machine {
     }
 }
 
-impl Seat {
-    /// A place for a run, which hears of its processes from now on.
+impl Subscription {
+    /// Subscribes a run.
     ///
     /// # Errors
     /// Why there is no process connector here.
-    pub fn take(tree: &Arc<ProcessTree>) -> Result<Self, String> {
-        let ear = Ear::get()?;
-        let number = ear.next.fetch_add(1, Ordering::Relaxed);
-        lock(&ear.hearing).machine.join(number, tree);
-        Ok(Self { ear, number })
+    pub fn subscribe(tree: &Arc<ProcessTree>) -> Result<Self, String> {
+        let listener = Listener::get()?;
+        let number = listener.next.fetch_add(1, Ordering::Relaxed);
+        lock(&listener.source).machine.join(number, tree);
+        Ok(Self { listener, number })
     }
 
-    /// Takes in all that the kernel has told.
+    /// Processes all pending events of the connector.
     pub fn catch_up(&self) {
-        self.ear.catch_up();
+        self.listener.catch_up();
     }
 
-    /// A process is the run's, with all that it forks and has forked.
+    /// Adds a process and its descendants, now and later, to the run.
     pub fn claim(&self, pid: u32) {
-        lock(&self.ear.hearing).machine.claim(self.number, pid);
+        lock(&self.listener.source).machine.claim(self.number, pid);
     }
 }
 
-impl Drop for Seat {
+impl Drop for Subscription {
     fn drop(&mut self) {
-        lock(&self.ear.over).push(self.number);
+        lock(&self.listener.over).push(self.number);
     }
 }
 
@@ -266,8 +266,8 @@ mod tests {
     const S: u64 = 1_000_000_000;
     const T: u64 = 1_700_000_000 * S;
 
-    fn machine(runs: u64) -> (Machine, Vec<Arc<ProcessTree>>) {
-        let mut machine = Machine::default();
+    fn machine(runs: u64) -> (ProcessTable, Vec<Arc<ProcessTree>>) {
+        let mut machine = ProcessTable::default();
         let trees: Vec<_> = (0..runs).map(|_| ProcessTree::of_nobody()).collect();
         for (number, tree) in (0..).zip(&trees) {
             machine.join(number, tree);
@@ -275,7 +275,7 @@ mod tests {
         (machine, trees)
     }
 
-    fn fork(machine: &mut Machine, parent: u32, child: u32, at: u64) {
+    fn fork(machine: &mut ProcessTable, parent: u32, child: u32, at: u64) {
         machine.take_in(Happened::Fork { parent, child, at }, &mut Vec::new());
     }
 
