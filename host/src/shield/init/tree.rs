@@ -120,6 +120,22 @@ pub fn any_child() -> bool {
     }
 }
 
+/// Kills children that are inits of pid namespaces, and waits until everybody in those is gone: the kernel ends a namespace with its
+/// init, which can be reaped after all others.
+pub fn end_inits(pids: &[i32]) {
+    // SAFETY: children that nobody else reaps, so that the numbers are still theirs. `__WALL`: as in `wait_any`.
+    unsafe {
+        for pid in pids {
+            libc::kill(*pid, libc::SIGKILL);
+        }
+        for pid in pids {
+            while libc::waitpid(*pid, std::ptr::null_mut(), libc::__WALL) < 0
+                && std::io::Error::last_os_error().raw_os_error() == Some(libc::EINTR)
+            {}
+        }
+    }
+}
+
 /// Kills descendants of the caller that are below none of `inits`.
 pub fn kill_orphans(inits: &[i32], mut died: impl FnMut(i32, Death)) {
     kill_walking(own_pid(), inits, &mut died);

@@ -44,16 +44,19 @@ impl Cgroup {
 }
 
 /// Has the kernel prepare for a process to be moved, in a process of its own, by moving that to where it is. The first move in a
-/// while waits for an RCU grace period, 7 to 80 ms; those that follow within some 20 ms do not. The caller reaps.
-pub fn prepare() {
-    let Some(procs) = parent().map(|parent| parent.join("cgroup.procs")) else { return };
+/// while waits for an RCU grace period, 7 to 80 ms; those that follow within some 20 ms do not. The caller reaps. Returns that
+/// process, where there is one.
+pub fn prepare() -> Option<i32> {
+    let procs = parent()?.join("cgroup.procs");
     // SAFETY: the launcher has one thread, so that no lock is held in the copy, which ends without running what belongs to
     // the original.
     unsafe {
-        if libc::fork() == 0 {
+        let pid = libc::fork();
+        if pid == 0 {
             let _ = fs::write(procs, "0");
             libc::_exit(0);
         }
+        (pid > 0).then_some(pid)
     }
 }
 

@@ -74,6 +74,8 @@ struct Launcher {
     signals: SignalFd,
     lifeline: Lifeline,
     runs: HashMap<i32, Run>,
+    /// The process of [`cgroup::prepare`], which makes no others.
+    preparing: Option<i32>,
 }
 
 impl Launcher {
@@ -93,9 +95,9 @@ impl Launcher {
         mask.add(Signal::SIGCHLD);
         mask.thread_block()?;
         let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-        cgroup::prepare();
+        let preparing = cgroup::prepare();
         cgroup::sweep();
-        Ok(Self { socket, signals, lifeline: Lifeline::new()?, runs: HashMap::new() })
+        Ok(Self { socket, signals, lifeline: Lifeline::new()?, runs: HashMap::new(), preparing })
     }
 
     fn until_host_is_gone(&mut self) {
@@ -157,6 +159,7 @@ impl Launcher {
                     orphans |= run.reach == Reach::Descendants;
                     forget(run);
                 }
+                None if self.preparing == Some(*pid) => self.preparing = None,
                 None => orphans = true,
             }
         }
@@ -164,7 +167,12 @@ impl Launcher {
     }
 
     fn kill_everything(&mut self) {
-        Reach::Descendants.kill_all(|_, _| {});
+        let namespaces = self.runs.iter().filter(|(_, run)| run.reach == Reach::Namespace);
+        tree::end_inits(&namespaces.map(|(pid, _)| *pid).collect::<Vec<_>>());
+        // Who has no child has no descendants: orphans come to the launcher, the nearest subreaper.
+        if tree::any_child() {
+            Reach::Descendants.kill_all(|_, _| {});
+        }
         for (_, run) in self.runs.drain() {
             forget(run);
         }
