@@ -2,13 +2,13 @@
 //! is not disturbed.
 
 mod control;
-mod listener;
 mod message;
 mod own_rules;
 pub mod parse;
 mod request;
 mod rule_data;
 mod rule_text;
+mod subscription;
 
 pub use control::{Control, ControlError, Status};
 pub use message::say;
@@ -18,13 +18,11 @@ pub use own_rules::{
 pub use request::RuleRequest;
 pub use rule_data::RuleData;
 
-use super::netlink::Netlink;
 use super::registry::ArmOptions;
 use super::{Blindness, EventLog};
-use listener::Listener;
-use rustix::io::Errno;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use subscription::Subscription;
 
 /// Its name.
 pub const NAME: &str = "linux.audit";
@@ -50,7 +48,7 @@ struct Baseline {
 pub struct AuditCollector {
     control: Control,
     baseline: Baseline,
-    listener: Listener,
+    subscription: Subscription,
     log: Arc<EventLog>,
 }
 
@@ -59,7 +57,6 @@ impl AuditCollector {
     /// the kernel records from then on comes into the log. Processes that were started before auditing was first switched on
     /// since boot are not audited, ever: arm before the run's init is started.
     pub fn arm(log: Arc<EventLog>, options: &ArmOptions) -> Result<Self, Blindness> {
-        let dead = |why: String| Blindness::Dead(why);
         let control = Control::open().map_err(|e| dead(e.to_string()))?;
         let before = control.status().map_err(|e| dead(e.to_string()))?;
         if before.enabled == 0 && options.own_rules.is_none() {
@@ -72,11 +69,7 @@ impl AuditCollector {
                 "the audit stream is sent to the machine's first network namespace only, and Foil is in another".into(),
             ));
         }
-        let socket = Netlink::open(rustix::net::netlink::AUDIT, READLOG).map_err(|errno| {
-            let hint = if errno == Errno::PERM { "; it takes CAP_AUDIT_READ" } else { "" };
-            dead(format!("the audit stream cannot be listened to: {errno}{hint}"))
-        })?;
-        socket.set_buffer(options.receive_buffer);
+        let subscription = Subscription::subscribe(&log, options)?;
         let rules = control.rules().map_err(|e| dead(e.to_string()))?;
         let baseline = Baseline {
             lost: before.lost,
@@ -86,9 +79,7 @@ impl AuditCollector {
         if let Some(own) = &options.own_rules {
             install(own).map_err(|e| dead(e.to_string()))?;
         }
-        let listener = Listener::start(socket, Arc::clone(&log), options)
-            .map_err(|e| dead(format!("no thread to listen to the audit stream with: {e}")))?;
-        Ok(Self { control, baseline, listener, log })
+        Ok(Self { control, baseline, subscription, log })
     }
 
     /// Looks whether all is as it was: nothing lost, no rule gone, auditing still on. Blindness goes into the log too. Call it
@@ -113,14 +104,14 @@ impl AuditCollector {
     }
 
     /// Stops listening, once what the kernel has recorded so far has come in. Leaves the rules: [`remove`] them afterwards.
-    pub fn finish(mut self) -> Option<Blindness> {
+    pub fn finish(self) -> Option<Blindness> {
         let deadline = Instant::now() + Duration::from_millis(200);
         while self.control.status().is_ok_and(|s| s.backlog > 0) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(2));
         }
         // The last record leaves the backlog a moment before it is in our socket.
         std::thread::sleep(Duration::from_millis(2));
-        self.listener.end();
+        self.subscription.settle(Duration::from_nanos(parse::PATIENCE));
         self.verify()
     }
 
@@ -152,6 +143,10 @@ impl AuditCollector {
             Blindness::Lost(format!("rules were removed: {gone} of {} that were there are gone", before.len()))
         })
     }
+}
+
+fn dead(why: String) -> Blindness {
+    Blindness::Dead(why)
 }
 
 /// The kernel sends the stream to its first network namespace. Whoever may ask for the audit state is in the first pid namespace,

@@ -12,7 +12,7 @@ pub use fields::{flatten, plain};
 pub use internal::Internal;
 pub use moment::moment;
 pub use redact::{audit as redact_audit, torn};
-pub use subscribers::Subscribers;
+pub use subscribers::{Subscribers, run_ids};
 
 use super::{ClockGrain, Recorded};
 use std::collections::BTreeMap;

@@ -86,20 +86,23 @@ impl Subscribers {
             let before = at.checked_sub(MARK.len()).and_then(|from| raw.get(from..at));
             before.is_some_and(|before| before.eq_ignore_ascii_case(MARK))
         };
-        // The first character of an id is the time's highest bits: `0` for the next centuries. That spares most look-ups.
-        for at in raw.iter().enumerate().filter(|(_, b)| **b == b'0').map(|(at, _)| at) {
-            let window = raw.get(at..at.saturating_add(ID)).unwrap_or_default();
-            let Ok(text) = std::str::from_utf8(window) else { continue };
-            if text.len() != ID || !text.bytes().all(|b| b.is_ascii_alphanumeric()) {
-                continue;
-            }
-            let id = text.to_ascii_lowercase();
+        for (at, id) in run_ids(raw) {
             if (self.by_run.contains_key(&id) || is_marked(at)) && !found.contains(&id) {
                 found.push(id);
             }
         }
         found
     }
+}
+
+/// What may be the id of a run in a text, in small letters, and where it stands.
+pub fn run_ids(raw: &[u8]) -> impl Iterator<Item = (usize, String)> {
+    // The first character of an id is the time's highest bits: `0` for the next centuries. That spares most look-ups.
+    let begins = raw.iter().enumerate().filter(|(_, byte)| **byte == b'0').map(|(at, _)| at);
+    begins.filter_map(|at| {
+        let text = std::str::from_utf8(raw.get(at..at.checked_add(ID)?)?).ok()?;
+        text.bytes().all(|byte| byte.is_ascii_alphanumeric()).then(|| (at, text.to_ascii_lowercase()))
+    })
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod subscription;
 
 pub use containers::Containers;
 pub use programs::Image;
+pub use subscription::{Number, Owners, owners};
 
 use super::foreign::Likeness;
 use super::observed::Observed;
@@ -89,6 +90,11 @@ impl ProcessTree {
     /// Every fork since the tree was made is known, so that a process that is not in it is a stranger for certain.
     pub fn is_exact(&self) -> bool {
         self.exact.load(Ordering::Acquire)
+    }
+
+    /// Whether an event of a process of these runs may be this run's. True where not every fork is known.
+    pub fn is_among(&self, runs: &[Number]) -> bool {
+        !self.is_exact() || self.subscription.get().is_some_and(|subscription| runs.contains(&subscription.number()))
     }
 
     /// Takes in what the launcher knows. May be called again with more.

@@ -19,7 +19,7 @@ static LISTENER: Mutex<Weak<Listener>> = Mutex::new(Weak::new());
 const LONGEST_WAIT: u32 = 500;
 
 /// Identifies a subscribed run.
-type Number = u64;
+pub type Number = u64;
 
 /// Reads the process connector and forwards its events.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ struct ProcessTable {
     children: HashMap<u32, Vec<u32>>,
     /// The runs that a process id belongs to, in most cases one.
     owners: HashMap<u32, Vec<Number>>,
+    /// The runs that it belonged to before it was reused: an event of that time may still be on its way.
+    former: HashMap<u32, Vec<Number>>,
     runs: HashMap<Number, Run>,
 }
 
@@ -58,6 +60,32 @@ struct Run {
     tree: Weak<ProcessTree>,
     /// The process ids that belong to it.
     pids: Vec<u32>,
+}
+
+/// Whose a process is, as far as the process connector knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owners {
+    /// These runs'.
+    Runs(Vec<Number>),
+    /// This `foil`'s own: its host or its launcher.
+    Foil,
+    /// No run's of this `foil`, or nobody knows.
+    Nobody,
+}
+
+/// Whose a process is, by its id and its parent's.
+pub fn owners(pid: u32, ppid: Option<u32>) -> Owners {
+    let numbers = lock(&LISTENER).upgrade().map(|listener| {
+        listener.catch_up();
+        let source = lock(&listener.source);
+        source.machine.ever(&[Some(pid), ppid].into_iter().flatten().collect::<Vec<_>>())
+    });
+    let own = std::process::id();
+    match numbers {
+        Some(numbers) if !numbers.is_empty() => Owners::Runs(numbers),
+        _ if pid == own || ppid == Some(own) => Owners::Foil,
+        _ => Owners::Nobody,
+    }
 }
 
 /// An exec of a run's process, which is recorded after all locks are released.
@@ -184,6 +212,9 @@ impl ProcessTable {
                 tree.forked(parent, child, at);
             }
         }
+        if !before.is_empty() {
+            self.former.entry(child).or_default().extend(before);
+        }
         if owners.is_empty() {
             return;
         }
@@ -218,13 +249,21 @@ impl ProcessTable {
     fn forget(&mut self, number: Number) {
         let Some(run) = self.runs.remove(&number) else { return };
         for pid in run.pids {
-            if let Some(owners) = self.owners.get_mut(&pid) {
-                owners.retain(|owner| *owner != number);
-                if owners.is_empty() {
-                    self.owners.remove(&pid);
+            for owners in [&mut self.owners, &mut self.former] {
+                if let Some(of_pid) = owners.get_mut(&pid) {
+                    of_pid.retain(|owner| *owner != number);
+                    if of_pid.is_empty() {
+                        owners.remove(&pid);
+                    }
                 }
             }
         }
+    }
+
+    /// Returns the runs that one of these processes belongs to, or belonged to while they were subscribed.
+    fn ever(&self, pids: &[u32]) -> Vec<Number> {
+        let of = |pid: &u32| [self.owners.get(pid), self.former.get(pid)].into_iter().flatten().flatten();
+        pids.iter().flat_map(of).copied().collect()
     }
 }
 
@@ -243,6 +282,11 @@ impl Subscription {
     /// Processes all pending events of the connector.
     pub fn catch_up(&self) {
         self.listener.catch_up();
+    }
+
+    /// The number by which [`owners`] calls the run.
+    pub fn number(&self) -> Number {
+        self.number
     }
 
     /// Adds a process and its descendants, now and later, to the run.

@@ -13,7 +13,7 @@ pub mod syscalls;
 mod types;
 mod value;
 
-pub use assemble::Assembler;
+pub use assemble::{Assembler, PATIENCE};
 pub use merge::Assembled;
 pub use record::{Record, Stamp, parse_line, parse_message};
 pub use types::names as type_names;
