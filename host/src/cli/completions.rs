@@ -20,7 +20,7 @@ pub struct Args {
 
 pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let catalog = Catalog::open(&global.modules);
-    catalog.problems().iter().for_each(|problem| err!("foil: {problem}"));
+    catalog.problems().for_each(|problem| err!("foil: {problem}"));
     let mut foil = with_values(Cli::command(), &catalog.modules(&Filter::default()), &granted(global));
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut foil, "foil", &mut script);

@@ -30,7 +30,7 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let launcher = if args.dry { None } else { Some(launcher()?) };
     args.printing.check()?;
     let mut session = Session::open(global, None)?;
-    let module = session.catalog.find(&args.technique)?;
+    let module = session.find(&args.technique)?;
     let with = parameters::from_command_line(&module.manifest, &args.with).map_err(anyhow::Error::msg)?;
     let experiment = Experiment {
         // A plan is headed by what it is of.

@@ -87,7 +87,7 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         Format::Text if modules.is_empty() => out!("no module matches"),
         Format::Text => out!("{}", rows(&modules)),
     }
-    let problems: Vec<String> = catalog.problems().iter().map(ToString::to_string).collect();
+    let problems: Vec<String> = catalog.problems().map(ToString::to_string).collect();
     let problems: Vec<String> = problems.into_iter().chain(unread.map(|error| format!("{error:#}"))).collect();
     problems.iter().for_each(|problem| err!("foil: {problem}"));
     Ok(if problems.is_empty() { Exit::Success } else { Exit::Usage })

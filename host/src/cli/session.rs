@@ -14,12 +14,13 @@ use crate::console::err;
 use crate::engine::{Compiler, Engine};
 use crate::hint::of_state;
 use crate::journal::Journal;
-use crate::module::{Catalog, Module};
+use crate::module::{Catalog, Module, NotFound};
 use crate::panics::caught_in;
 use crate::policy::{Environment, Grants};
 use crate::report::{self, Progress, RunReport};
 use crate::shield::Launcher;
 use anyhow::Context as _;
+use std::cell::Cell;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,22 +43,46 @@ pub(super) struct Session<'a> {
     cluster: Option<Arc<Cluster>>,
     /// What is not granted may be, on a terminal.
     pub offers: bool,
+    /// How many problems of the folders of modules were printed.
+    told: Cell<usize>,
 }
 
 impl<'a> Session<'a> {
     /// Finds grants and environment beside `experiment` (`None`: this folder), then upwards.
     pub fn open(global: &'a Global, experiment: Option<&'a Path>) -> anyhow::Result<Self> {
         let catalog = Catalog::open(&global.modules);
-        for problem in catalog.problems() {
-            err!("foil: {problem}");
-        }
         let grants = discover::grants(global, experiment)?;
         let environment = discover::environment(global, experiment)?;
         let own = grants_file::own(global, grants.path.as_deref(), &environment, experiment)?;
         let environment = environment.value;
         let cluster = environment.cluster.clone();
         let cluster = cluster.map(|rule| Arc::new(Cluster::new(rule, Path::new(&environment.folder))));
-        Ok(Self { global, experiment, catalog, grants: grants.value, environment, own, cluster, offers: true })
+        Ok(Self {
+            global,
+            experiment,
+            catalog,
+            grants: grants.value,
+            environment,
+            own,
+            cluster,
+            offers: true,
+            told: Cell::new(0),
+        })
+    }
+
+    /// Finds a module, and says what is wrong in the folders where that had to be looked for.
+    pub fn find(&self, name: &str) -> Result<Module, NotFound> {
+        let found = self.catalog.find(name);
+        self.tell_problems();
+        found
+    }
+
+    fn tell_problems(&self) {
+        let known = self.catalog.known_problems();
+        self.told.set(known.skip(self.told.get()).fold(self.told.get(), |told, problem| {
+            err!("foil: {problem}");
+            told.saturating_add(1)
+        }));
     }
 
     /// The report of a technique that is not run.
@@ -96,7 +121,9 @@ impl<'a> Session<'a> {
                 host_name: host_name.clone(),
                 cluster: self.cluster.clone(),
             };
-            let mut errors = match settle(&preparation) {
+            let settled = settle(&preparation);
+            self.tell_problems();
+            let mut errors = match settled {
                 Ok(prepared) => return Ok(prepared),
                 Err(errors) => errors,
             };

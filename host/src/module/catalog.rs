@@ -5,6 +5,7 @@ use super::{LoadError, Module, Origin, load_file, script};
 use foil_manifest::{AttackId, Kind, Shown as _, attack};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// How many files are looked at in one folder of modules. More is a wrong folder.
 const MAX_FILES: usize = 10_000;
@@ -110,49 +111,72 @@ impl Filter {
     }
 }
 
-/// The built-in modules and those of the folders given.
+/// The built-in modules and those of the folders given. A file is loaded when its module, or a list, is asked for.
 #[derive(Debug, Default)]
 pub struct Catalog {
-    outside: Vec<Module>,
+    files: BTreeSet<PathBuf>,
+    unlisted: Vec<Problem>,
+    loaded: OnceLock<Loaded>,
+    /// Imported tests that were found by the names of their files.
+    named: Mutex<BTreeMap<PathBuf, Module>>,
+}
+
+/// What the files hold.
+#[derive(Debug, Default)]
+struct Loaded {
+    modules: Vec<Module>,
     problems: Vec<Problem>,
 }
 
 impl Catalog {
-    /// Loads `*.wasm` and `atomic.*.json` of the folders; the built-in modules are there anyway, and cost nothing until they are asked for.
+    /// Lists `*.wasm` and `atomic.*.json` of the folders; the built-in modules are there anyway, and cost nothing until they are asked for.
     pub fn open(folders: &[PathBuf]) -> Self {
         let mut catalog = Self::default();
-        let mut files = BTreeSet::new();
         for folder in folders {
             match module_files(folder) {
-                Ok(found) => files.extend(found),
-                Err(error) => catalog.problems.push(Problem::Folder { folder: folder.clone(), error }),
+                Ok(found) => catalog.files.extend(found),
+                Err(error) => catalog.unlisted.push(Problem::Folder { folder: folder.clone(), error }),
             }
         }
-        for file in files {
-            match load_file(&file) {
-                Ok(module) => catalog.outside.push(module),
-                Err(error) => catalog.problems.push(error.into()),
-            }
-        }
-        catalog.drop_duplicates();
         catalog
     }
 
-    /// What could not be used.
-    pub fn problems(&self) -> &[Problem] {
-        &self.problems
+    fn loaded(&self) -> &Loaded {
+        self.loaded.get_or_init(|| {
+            let mut loaded = Loaded::default();
+            for file in &self.files {
+                match load_file(file) {
+                    Ok(module) => loaded.modules.push(module),
+                    Err(error) => loaded.problems.push(error.into()),
+                }
+            }
+            loaded.drop_duplicates();
+            loaded
+        })
+    }
+
+    /// What could not be used. Loads every file.
+    pub fn problems(&self) -> impl Iterator<Item = &Problem> {
+        self.unlisted.iter().chain(&self.loaded().problems)
+    }
+
+    /// What could not be used of the files that were loaded so far.
+    pub fn known_problems(&self) -> impl Iterator<Item = &Problem> {
+        self.unlisted.iter().chain(self.loaded.get().into_iter().flat_map(|loaded| &loaded.problems))
     }
 
     /// All modules that the filter admits, by id.
     pub fn modules(&self, filter: &Filter) -> Vec<Module> {
         let builtin =
             listed().filter(|_| filter.origin.is_none_or(|origin| origin == Origin::Builtin)).map(Builtin::module);
-        let mut all: Vec<_> = builtin.chain(self.outside.iter().cloned()).filter(|m| filter.admits(m)).collect();
+        let mut all: Vec<_> =
+            builtin.chain(self.loaded().modules.iter().cloned()).filter(|m| filter.admits(m)).collect();
         all.sort_by(|a, b| a.manifest.id.cmp(&b.manifest.id));
         all
     }
 
-    /// Finds a module by id, by alias, or by the path of a file (which has a `/` in it or ends in `.wasm` or `.json`).
+    /// Finds a module by id, by alias, or by the path of a file (which has a `/` in it or ends in `.wasm` or `.json`). An imported test
+    /// that is in the file of its name is found by that alone; else every file is loaded.
     pub fn find(&self, name: &str) -> Result<Module, NotFound> {
         if name.contains('/') || name.ends_with(".wasm") || name.ends_with(".json") {
             return Ok(load_file(Path::new(name))?);
@@ -160,18 +184,39 @@ impl Catalog {
         if let Some(builtin) = listed().find(|b| b.id == name || b.aliases.contains(&name)) {
             return Ok(builtin.module());
         }
-        if let Some(module) = self.outside.iter().find(|m| names(m).any(|n| n == name)) {
+        if let Some(module) = self.named(name) {
+            return Ok(module);
+        }
+        if let Some(module) = self.loaded().modules.iter().find(|m| names(m).any(|n| n == name)) {
             return Ok(module.clone());
         }
         let claimed = |p: &&Problem| matches!(p, Problem::Duplicate { name: claimed, .. } if claimed == name);
-        if let Some(problem) = self.problems.iter().find(claimed) {
+        if let Some(problem) = self.problems().find(claimed) {
             return Err(NotFound::Duplicate(problem.to_string()));
         }
         Err(NotFound::Unknown { name: name.shown(), hint: self.hint(name) })
     }
 
+    /// The imported test in the one file that is named after it. Where several folders have such a file, none is preferred.
+    fn named(&self, name: &str) -> Option<Module> {
+        let file = format!("{name}.json");
+        let mut files = self.files.iter().filter(|path| path.file_name().is_some_and(|found| *found == *file));
+        let (path, None) = (files.next()?, files.next()) else { return None };
+        if !script::is_script(path) {
+            return None;
+        }
+        let mut known = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(module) = known.get(path) {
+            return Some(module.clone());
+        }
+        let module = load_file(path).ok().filter(|module| module.id() == name)?;
+        known.insert(path.clone(), module.clone());
+        Some(module)
+    }
+
     fn hint(&self, name: &str) -> String {
-        let ids = || listed().map(|b| b.id).chain(self.outside.iter().map(Module::id));
+        let outside = &self.loaded().modules;
+        let ids = || listed().map(|b| b.id).chain(outside.iter().map(Module::id));
         let near = match self.of_attack(name) {
             Some(near) => near,
             // What the platform was left out of: `shadow-read`.
@@ -181,12 +226,12 @@ impl Catalog {
                     .and_then(|end| ids().find(|id| id.split_once('.').is_some_and(|(_, own)| own == end)));
                 crate::suggest::hint(whole.unwrap_or(name), ids())
             }
-            None if self.outside.is_empty() && self.problems.is_empty() => {
+            None if self.files.is_empty() && self.unlisted.is_empty() => {
                 crate::suggest::hint(name, ids()) + " (those of other folders are named by `--modules`)"
             }
             None => crate::suggest::hint(name, ids()),
         };
-        match self.problems.len() {
+        match self.problems().count() {
             0 => near,
             n => format!("{near} ({n} in the folders of modules could not be used)"),
         }
@@ -214,18 +259,20 @@ impl Catalog {
             ),
         })
     }
+}
 
+impl Loaded {
     /// Takes out every file whose id or alias somebody else claims too.
     fn drop_duplicates(&mut self) {
         let mut claims: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for (index, module) in self.outside.iter().enumerate() {
+        for (index, module) in self.modules.iter().enumerate() {
             for name in names(module) {
                 claims.entry(name).or_default().push(index);
             }
         }
         let mut dropped: BTreeSet<usize> = BTreeSet::new();
         let mut problems = Vec::new();
-        let claimant = |index: usize| self.outside.get(index).map(describe).unwrap_or_default();
+        let claimant = |index: usize| self.modules.get(index).map(describe).unwrap_or_default();
         for (name, claimants) in &claims {
             let builtin = listed().find(|b| b.id == *name || b.aliases.contains(name));
             let first = match (builtin, claimants.as_slice()) {
@@ -244,7 +291,7 @@ impl Catalog {
             dropped.extend(claimants);
         }
         let mut index = 0..;
-        self.outside.retain(|_| index.next().is_some_and(|i: usize| !dropped.contains(&i)));
+        self.modules.retain(|_| index.next().is_some_and(|i: usize| !dropped.contains(&i)));
         self.problems.extend(problems);
     }
 }

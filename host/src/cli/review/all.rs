@@ -33,7 +33,7 @@ pub(super) fn run(catalog: &Catalog, kind: Option<Kind>, global: &Global) -> any
     for problem in catalog.problems() {
         err!("foil: {problem}");
     }
-    Ok(if catalog.problems().is_empty() { Exit::Success } else { Exit::Usage })
+    Ok(if catalog.problems().next().is_none() { Exit::Success } else { Exit::Usage })
 }
 
 fn text<'a>(rows: impl Iterator<Item = (&'a Risk, &'a Review<'a>)>) -> Table {
