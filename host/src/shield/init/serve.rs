@@ -151,10 +151,11 @@ impl<'a> Init<'a> {
                 self.helped(forked, fail, killed);
             }
             Order::Look { id } => {
+                let kernel = self.kernel();
                 let (run, births) = (self.birth.run, self.birth.births.as_raw_fd());
                 let forked = helper::fork(|| {
                     birth::tell(births, id, BirthStage::SetUp);
-                    let _ = wire::send(run, &Reply::Looked { id, result: self.look() }, &[]);
+                    let _ = wire::send(run, &Reply::Looked { id, result: self.look(kernel.as_ref()) }, &[]);
                 });
                 let fail = |why| Reply::Looked { id, result: Err(why) };
                 self.helped(forked, fail, "the process that looked was killed, by the run's children or at its limit");
@@ -185,8 +186,19 @@ impl<'a> Init<'a> {
         }
     }
 
+    /// Where the kernel lists the sockets of the run's network. Asked of the stem: joining that network is what sensors take for an escape.
+    fn kernel(&mut self) -> Option<OwnedFd> {
+        match self.shielded.stem.as_ref()?.sockets() {
+            Ok(kernel) => kernel,
+            Err(_) => {
+                self.shielded.stem = None;
+                None
+            }
+        }
+    }
+
     /// In a helper, which joins the view for good.
-    fn look(&self) -> Result<Scene, String> {
+    fn look(&self, kernel: Option<&OwnedFd>) -> Result<Scene, String> {
         let view = self.shielded.template.view.as_ref().ok_or("the run has no overlay")?;
         let web = self.web.as_ref();
         let stem = self.shielded.stem.as_ref().map(|stem| stem.pid);
@@ -194,6 +206,7 @@ impl<'a> Init<'a> {
             self.helpers.keys().copied().chain(web.map(|web| web.pid)).chain(stem).chain([1]).collect();
         let eye = look::Eye {
             stem,
+            kernel: kernel.map(AsFd::as_fd),
             layers: view.layers(),
             scratch: &self.birth.spec.scratch,
             ours: &ours,

@@ -10,6 +10,7 @@
 
 use super::birth;
 use super::child::{self, Failure, Program, Stage, Template};
+use super::look::listening;
 use super::{file_effect, helper, tree};
 use crate::shield::overlay::Inside;
 use crate::shield::protocol::{ExecOrder, Reply};
@@ -35,13 +36,15 @@ enum Task<O, F> {
     Start(O),
     Effect(u64, F),
     KillAll,
+    Sockets,
 }
 
-/// Stem to init.
+/// Stem to init. Beside `Sockets`: what was asked for, where it is to be had.
 #[derive(Debug, Serialize, Deserialize)]
 enum Done {
     Started(Result<i32, Refused>),
     Killed,
+    Sockets,
 }
 
 /// Why a program did not start, as [`Failure`].
@@ -103,26 +106,32 @@ impl Stem {
 
     /// Has it start a program, with these streams.
     pub fn start(&self, order: &ExecOrder, streams: &[BorrowedFd<'_>]) -> Result<Result<i32, Refused>, Lost> {
-        match self.ask(&Task::Start(order), streams)? {
-            Done::Started(outcome) => Ok(outcome),
-            Done::Killed => Err(Lost::After),
-        }
+        self.started(&Task::Start(order), streams)
     }
 
     /// Has it fork a process that performs a file effect and answers the host itself.
     pub fn effect(&self, id: u64, op: &FileOp, content: Option<BorrowedFd<'_>>) -> Result<Result<i32, Refused>, Lost> {
-        match self.ask(&Task::Effect(id, op), content.as_slice())? {
+        self.started(&Task::Effect(id, op), content.as_slice())
+    }
+
+    fn started(&self, task: &Task<&ExecOrder, &FileOp>, fds: &[BorrowedFd<'_>]) -> Result<Result<i32, Refused>, Lost> {
+        match self.ask(task, fds)?.message {
             Done::Started(outcome) => Ok(outcome),
-            Done::Killed => Err(Lost::After),
+            Done::Killed | Done::Sockets => Err(Lost::After),
         }
+    }
+
+    /// Has it open a socket on which the kernel lists the sockets of the run's network (sock_diag(7)). `None`: the kernel has no such list.
+    pub fn sockets(&self) -> Result<Option<OwnedFd>, Lost> {
+        Ok(self.ask(&Task::Sockets, &[])?.fds.into_iter().next())
     }
 
     /// Has it kill everybody but itself and init. False where it does not answer.
     pub fn kill_all(&self) -> bool {
-        matches!(self.ask(&Task::KillAll, &[]), Ok(Done::Killed))
+        self.ask(&Task::KillAll, &[]).is_ok_and(|done| matches!(done.message, Done::Killed))
     }
 
-    fn ask(&self, task: &Task<&ExecOrder, &FileOp>, fds: &[BorrowedFd<'_>]) -> Result<Done, Lost> {
+    fn ask(&self, task: &Task<&ExecOrder, &FileOp>, fds: &[BorrowedFd<'_>]) -> Result<wire::Parcel<Done>, Lost> {
         wire::send(&self.socket, task, fds).map_err(|_| Lost::Before)?;
         let until = Instant::now() + PATIENCE;
         loop {
@@ -139,7 +148,7 @@ impl Stem {
             }
         }
         match wire::receive::<Done>(&self.socket) {
-            Ok(Some(parcel)) => Ok(parcel.message),
+            Ok(Some(parcel)) => Ok(parcel),
             _ => Err(Lost::After),
         }
     }
@@ -165,6 +174,7 @@ pub fn live(kit: Kit<'_>, inside: Inside) {
     let Ok(mut template) = prepare(kit, inside) else { return };
     let socket = kit.socket;
     while let Ok(Some(parcel)) = wire::receive::<Task<ExecOrder, FileOp>>(socket) {
+        let mut opened = None;
         let done = match parcel.message {
             Task::Start(order) => Done::Started(start(&mut template, &order, &parcel.fds)),
             Task::Effect(id, op) => {
@@ -178,8 +188,13 @@ pub fn live(kit: Kit<'_>, inside: Inside) {
                 unsafe { libc::kill(-1, libc::SIGKILL) };
                 Done::Killed
             }
+            Task::Sockets => {
+                opened = listening::open();
+                Done::Sockets
+            }
         };
-        if wire::send(socket, &done, &[]).is_err() {
+        let beside: Vec<_> = opened.iter().map(AsFd::as_fd).collect();
+        if wire::send(socket, &done, &beside).is_err() {
             return;
         }
     }

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod files;
+pub mod listening;
 mod sockets;
 
 use super::tree;
@@ -36,6 +37,8 @@ const LIST: u64 = 1 << 20;
 pub struct Eye<'a> {
     /// A process of Foil's in the view, by which mounts and sockets are found; the view is joined where there is none.
     pub stem: Option<i32>,
+    /// Where the kernel lists the sockets of the run's network, opened in there.
+    pub kernel: Option<BorrowedFd<'a>>,
     /// The overlay's layers.
     pub layers: &'a [Layer],
     /// The run's scratch folder, which does not count.

@@ -1,6 +1,6 @@
-//! Sockets that others can reach, from `/proc/net` (proc_pid_net(5)).
+//! Sockets that others can reach: those of TCP from the kernel, the others from `/proc/net` (proc_pid_net(5)).
 
-use super::{Eye, MOST, NAME, list};
+use super::{Eye, MOST, NAME, list, listening};
 use crate::policy::text::printable;
 use crate::shield::scene::{Listener, Scene};
 use rustix::fs::{Mode, OFlags, openat, readlinkat};
@@ -21,24 +21,40 @@ struct Line {
 /// Writes down the sockets of a process's network namespace that listen; of a shared one only those that the run holds.
 pub fn look(eye: &Eye<'_>, proc: BorrowedFd<'_>, who: &str, held: Option<&HashSet<u64>>, scene: &mut Scene) {
     let web = eye.web.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)).to_string());
+    let mut note = |protocol: &str, Line { address, inode }: Line| {
+        let ours = protocol == "tcp" && web.as_ref() == Some(&address);
+        if ours || held.is_some_and(|held| !held.contains(&inode)) {
+            return;
+        }
+        if scene.listeners.len() >= MOST {
+            scene.more = true;
+            return;
+        }
+        scene.listeners.push(Listener { protocol: protocol.into(), address });
+    };
+    let mut cut_short = false;
+    let tcp = eye.kernel.and_then(listening::list);
     for protocol in ["tcp", "tcp6", "udp", "udp6", "unix"] {
+        let listed = match (protocol, &tcp) {
+            ("tcp", Some([four, _])) => Some(four),
+            ("tcp6", Some([_, six])) => Some(six),
+            _ => None,
+        };
+        if let Some(listed) = listed {
+            listed.iter().for_each(|(address, inode)| {
+                note(protocol, Line { address: address.to_string(), inode: *inode });
+            });
+            continue;
+        }
         // A kernel without IPv6 has no such list.
         let Ok((text, cut)) = list(proc, &format!("{who}/net/{protocol}")) else { continue };
-        scene.more |= cut;
+        cut_short |= cut;
         for line in text.split(|byte| *byte == b'\n').skip(1) {
             let found = if protocol == "unix" { unix(line) } else { internet(line, protocol.starts_with("tcp")) };
-            let Some(Line { address, inode }) = found else { continue };
-            let ours = protocol == "tcp" && web.as_ref() == Some(&address);
-            if ours || held.is_some_and(|held| !held.contains(&inode)) {
-                continue;
-            }
-            if scene.listeners.len() >= MOST {
-                scene.more = true;
-                return;
-            }
-            scene.listeners.push(Listener { protocol: protocol.into(), address });
+            found.into_iter().for_each(|line| note(protocol, line));
         }
     }
+    scene.more |= cut_short;
 }
 
 /// `sl local remote state … inode …`, addresses as hexadecimal words in the machine's byte order.
