@@ -176,7 +176,7 @@ async fn act(world: &World, id: EffectId, op: FileOp) -> Result<(), Error> {
     let done = shield.file(op).await;
     fault::point("effect.after");
     match done {
-        Ok(Ok(now)) => world.journal.applied(id, now.as_ref()).map_err(from_journal),
+        Ok(Ok(now)) => world.journal.applied_as_intended(id, now.as_ref()).map_err(from_journal),
         Ok(Err(refusal)) => {
             let error = from_failure(refusal);
             world.journal.refused(id, &format!("{error:?}")).map_err(from_journal)?;

@@ -89,6 +89,16 @@ impl Journal {
     }
 }
 
+/// Whether a transaction waits for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    /// It survives a loss of power: what an undo needs.
+    ForDisk,
+    /// It survives the end of this process at once, and a loss of power from the next durable one on, which carries it along: what
+    /// spares the next recovery a look, and alone undoes nothing.
+    No,
+}
+
 impl Inner {
     fn db(&self) -> MutexGuard<'_, Connection> {
         self.db.lock().unwrap_or_else(PoisonError::into_inner)
@@ -100,42 +110,40 @@ impl Inner {
 
     /// One durable transaction, with the audit log's waiting rows in it.
     fn write<T>(&self, change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T> {
-        self.write_at(change, || {})
+        self.write_at(Wait::ForDisk, change, || {})
     }
 
-    /// A transaction that does not wait for the disk: it survives the end of this process at once, and a loss of power from the
-    /// next durable one on, which carries it along. For what alone undoes nothing.
+    /// A transaction that does not wait for the disk: see [`Wait::No`].
     fn write_ahead<T>(&self, change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T> {
-        let mut db = self.db();
-        let run = |db: &mut Connection| {
-            // In WAL mode NORMAL leaves out the wait at a commit, and nothing else.
-            db.pragma_update(None, "synchronous", "NORMAL")?;
-            let value = db.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|tx| {
-                let value = change(&tx)?;
-                tx.commit()?;
-                Ok(value)
-            });
-            db.pragma_update(None, "synchronous", "FULL")?;
-            value
-        };
-        run(&mut db).map_err(|e| JournalError::sqlite(&self.path, "written", e))
+        self.write_at(Wait::No, change, || {})
     }
 
-    /// The same as [`write`](Self::write), with a call just before the commit (for fault points).
+    /// A transaction with the audit log's waiting rows in it, and a call just before the commit (for fault points).
     fn write_at<T>(
         &self,
+        wait: Wait,
         change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
         before_commit: impl FnOnce(),
     ) -> Result<T> {
         let mut db = self.db();
         let waiting = std::mem::take(&mut *self.waiting());
-        let run = |db: &mut Connection| {
+        let commit = |db: &mut Connection| {
             let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             audit::append(&tx, &waiting)?;
             let value = change(&tx)?;
             before_commit();
             tx.commit()?;
             Ok(value)
+        };
+        let run = |db: &mut Connection| {
+            if wait == Wait::ForDisk {
+                return commit(db);
+            }
+            // In WAL mode NORMAL leaves out the wait at a commit, and nothing else.
+            db.pragma_update(None, "synchronous", "NORMAL")?;
+            let value = commit(db);
+            db.pragma_update(None, "synchronous", "FULL")?;
+            value
         };
         run(&mut db).map_err(|e| {
             // Not lost: they go with the next one.
@@ -160,7 +168,7 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         if !self.waiting().is_empty()
-            && let Err(e) = self.write(|_| Ok(()))
+            && let Err(e) = self.write_ahead(|_| Ok(()))
         {
             tracing::error!("the last events of the audit log are lost: {e}");
         }

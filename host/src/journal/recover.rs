@@ -34,7 +34,7 @@ impl Journal {
             let report = undo_run(&self.inner, &run, host, |_| true, progress)?;
             if !finished {
                 let outcome = if report.residue().next().is_some() { "residue" } else { "recovered" };
-                run::finish(&self.inner, &run, outcome, None)?;
+                run::finish(&self.inner, &run, outcome, None, true)?;
             } else if !report.effects.is_empty() {
                 self.inner.checkpoint();
             }

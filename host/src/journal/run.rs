@@ -4,7 +4,7 @@ use super::error::{JournalError, Result};
 use super::lock::RunLock;
 use super::preimage::Preimage;
 use super::undo::{UndoHost, undo_run};
-use super::{After, Effect, EffectState, Inner, Journal, RunRecord, Undo, UndoReport, fault, now_ns};
+use super::{After, Effect, EffectState, Inner, Journal, RunRecord, Undo, UndoReport, Wait, fault, now_ns};
 use crate::capability::safe_path::{self, PathError};
 use crate::cluster::{Address, ClusterRef, undo::Act};
 use crate::run_id::RunId;
@@ -40,6 +40,8 @@ pub struct RunJournal {
     run: RunId,
     lock: Mutex<Option<RunLock>>,
     effects: AtomicBool,
+    /// Contents of files that were there before are in the journal.
+    preimages: AtomicBool,
 }
 
 impl Journal {
@@ -74,6 +76,7 @@ impl Journal {
             run: record.run.clone(),
             lock: Mutex::new(Some(lock)),
             effects: AtomicBool::new(false),
+            preimages: AtomicBool::new(false),
         })
     }
 }
@@ -102,14 +105,16 @@ impl RunJournal {
         if let Undo::Remove { path, .. } = &effect.undo {
             absent(Path::new(path))?;
         }
-        self.record(|tx| self.insert(tx, effect))
+        // What vanishes with the run's namespace, whatever happens, needs no undo.
+        let wait = if matches!(effect.undo, Undo::Vanished { .. }) { Wait::No } else { Wait::ForDisk };
+        self.record(wait, |tx| self.insert(tx, effect))
     }
 
     /// Writes down that a file (which must not exist) is about to be made with this content.
     pub fn intend_create(&self, capability: &str, what: &str, path: &Path, content: &[u8]) -> Result<EffectId> {
         absent(path)?;
         let path = text(path)?;
-        self.record(|tx| {
+        self.record(Wait::ForDisk, |tx| {
             let row = self.keep(tx, "{}", content)?;
             let undo = Undo::Remove { path: path.into(), directory: false, content: Some(row) };
             let id = self.insert(tx, &Effect { capability: capability.into(), what: what.into(), undo })?;
@@ -135,7 +140,8 @@ impl RunJournal {
         }
         let path = text(path)?;
         let rest = serde_json::to_string(&preimage.rest).unwrap_or_default();
-        self.record(|tx| {
+        self.preimages.store(true, Ordering::Release);
+        self.record(Wait::ForDisk, |tx| {
             let row = self.keep(tx, &rest, &preimage.content)?;
             let mut rows = vec![row];
             let mut kept = |content| -> rusqlite::Result<i64> {
@@ -166,7 +172,8 @@ impl RunJournal {
         patch: &serde_json::Value,
     ) -> Result<EffectId> {
         let uid = crate::cluster::object::text(before, "/metadata/uid").to_owned();
-        self.record(|tx| {
+        self.preimages.store(true, Ordering::Release);
+        self.record(Wait::ForDisk, |tx| {
             let rows = [
                 self.keep(tx, "{}", before.to_string().as_bytes())?,
                 self.keep(tx, "{}", patch.to_string().as_bytes())?,
@@ -182,17 +189,28 @@ impl RunJournal {
     /// It happened, and this is what was learned of it (no fingerprint of a file).
     pub fn applied_with(&self, id: EffectId, learned: &serde_json::Value) -> Result<()> {
         fault::point("applied.before");
-        self.mark(id, EffectState::Applied, Some(&learned.to_string()), None)?;
+        self.mark(Wait::ForDisk, id, EffectState::Applied, Some(&learned.to_string()), None)?;
         fault::point("applied.after");
         Ok(())
     }
 
-    /// It happened; `learned` is what is there now (`None`: nothing, or nothing to compare with). Undo compares with it.
+    /// It happened; `learned` is what is there now (`None`: nothing, or nothing to compare with). Undo compares with it, so that it is on
+    /// the disk when this returns.
     pub fn applied(&self, id: EffectId, learned: Option<&Fingerprint>) -> Result<()> {
+        self.happened(Wait::ForDisk, id, learned)
+    }
+
+    /// As [`applied`](Self::applied), without a wait for the disk: for an effect whose result was written down before it happened. After
+    /// a loss of power it may be `intended` again, and undo compares with that.
+    pub fn applied_as_intended(&self, id: EffectId, learned: Option<&Fingerprint>) -> Result<()> {
+        self.happened(Wait::No, id, learned)
+    }
+
+    fn happened(&self, wait: Wait, id: EffectId, learned: Option<&Fingerprint>) -> Result<()> {
         fault::point("applied.before");
         // `null` is written down too: that the program left nothing is knowledge, which an effect in doubt has not.
         let learned = serde_json::to_string(&learned).ok();
-        self.mark(id, EffectState::Applied, learned.as_deref(), None)?;
+        self.mark(wait, id, EffectState::Applied, learned.as_deref(), None)?;
         fault::point("applied.after");
         Ok(())
     }
@@ -201,9 +219,7 @@ impl RunJournal {
     /// loss of power the effect may be `intended` again, and undo looks at it all the same.
     pub fn applied_soon(&self, id: EffectId) -> Result<()> {
         fault::point("applied.before");
-        self.alive()?;
-        let changed = self.inner.write_ahead(|tx| self.set(tx, id, EffectState::Applied, None, None))?;
-        self.one(changed, id)?;
+        self.mark(Wait::No, id, EffectState::Applied, None, None)?;
         fault::point("applied.after");
         Ok(())
     }
@@ -211,7 +227,8 @@ impl RunJournal {
     /// It did not happen, for certain: the world is as before. Where that is not certain, say nothing: undo will look.
     pub fn refused(&self, id: EffectId, why: &str) -> Result<()> {
         fault::point("refused.before");
-        self.mark(id, EffectState::Refused, None, Some(why))?;
+        // Without the mark undo looks, and finds nothing to do.
+        self.mark(Wait::No, id, EffectState::Refused, None, Some(why))?;
         fault::point("refused.after");
         Ok(())
     }
@@ -234,12 +251,7 @@ impl RunJournal {
     pub fn finish(&self, outcome: &str, verdict: &serde_json::Value) -> Result<()> {
         self.alive()?;
         fault::point("finish.before");
-        if self.has_effects() {
-            finish(&self.inner, &self.run, outcome, Some(verdict))?;
-        } else {
-            // Nothing that recovery would need: it need not wait for the disk.
-            self.inner.write_ahead(|tx| ended(tx, &self.run, outcome, Some(verdict)))?;
-        }
+        finish(&self.inner, &self.run, outcome, Some(verdict), self.preimages.load(Ordering::Acquire))?;
         if let Some(lock) = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take() {
             lock.release();
         }
@@ -252,11 +264,15 @@ impl RunJournal {
         if held { Ok(()) } else { Err(JournalError::Unknown(format!("live run {}: it is finished", self.run))) }
     }
 
-    fn record(&self, insert: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<EffectId>) -> Result<EffectId> {
+    fn record(
+        &self,
+        wait: Wait,
+        insert: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<EffectId>,
+    ) -> Result<EffectId> {
         self.alive()?;
         fault::point("intend.before");
         self.effects.store(true, Ordering::Release);
-        let id = self.inner.write_at(insert, || fault::point("intend.before-commit"))?;
+        let id = self.inner.write_at(wait, insert, || fault::point("intend.before-commit"))?;
         fault::point("intend.after-commit");
         Ok(id)
     }
@@ -288,14 +304,22 @@ impl RunJournal {
         Ok(tx.last_insert_rowid())
     }
 
-    fn mark(&self, id: EffectId, state: EffectState, learned: Option<&str>, reason: Option<&str>) -> Result<()> {
+    fn mark(
+        &self,
+        wait: Wait,
+        id: EffectId,
+        state: EffectState,
+        learned: Option<&str>,
+        reason: Option<&str>,
+    ) -> Result<()> {
         self.alive()?;
-        let changed = self.inner.write(|tx| {
+        let mark = |tx: &Transaction<'_>| {
             if state == EffectState::Refused {
                 tx.prepare_cached("DELETE FROM preimages WHERE effect = ?1")?.execute([id.0])?;
             }
             self.set(tx, id, state, learned, reason)
-        })?;
+        };
+        let changed = self.inner.write_at(wait, mark, || {})?;
         self.one(changed, id)
     }
 
@@ -316,11 +340,21 @@ impl RunJournal {
     }
 }
 
-/// Writes a run's end, and empties the write-ahead log of what was purged.
-pub(super) fn finish(inner: &Inner, run: &RunId, outcome: &str, verdict: Option<&serde_json::Value>) -> Result<()> {
-    inner.write(|tx| ended(tx, run, outcome, verdict))?;
+/// Writes a run's end; where it had pre-images, the write-ahead log is emptied of what was purged.
+///
+/// The end is not waited for: without it, recovery looks at a run of which nothing is left, and says so.
+pub(super) fn finish(
+    inner: &Inner,
+    run: &RunId,
+    outcome: &str,
+    verdict: Option<&serde_json::Value>,
+    preimages: bool,
+) -> Result<()> {
+    inner.write_ahead(|tx| ended(tx, run, outcome, verdict))?;
     fault::point("purge.before");
-    inner.checkpoint();
+    if preimages {
+        inner.checkpoint();
+    }
     fault::point("purge.after");
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Opening the SQLite file: who may have it, its settings, its tables.
 
 use super::error::{JournalError, Result};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::fs::OpenOptions;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -81,9 +82,12 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
     db.execute_batch(
         "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA foreign_keys = ON;
-         PRAGMA wal_autocheckpoint = 1000;",
+         PRAGMA wal_autocheckpoint = 256;",
     )
     .map_err(wrong)?;
+    // The log stays for the next Foil: to empty, remove and make it anew waits for the disk four times. It is read when it is opened
+    // first, so that it is kept short.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(wrong)?;
     db.set_prepared_statement_cache_capacity(64);
     migrate(&mut db, path)?;
     Ok(db)
@@ -136,5 +140,10 @@ fn migrate(db: &mut Connection, path: &Path) -> Result<()> {
     if found > FORMAT {
         return Err(JournalError::Newer { path: path.into(), found, known: FORMAT });
     }
-    tx.commit().map_err(wrong)
+    tx.commit().map_err(wrong)?;
+    if tables == 0 {
+        // The file by itself is a journal from the beginning, whatever becomes of the log.
+        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(wrong)?;
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Marks of what was undone, written together. What they vouch for is on the disk before them.
 
 use super::super::error::Result;
-use super::super::{EffectState, Inner, UndoOutcome, fault};
+use super::super::{EffectState, Inner, UndoOutcome, Wait, fault};
 use super::{Row, Step};
 use crate::run_id::RunId;
 use rusqlite::params;
@@ -125,8 +125,9 @@ impl Batch {
         self.successors.push((path.to_string_lossy().into_owned(), old, new));
     }
 
-    /// Makes it all durable; returns the marks, and whether the journal has them.
-    pub(super) fn commit(&mut self, inner: &Inner, run: &RunId) -> (Vec<Mark>, Result<()>) {
+    /// Makes what was done durable; returns the marks, and whether the journal has them. `wait`: whether the marks are to be on the disk
+    /// as well, before the next batch begins.
+    pub(super) fn commit(&mut self, inner: &Inner, run: &RunId, wait: Wait) -> (Vec<Mark>, Result<()>) {
         let mut batch = std::mem::take(self);
         if batch.marks.is_empty() {
             return (Vec::new(), Ok(()));
@@ -134,6 +135,7 @@ impl Batch {
         fault::point("undo.marks.before");
         batch.settle();
         let written = inner.write_at(
+            wait,
             |tx| {
                 let mut update =
                     tx.prepare_cached("UPDATE effects SET state = ?2, reason = ?3, restoring = ?4 WHERE id = ?1")?;

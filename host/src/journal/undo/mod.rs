@@ -12,7 +12,7 @@ mod scratch;
 mod torn;
 
 use super::error::Result;
-use super::{EffectState, Inner, Undo, UndoOutcome, UndoReport, fault, model};
+use super::{EffectState, Inner, Undo, UndoOutcome, UndoReport, Wait, fault, model};
 use crate::capability::safe_path::{self, Look, PathError};
 use crate::cluster::ClusterRef;
 use crate::cluster::undo::{Act, Known};
@@ -20,7 +20,7 @@ use crate::panics::caught;
 use crate::run_id::RunId;
 use crate::shield::Fingerprint;
 use batch::{Batch, Mark};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Transaction};
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
@@ -171,7 +171,12 @@ pub(super) fn undo_run(
         unwritten: None,
     };
     if !again {
-        let begun = inner.write(|tx| tx.execute("UPDATE runs SET undo_started = 1 WHERE run = ?1", [run.as_str()]));
+        // On the disk before a file is half restored; nothing else asks for it.
+        let restores = rows.iter().any(|row| matches!(row.undo, Ok(Undo::RestoreFile { .. }) | Err(_)));
+        let wait = if restores { Wait::ForDisk } else { Wait::No };
+        let begin =
+            |tx: &Transaction<'_>| tx.execute("UPDATE runs SET undo_started = 1 WHERE run = ?1", [run.as_str()]);
+        let begun = inner.write_at(wait, begin, || {});
         // A full disk must not keep us from putting things back.
         undoing.unwritten = begun.err().map(|e| e.to_string());
     }
@@ -189,7 +194,8 @@ pub(super) fn undo_run(
         for row in &others {
             undoing.effect(row, &mut report.effects, progress);
         }
-        undoing.flush(&mut report.effects, progress);
+        // The last marks only spare a second look.
+        undoing.flush(Wait::No, &mut report.effects, progress);
         begun.map_or_else(all, |begun| begun.join().unwrap_or_default())
     });
     for row in &on_clusters {
@@ -197,7 +203,7 @@ pub(super) fn undo_run(
         let outcome = outcomes.get(&row.id).cloned().unwrap_or_else(lost);
         undoing.batch.mark(row, None, outcome.into());
     }
-    undoing.flush(&mut report.effects, progress);
+    undoing.flush(Wait::No, &mut report.effects, progress);
     if let Some(why) = undoing.unwritten {
         let why = format!("{why}; `{}` will look at what was undone once more", crate::hint::of_state(["cleanup"]));
         report.effects.push(("the journal".into(), UndoOutcome::Failed(why)));
@@ -215,7 +221,7 @@ impl Undoing<'_> {
         let path = row.undo.as_ref().ok().and_then(Undo::path);
         let folder = matches!(row.undo, Ok(Undo::Remove { directory: true, .. } | Undo::RemoveScratch { .. }));
         if self.batch.is_full() || path.is_some_and(|p| self.batch.touches(p, folder)) {
-            self.flush(done, progress);
+            self.flush(Wait::ForDisk, done, progress);
         }
         // A fault in the undo of one effect is that effect's: the others go on.
         let step = caught(|| {
@@ -229,8 +235,13 @@ impl Undoing<'_> {
         self.batch.mark(row, path, step);
     }
 
-    fn flush(&mut self, done: &mut Vec<(String, UndoOutcome)>, progress: &mut dyn FnMut(&str, &(String, UndoOutcome))) {
-        let (marks, written) = self.batch.commit(self.inner, self.run);
+    fn flush(
+        &mut self,
+        wait: Wait,
+        done: &mut Vec<(String, UndoOutcome)>,
+        progress: &mut dyn FnMut(&str, &(String, UndoOutcome)),
+    ) {
+        let (marks, written) = self.batch.commit(self.inner, self.run, wait);
         if let Err(e) = written {
             self.unwritten.get_or_insert(e.to_string());
         }
