@@ -90,6 +90,15 @@ impl Address {
         path
     }
 
+    /// Its kind is one that no other object belongs to, so that nothing else goes with it.
+    pub fn owns_nothing(&self) -> bool {
+        match self.group.as_str() {
+            "" => matches!(self.plural.as_str(), "configmaps" | "pods" | "secrets" | "serviceaccounts"),
+            "rbac.authorization.k8s.io" | "certificates.k8s.io" => true,
+            _ => false,
+        }
+    }
+
     /// What the policy is asked about it.
     pub fn call(&self, verb: KubeVerb) -> KubeCall<'_> {
         KubeCall::new(verb, (&self.group, &self.version, &self.plural))

@@ -186,13 +186,19 @@ impl Session {
         parse(&self.send(Method::PATCH, &address.path(), MERGE, patch.to_string().into_bytes()).await?)
     }
 
-    /// Deletes the object of this UID, and what belongs to it. Returns once the server has taken it up.
-    pub async fn delete(&self, address: &Address, uid: &str) -> Result<(), KubeError> {
+    /// Deletes the object of this UID, and what belongs to it. Returns once the server has taken it up: whether it is gone by then.
+    pub async fn delete(&self, address: &Address, uid: &str) -> Result<bool, KubeError> {
+        // In the foreground the server's garbage collector goes through every object that may have dependents, a tenth of a second each.
+        let propagation = if address.owns_nothing() { "Background" } else { "Foreground" };
         let options = json!({
-            "apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground",
+            "apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation,
             "gracePeriodSeconds": 1, "preconditions": { "uid": uid },
         });
-        self.send(Method::DELETE, &address.path(), JSON, options.to_string().into_bytes()).await.map(drop)
+        let answer = self.send(Method::DELETE, &address.path(), JSON, options.to_string().into_bytes()).await?;
+        // An object that stays for a while, for its grace period or its finalizers, is the answer itself.
+        let answer: Value = serde_json::from_slice(&answer).unwrap_or_default();
+        let of = object::text(&answer, "/details/uid");
+        Ok(object::text(&answer, "/kind") == "Status" && object::text(&answer, "/status") == "Success" && of == uid)
     }
 
     /// The way to the cluster.

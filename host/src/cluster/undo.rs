@@ -1,6 +1,7 @@
 //! Taking back what a run did to a cluster, from what the journal says, and looking at it.
 
 use super::object::{self, RUN_LABEL, difference, fingerprint, merged, substance};
+use super::wait::Pauses;
 use super::{Address, Cluster, ClusterRef, KubeError, Session, Unverified};
 use crate::journal::UndoOutcome;
 use crate::run_id::RunId;
@@ -212,7 +213,8 @@ async fn created(session: &Session, address: &Address, known: &Known<'_>) -> Res
 /// Those of the requests but `not found`.
 pub async fn remove(session: &Session, address: &Address, uid: &str) -> Result<UndoOutcome, KubeError> {
     match session.delete(address, uid).await {
-        Ok(()) => {}
+        Ok(true) => return Ok(UndoOutcome::Undone),
+        Ok(false) => {}
         Err(error) if error.is_not_found() => return Ok(UndoOutcome::Undone),
         // Not this UID any more, or already being deleted with what belongs to it: the look below tells.
         Err(error) if error.code() == Some(409) => {}
@@ -221,7 +223,7 @@ pub async fn remove(session: &Session, address: &Address, uid: &str) -> Result<U
     }
     let most = if address.plural == "namespaces" { NAMESPACE_GONE } else { GONE };
     let end = Instant::now() + most;
-    let mut pause = Duration::from_millis(100);
+    let mut pauses = Pauses::default();
     loop {
         let Some(object) = look(session, address).await? else { return Ok(UndoOutcome::Undone) };
         if object::text(&object, "/metadata/uid") != uid {
@@ -236,8 +238,7 @@ pub async fn remove(session: &Session, address: &Address, uid: &str) -> Result<U
             };
             return Ok(UndoOutcome::Failed(format!("it is being deleted, and still there after {most:?}{held}")));
         }
-        tokio::time::sleep(pause).await;
-        pause = pause.saturating_mul(2).min(Duration::from_secs(1));
+        tokio::time::sleep(pauses.next()).await;
     }
 }
 

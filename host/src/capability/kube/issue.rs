@@ -9,6 +9,7 @@ use crate::capability::guest::failure;
 use crate::capability::{Guest, World, unix_nanos};
 use crate::cluster::object::{self, merged};
 use crate::cluster::undo::Act;
+use crate::cluster::wait::Pauses;
 use crate::cluster::{Address, Session, Token};
 use crate::engine::bindings::imports::kube_types::Target;
 use crate::engine::bindings::imports::kube_write::Credential;
@@ -121,10 +122,11 @@ impl Guest {
             let (_, token) = token(&world, &session, &address, &request, seconds).await?;
             let session = session.by_token(token);
             let end = tokio::time::Instant::now() + BOUND;
+            let mut pauses = Pauses::default();
             loop {
                 match session.raw(&path).await {
                     Err(error) if error.code() == Some(403) && tokio::time::Instant::now() < end => {
-                        tokio::time::sleep(Duration::from_millis(200)).await;
+                        tokio::time::sleep(pauses.next()).await;
                     }
                     answer => return bounded(answer?),
                 }
@@ -159,6 +161,7 @@ async fn approve(world: &World, session: &Session, address: &Address) -> Result<
         return Err(error.into());
     }
     let end = tokio::time::Instant::now() + ISSUED;
+    let mut pauses = Pauses::default();
     let certificate = loop {
         let now = session.get(address).await?;
         let issued = object::text(&now, "/status/certificate");
@@ -171,7 +174,7 @@ async fn approve(world: &World, session: &Session, address: &Address) -> Result<
                 format!("{address} was approved, and no signer issued a certificate within {ISSUED:?}"),
             ));
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(pauses.next()).await;
     };
     let credential = read_certificate(&certificate)?;
     world.journal.applied_with(id, &json!({ "expires-at": credential.expires_at })).map_err(from_journal)?;

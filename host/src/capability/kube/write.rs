@@ -121,7 +121,7 @@ impl Guest {
             return Err(failure("not-ours", format!("this run did not make {address}: it would come back as another")));
         };
         // No effect of its own: that it was made is in the journal, and its undo finds it gone.
-        effect(&self.world, async move { session.delete(&address, &uid).await.map_err(from_kube) }).await
+        effect(&self.world, async move { session.delete(&address, &uid).await.map(drop).map_err(from_kube) }).await
     }
 }
 
