@@ -8,11 +8,13 @@ use crate::panics::caught_in;
 use crate::report::RunReport;
 use std::sync::Arc;
 
+// The futures of a run's parts are on the heap, each as long as it lasts: a run that waits for its links is then as small as that wait.
+
 /// Runs an experiment to its verdict, and puts everything back.
 pub async fn experiment(host: &Host, prepared: &Arc<Prepared>) -> RunReport {
     let (mut report, live) = attempt(host, prepared, false).await;
     if let Some(live) = live {
-        live.end(&mut report).await;
+        Box::pin(live.end(&mut report)).await;
     }
     report
 }
@@ -36,16 +38,16 @@ async fn whole<'a>(host: &'a Host, prepared: &Arc<Prepared>, held: bool) -> (Run
     let attempts = prepared.experiment.attempts.0;
     let hold = if held { Hold::Verdict } else { prepared.experiment.hold };
     let mut earlier: Vec<RunReport> = Vec::new();
-    let (mut report, mut live) = begin(host, Arc::clone(prepared), hold).await;
+    let (mut report, mut live) = Box::pin(begin(host, Arc::clone(prepared), hold)).await;
     while report.verdict == Verdict::Fail && !host.cancel.is_cancelled() {
         if u32::try_from(earlier.len()).unwrap_or(u32::MAX).saturating_add(1) >= attempts {
             break;
         }
         if let Some(live) = live.take() {
-            live.end(&mut report).await;
+            Box::pin(live.end(&mut report)).await;
         }
         earlier.push(report);
-        (report, live) = begin(host, Arc::new(prepared.renewed()), hold).await;
+        (report, live) = Box::pin(begin(host, Arc::new(prepared.renewed()), hold)).await;
     }
     if report.verdict == Verdict::Pass
         && let Some(last) = earlier.last()
@@ -57,9 +59,9 @@ async fn whole<'a>(host: &'a Host, prepared: &Arc<Prepared>, held: bool) -> (Run
     report.earlier = earlier;
     let ran = matches!(report.verdict, Verdict::Pass | Verdict::Flaky | Verdict::Fail);
     if let Some(control) = prepared.experiment.control.as_ref().filter(|_| ran && !host.cancel.is_cancelled()) {
-        let (mut twin, live) = begin(host, Arc::new(twin(prepared, control)), Hold::No).await;
+        let (mut twin, live) = Box::pin(begin(host, Arc::new(twin(prepared, control)), Hold::No)).await;
         if let Some(live) = live {
-            live.end(&mut twin).await;
+            Box::pin(live.end(&mut twin)).await;
         }
         quiet(&mut twin);
         blame(&mut report, &twin);

@@ -67,6 +67,12 @@ impl<'a> Look<'a> {
         if self.asked.is_empty() { self.link.collectors.clone() } else { self.asked.clone() }
     }
 
+    /// The check may read other things than events.
+    fn looks_elsewhere(&self) -> bool {
+        let linked = self.link.authorised.permission.linked();
+        linked.iter().any(|capability| *capability != CapabilityName::EventsRead)
+    }
+
     async fn probe(&self, guest: Guest, cursor: u64) -> Result<Observation, PhaseError> {
         let module = self.module.as_ref().map_err(|e| PhaseError::Host(e.clone()))?;
         let phase = Phase { engine: self.looker.engine, module, guest };
@@ -114,9 +120,7 @@ impl Sight for Look<'_> {
             (PhaseError::Limit(spent), events) if events >= FLOOD => PhaseError::Flooded { events, spent },
             (error, _) => error,
         })?;
-        let linked = self.link.authorised.permission.linked();
-        let elsewhere = linked.iter().any(|capability| *capability != CapabilityName::EventsRead);
-        attest::attest(observation, &reading, &self.link.collectors, elsewhere)
+        attest::attest(observation, &reading, &self.link.collectors, self.looks_elsewhere())
     }
 
     /// What others did on the machine is none of a module's business: of these looks nothing is kept but how many events it
@@ -149,6 +153,13 @@ impl Sight for Look<'_> {
         futures_util::future::select_all(waits).await;
         // A sensor that records thousands of events a second would have us look as often.
         tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
+
+    fn is_worth_a_look(&self) -> bool {
+        // Without a log nothing would wake the watch.
+        self.looks_elsewhere()
+            || self.logs.is_empty()
+            || self.logs.iter().any(|(log, _)| log.newest() > 0 || log.blind().is_some())
     }
 
     fn blind(&self) -> Option<Blindness> {

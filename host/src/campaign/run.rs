@@ -24,6 +24,7 @@ use crate::policy::EffectiveLimits;
 use crate::report::{LinkReport, Progress, RunReport, Waiting};
 use crate::shield::{ChildLimits, Launcher, RunSpec, ShieldedRun};
 use foil_manifest::ShieldLevel;
+use futures_util::FutureExt as _;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -152,11 +153,11 @@ impl<'a> Live<'a> {
         let technique = &self.prepared.technique;
         let module = self.host.engine.prepare(technique.bytes.clone(), technique.code, &linked);
         // At once: one waits for the disk and the kernel, the other computes.
-        let detonation = match tokio::join!(self.set_up(&arming), module) {
+        let detonation = match tokio::join!(Box::pin(self.set_up(&arming)), Box::pin(module)) {
             (Err(detonation), _) => detonation,
             (Ok(_), _) if self.host.cancel.is_cancelled() => Detonation::Inconclusive("it was stopped".into()),
             (Ok(_), Err(error)) => Detonation::Error(format!("{error:#}")),
-            (Ok(world), Ok(module)) => self.act(&module, world, &arming, report).await,
+            (Ok(world), Ok(module)) => Box::pin(self.act(&module, world, &arming, report)).await,
         };
         report.observed = arming.observed();
         report.gaps = self.back().gaps.clone();
@@ -245,14 +246,15 @@ impl<'a> Live<'a> {
             Ok(parameters) => parameters,
             Err(why) => return Detonation::Error(why),
         };
-        let warm = crate::engine::warmup(self.phase(module, &world), &context, &parameters).await;
+        let warm = Box::pin(crate::engine::warmup(self.phase(module, &world), &context, &parameters)).await;
         let state = match self.phase_over(&world, arming, warm).await {
             Ok(state) => state,
             Err(detonation) => return detonation.in_warm_up(),
         };
         self.look_before(world.shield.as_ref()).await;
-        // The warm-up's last event and the detonation's first must not share a tick of the sensor's clock.
-        if world.shield.as_ref().is_some_and(|shield| !shield.tree().children.is_empty()) {
+        // The warm-up's last event and the detonation's first must not share a tick of the sensor's clock, where one is asked.
+        if !prepared.links.is_empty() && world.shield.as_ref().is_some_and(|shield| !shield.tree().children.is_empty())
+        {
             tokio::time::sleep(ClockGrain::COARSE.into()).await;
         }
         tracing::info!(run = %prepared.run, shield = %prepared.authorised.shield, "warmed up; it detonates");
@@ -270,7 +272,8 @@ impl<'a> Live<'a> {
             }
             done
         };
-        tokio::pin!(detonate);
+        // Gone as soon as it is over, while the links are still watched.
+        let mut detonate = Box::pin(detonate).fuse();
         let run = prepared.run.as_str();
         let waiting = prepared.links.iter().map(|PreparedLink { link, .. }| Waiting {
             link: link.link.to_string(),
@@ -284,15 +287,14 @@ impl<'a> Live<'a> {
             self.host.progress.link(run, index, settled.verdict);
             settled
         });
-        let watched = futures_util::future::join_all(watched);
-        tokio::pin!(watched);
+        let mut watched = Box::pin(futures_util::future::join_all(watched));
         // Links are watched from the first moment, and to their end only where the technique did what it does.
         let (done, links) = tokio::select! {
             done = &mut detonate => match done {
-                Ok(evidence) => (Ok(evidence), watched.await),
+                Ok(evidence) => (Ok(evidence), watched.as_mut().await),
                 Err(detonation) => (Err(detonation), Vec::new()),
             },
-            links = &mut watched => (detonate.await, links),
+            links = &mut watched => ((&mut detonate).await, links),
         };
         self.host.progress.end(run);
         report.links = links;

@@ -67,7 +67,7 @@ async fn a_clock_that_is_ahead_makes_nothing_late() {
     let now = crate::capability::unix_nanos();
     let ahead = |hours: u64| Attested { at: now.saturating_add(hours * 3_600_000_000_000), ..alert(0, Tree, false) };
     let script = Script { looks: vec![seen([ahead(1), ahead(24)])], blind: None, rest: Vec::new() };
-    let report = watched(script, TiedBy::Time, now).await;
+    let report = watched(&mut { script }, TiedBy::Time, now).await;
     assert_eq!(report.verdict, LinkVerdict::Seen, "{:?}", report.reason);
 }
 
@@ -79,16 +79,15 @@ fn one(after_ms: i64, attribution: Attribution, own_observation: bool) -> Result
     seen([alert(after_ms, attribution, own_observation)])
 }
 
-async fn watched(script: Script, demanded: TiedBy, zero_ns: u64) -> LinkReport {
+async fn watched(sight: &mut impl Sight, demanded: TiedBy, zero_ns: u64) -> LinkReport {
     let text = "experiment: x\ntechnique: a.b\nexpect: [{ link: detection, check: c.d, within: 100ms, grace: 100ms }]";
     let experiment = super::super::experiment::parse(text).expect("valid");
     let zero = Zero { instant: Instant::now(), unix_ns: zero_ns };
-    let mut script = script;
-    watch(&experiment.expect[0], zero, demanded, &mut script).await
+    watch(&experiment.expect[0], zero, demanded, sight).await
 }
 
 async fn verdict(looks: Vec<Result<Seen, PhaseError>>, blind: Option<Blindness>) -> LinkReport {
-    watched(Script { looks, blind, rest: Vec::new() }, TiedBy::Time, ZERO_NS).await
+    watched(&mut Script { looks, blind, rest: Vec::new() }, TiedBy::Time, ZERO_NS).await
 }
 
 #[tokio::test]
@@ -119,6 +118,33 @@ async fn a_check_that_refers_to_what_it_did_not_read_is_not_believed() {
     let report = verdict(vec![Err(lie), one(5, Attribution::Tree, false)], None).await;
     assert_eq!(report.verdict, LinkVerdict::Unknown);
     assert!(report.reason.is_some_and(|why| why.contains("not believed") && why.contains("event 9 of `inbox`")));
+}
+
+#[tokio::test]
+async fn nobody_looks_again_where_nothing_is_recorded() {
+    struct Empty(u32);
+    impl Sight for Empty {
+        async fn look(&mut self, cursor: u64) -> Result<Seen, PhaseError> {
+            self.0 += 1;
+            Ok(Seen { cursor, ..Seen::default() })
+        }
+        async fn look_at_the_rest(&mut self) -> Rest {
+            Rest::default()
+        }
+        async fn news(&self) {
+            std::future::pending().await
+        }
+        fn is_worth_a_look(&self) -> bool {
+            false
+        }
+        fn blind(&self) -> Option<Blindness> {
+            None
+        }
+    }
+    let mut sight = Empty(0);
+    assert_eq!(watched(&mut sight, TiedBy::Time, ZERO_NS).await.verdict, LinkVerdict::Missed);
+    // At the beginning, once the time is over, and from the beginning once more.
+    assert!((2..=3).contains(&sight.0), "{} looks", sight.0);
 }
 
 #[tokio::test]
@@ -173,9 +199,9 @@ async fn a_weak_tie_is_said_and_a_better_one_preferred() {
 #[tokio::test]
 async fn a_checks_word_lies_between_the_detonation_and_now_and_is_tied_by_time() {
     let zero = crate::capability::unix_nanos();
-    let of = |at, demanded| {
-        let script = Script { looks: vec![seen([word(at)])], blind: None, rest: Vec::new() };
-        watched(script, demanded, zero)
+    let of = async |at, demanded| {
+        let mut script = Script { looks: vec![seen([word(at)])], blind: None, rest: Vec::new() };
+        watched(&mut script, demanded, zero).await
     };
     let report = of(zero, TiedBy::Time).await;
     assert_eq!(report.verdict, LinkVerdict::Seen);
@@ -216,7 +242,7 @@ async fn what_arrived_and_does_not_count_is_said_with_the_reason() {
     ] {
         let passed = rest.iter().map(|why| Passed { why: *why, falco: true });
         let script = Script { looks: Vec::new(), blind: None, rest: passed.collect() };
-        let report = watched(script, TiedBy::Time, ZERO_NS).await;
+        let report = watched(&mut { script }, TiedBy::Time, ZERO_NS).await;
         assert_eq!(report.verdict, verdict, "{rest:?}");
         let why = report.reason.unwrap_or_default();
         assert!(why.contains(words), "{rest:?}: {why}");
