@@ -114,7 +114,7 @@ fn imported(stage: &Path) {
     std::fs::create_dir_all(&of_technique).expect("a folder");
     std::fs::write(of_technique.join("T1082.yaml"), text).expect("written");
     done(foil(stage).arg("import").arg("atomic").arg(&atomics).arg("--out").arg(&folder));
-    let id = "atomic.t1082-hostname";
+    let id = "atomic.T1082-1";
     let with_modules = || {
         let mut command = foil(stage);
         command.arg("--modules").arg(&folder);
