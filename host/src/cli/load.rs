@@ -1,12 +1,14 @@
-//! Experiment files and folders of them, prepared.
+//! Experiment files, prepared.
 
 use super::mistakes::{Mistakes, elsewhere_already, placed};
+use super::only::Only;
 use super::rules::RuleFiles;
 use super::session::Session;
+use super::sources::Source;
 use super::{Global, discover};
 use crate::campaign::beside::Beside;
 use crate::campaign::checks::{Checks, PreparedChecks};
-use crate::campaign::document::{self, Campaign, Document, Order, Step, StepSource};
+use crate::campaign::document::{self, Campaign, Document, Order, Part, Step, StepSource};
 use crate::campaign::references::{EarlierStep, unpromised};
 use crate::campaign::sequence::PreparedCampaign;
 use crate::campaign::{Experiment, PrepareError, Prepared, experiment};
@@ -21,9 +23,6 @@ use foil_manifest::{AttackId, Kind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// The most files of one folder.
-const MAX_FILES: usize = 10_000;
 
 /// What is run as one.
 #[derive(Debug, Clone)]
@@ -98,52 +97,6 @@ impl Unit {
     }
 }
 
-/// The files that were named, those of folders with them, in order.
-pub(super) fn files(named: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for path in named {
-        if path.is_dir() {
-            let before = files.len();
-            below(path, &mut files)?;
-            if files.len() == before {
-                bail!("there is no experiment in the folder {}: its files end in .yaml or .yml", path.shown());
-            }
-        } else {
-            files.push(path.clone());
-        }
-    }
-    Ok(files)
-}
-
-fn below(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.shown()))?;
-    let mut entries = entries.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<Vec<_>>>()?;
-    entries.sort();
-    for path in entries {
-        let is_yaml = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("yaml") || e.eq_ignore_ascii_case("yml"));
-        if path.is_dir() && !path.is_symlink() {
-            below(&path, files)?;
-        } else if is_yaml && path.file_name().is_some_and(|name| name != discover::ENVIRONMENT) {
-            files.push(path);
-        }
-        if files.len() > MAX_FILES {
-            bail!("there are more than {MAX_FILES} files below {}: name a smaller folder", folder.shown());
-        }
-    }
-    Ok(())
-}
-
-/// The name in a file; `None`: it has mistakes, or runs nothing.
-pub(super) fn name_of(file: &Path) -> Option<String> {
-    let text = discover::read_trusted(file, experiment::MAX_EXPERIMENT).ok()?;
-    match document::parse(&text).ok()? {
-        Document::Experiment(experiment) => Some(experiment.name),
-        Document::Checks(checks) => Some(checks.name),
-        Document::Campaign(campaign) => Some(campaign.name),
-        Document::Beside(_) => None,
-    }
-}
-
 /// Sessions by folder: a hundred experiments of one folder read its grants once.
 pub(super) struct Loader<'a> {
     global: &'a Global,
@@ -151,59 +104,72 @@ pub(super) struct Loader<'a> {
     rules: RuleFiles,
     /// Imported tests obtain their prerequisites.
     pub obtain: bool,
+    /// Of files, only experiments and campaigns of these names are settled.
+    pub only: Only,
 }
 
 impl<'a> Loader<'a> {
     pub fn new(global: &'a Global) -> Self {
-        Self { global, sessions: BTreeMap::new(), rules: RuleFiles::default(), obtain: false }
+        Self { global, sessions: BTreeMap::new(), rules: RuleFiles::default(), obtain: false, only: Only::default() }
     }
 
-    /// Reads and prepares files.
+    /// Reads files, and prepares what [`Loader::only`] picks of them. What is not picked need not be granted.
     ///
     /// # Errors
     /// Every mistake in any of them.
     pub fn load_all(&mut self, files: &'a [PathBuf]) -> Result<Vec<Unit>, Mistakes> {
-        let (mut units, mut wrong, mut passed) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut sources, mut wrong) = (Vec::new(), Vec::new());
         for file in files {
-            match self.load(file) {
-                Ok(Some(unit)) => units.push(unit),
-                Ok(None) => passed.push(file),
+            match Source::read(file) {
+                Ok(source) => sources.push(source),
                 Err(mistakes) => wrong.extend(mistakes.0),
+            }
+        }
+        let names: Vec<&str> =
+            sources.iter().flat_map(|source| &source.documents).filter_map(|part| part.document.name()).collect();
+        self.only.check(&names)?;
+        let passed: Vec<(&Path, Beside)> =
+            sources.iter().filter_map(|source| Some((source.file, source.beside()?))).collect();
+        let mut units = Vec::new();
+        for Source { file, documents } in sources {
+            for Part { text, document } in documents {
+                if document.name().is_none_or(|name| !self.only.picks(name)) {
+                    continue;
+                }
+                match self.load(file, &text, document) {
+                    Ok(unit) => units.extend(unit),
+                    Err(mistakes) => wrong.extend(mistakes.0),
+                }
             }
         }
         if !wrong.is_empty() {
             return Err(Mistakes(wrong));
         }
-        match files.first().filter(|_| units.is_empty()) {
+        match passed.first().filter(|_| units.is_empty()) {
             None => {
                 say_passed(&passed);
                 Ok(units)
             }
-            Some(file) => {
-                let text = discover::read_trusted(file, experiment::MAX_EXPERIMENT)?;
-                let what = Beside::of(&text).map_or("of another kind", Beside::words);
+            Some((file, beside)) => {
                 let why = "which runs nothing: name experiments, campaigns, or folders of them";
-                Err(anyhow!("{} is {what}, {why}", file.shown()).into())
+                Err(anyhow!("{} is {}, {why}", file.shown(), beside.words()).into())
             }
         }
     }
 
-    /// Reads and prepares one file. `None`: it runs nothing, and is such as `*.yaml` or a folder names beside experiments.
-    fn load(&mut self, file: &'a Path) -> Result<Option<Unit>, Mistakes> {
-        let text = discover::read_trusted(file, experiment::MAX_EXPERIMENT)?;
-        let at = |error: String| anyhow!("{}:{error}", file.shown());
-        match document::parse(&text).map_err(at)? {
+    /// Prepares one document of a file; `None`: it runs nothing.
+    fn load(&mut self, file: &'a Path, text: &str, document: Document) -> Result<Option<Unit>, Mistakes> {
+        match document {
             Document::Experiment(mut experiment) => {
                 from_here(&mut experiment, file);
-                let prepared =
-                    self.settle(file, &experiment, None).map_err(|errors| errors.placed(file, &text, &[]))?;
+                let prepared = self.settle(file, &experiment, None).map_err(|errors| errors.placed(file, text, &[]))?;
                 Ok(Some(Unit::Experiment(Arc::new(prepared))))
             }
             Document::Checks(checks) => {
-                let prepared = self.checks(file, *checks).map_err(|errors| errors.placed(file, &text, &[]))?;
+                let prepared = self.checks(file, *checks).map_err(|errors| errors.placed(file, text, &[]))?;
                 Ok(Some(Unit::Checks(Arc::new(prepared))))
             }
-            Document::Campaign(campaign) => self.campaign(file, &text, campaign).map(Unit::Campaign).map(Some),
+            Document::Campaign(campaign) => self.campaign(file, text, campaign).map(Unit::Campaign).map(Some),
             Document::Beside(_) => Ok(None),
         }
     }
@@ -211,7 +177,8 @@ impl<'a> Loader<'a> {
     /// Reads one experiment's file, and its text.
     pub fn experiment(&self, file: &Path) -> anyhow::Result<(Experiment, String)> {
         let text = discover::read_trusted(file, experiment::MAX_EXPERIMENT)?;
-        let mut read = experiment::parse(&text).map_err(|error| anyhow!("{}:{error}", file.shown()))?;
+        let parsed = document::parse_single(&text).map_err(|error| anyhow!("{}:{error}", file.shown()));
+        let (mut read, text) = parsed?;
         from_here(&mut read, file);
         Ok((read, text))
     }
@@ -429,8 +396,9 @@ impl<'a> Loader<'a> {
 }
 
 /// Says which files run nothing: somebody may have meant one of them for an experiment. Of `foil.yaml` everybody knows.
-fn say_passed(files: &[&PathBuf]) {
-    let mut names = files.iter().filter(|file| file.file_name().is_none_or(|name| name != discover::ENVIRONMENT));
+fn say_passed(files: &[(&Path, Beside)]) {
+    let files = files.iter().map(|(file, _)| file);
+    let mut names = files.filter(|file| file.file_name().is_none_or(|name| name != discover::ENVIRONMENT));
     let first: Vec<String> = names.by_ref().take(3).map(|file| file.shown()).collect();
     let more = match names.count() {
         0 => String::new(),

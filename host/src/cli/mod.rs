@@ -30,6 +30,7 @@ mod man;
 mod mistakes;
 mod new;
 mod nodes;
+mod only;
 mod output;
 mod pending;
 mod plan;
@@ -42,6 +43,7 @@ mod schema;
 mod session;
 mod show;
 mod signals;
+mod sources;
 mod table;
 mod trusted;
 
