@@ -35,6 +35,7 @@ mod output;
 mod pending;
 mod plan;
 mod rbac;
+mod report_file;
 mod review;
 mod revoke;
 mod rules;
