@@ -54,6 +54,15 @@ fn what_was_taken_back_is_not_offered_again() {
 }
 
 #[test]
+fn no_grant_is_offered_for_a_pattern() {
+    let bench = Bench::bare(None);
+    let (code, screen) = at_a_terminal(&bench, &["fire", "linux.system-*"], "y\n");
+    assert_eq!(code, Some(3), "{screen}");
+    assert!(screen.contains("refused: linux.system-info is not granted") && !screen.contains("[y/N]"), "{screen}");
+    assert!(!bench.path("grants.toml").exists());
+}
+
+#[test]
 fn with_a_file_the_terminal_shows_a_line_a_run_and_what_did_not_pass() {
     let bench = Bench::new();
     let link = "{ link: telemetry, check: linux.audit-event, with: { event: execve, argv: never, collector: foil.observed }, \

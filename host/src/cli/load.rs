@@ -14,7 +14,7 @@ use crate::campaign::sequence::PreparedCampaign;
 use crate::campaign::{Experiment, PrepareError, Prepared, experiment};
 use crate::collector::Sensors;
 use crate::console::err;
-use crate::module::{Filter, OBTAIN};
+use crate::module::{Catalog, Filter, Module, OBTAIN};
 use crate::policy::sources::Sources;
 use crate::report::RunReport;
 use anyhow::{Context as _, anyhow, bail};
@@ -23,6 +23,9 @@ use foil_manifest::{AttackId, Kind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// What can be run, and reports of what may not.
+pub(super) type Settled = (Vec<Unit>, Vec<RunReport>);
 
 /// What is run as one.
 #[derive(Debug, Clone)]
@@ -228,14 +231,13 @@ impl<'a> Loader<'a> {
 
     /// Every technique with one of these ATT&CK ids, each held to what the environment of this folder expects by itself; reports of
     /// those that may not run.
-    pub fn library(&mut self, attack: &[AttackId]) -> anyhow::Result<(Vec<Unit>, Vec<RunReport>)> {
+    pub fn library(&mut self, attack: &[AttackId]) -> anyhow::Result<Settled> {
         let here = Path::new(discover::ENVIRONMENT);
         let expected = discover::expectations(self.global, Some(here))?.value;
         if expected.expect.is_empty() {
             err!("foil: `default: expect:` of foil.yaml names no link: nothing is expected to notice");
         }
         let session = self.session(here)?;
-        session.offers = false;
         let mut modules = Vec::new();
         for wanted in attack {
             let filter = Filter { kind: Some(Kind::Technique), attack: Some(wanted.clone()), ..Filter::default() };
@@ -247,23 +249,43 @@ impl<'a> Loader<'a> {
         }
         modules.sort_by(|a, b| a.manifest.id.cmp(&b.manifest.id));
         modules.dedup_by(|a, b| a.manifest.id == b.manifest.id);
+        let of_each = modules.into_iter().map(|module| (expected.of(module.id()), module)).collect();
+        match self.settle_each(of_each) {
+            Ok(settled) => Ok(settled),
+            Err(mistakes) => Err(self.expected(mistakes)?.into()),
+        }
+    }
+
+    /// Prepares techniques in this folder, each as an experiment by itself. On a terminal, no grant is offered.
+    ///
+    /// # Errors
+    /// Mistakes that are not a technique's own, such as one in foil.yaml.
+    pub fn settle_each(&mut self, of_each: Vec<(Experiment, Module)>) -> Result<Settled, Mistakes> {
+        let here = Path::new(discover::ENVIRONMENT);
+        self.session(here)?.offers = false;
         let (mut units, mut refused) = (Vec::new(), Vec::new());
-        for module in modules {
-            let errors = match self.settle(here, &expected.of(module.id()), None) {
+        for (experiment, module) in of_each {
+            let errors = match self.settle(here, &experiment, None) {
                 Ok(prepared) => {
                     units.push(Unit::Experiment(Arc::new(prepared)));
                     continue;
                 }
                 Err(errors) => errors,
             };
-            // A technique that may not run is no reason not to run the others; a mistake in foil.yaml is.
-            let (of_module, others) = errors.0.into_iter().partition::<Vec<_>, _>(of_the_module);
+            // A technique that may not run is no reason not to run the others; any other mistake is.
+            let own = |error: &anyhow::Error| of_the_module(error, &experiment);
+            let (of_module, others) = errors.0.into_iter().partition::<Vec<_>, _>(own);
             if !others.is_empty() {
-                return Err(self.expected(Mistakes(others))?.into());
+                return Err(Mistakes(others));
             }
             refused.push(self.session(here)?.refused(&module, &Mistakes(of_module).into()));
         }
         Ok((units, refused))
+    }
+
+    /// The modules that are known in the folder of this file.
+    pub fn catalog(&mut self, file: &'a Path) -> anyhow::Result<&Catalog> {
+        Ok(&self.session(file)?.catalog)
     }
 
     /// Mistakes in what `default` of foil.yaml expects, with their places there.
@@ -409,10 +431,14 @@ fn say_passed(files: &[(&Path, Beside)]) {
     }
 }
 
-/// Whether a refusal is about the module, and not about what foil.yaml expects or says.
-fn of_the_module(error: &anyhow::Error) -> bool {
+/// Whether a refusal is about the module, and not about what foil.yaml says or the caller gave.
+fn of_the_module(error: &anyhow::Error, experiment: &Experiment) -> bool {
     match error.downcast_ref() {
-        Some(PrepareError::Placed { path, .. }) => path.first().is_none_or(|key| key == "technique" || key == "with"),
+        Some(PrepareError::Placed { path, .. }) => match path.as_slice() {
+            [key, name, ..] if key == "with" => !experiment.with.contains_key(name),
+            [key, ..] => key == "technique" || key == "with",
+            [] => true,
+        },
         Some(PrepareError::NotGranted { module, .. }) => module.manifest.kind == Kind::Technique,
         Some(PrepareError::Environment { .. }) => false,
         Some(_) => true,

@@ -27,6 +27,7 @@ mod list;
 mod load;
 mod logs;
 mod man;
+mod matching;
 mod mistakes;
 mod new;
 mod nodes;
@@ -154,7 +155,7 @@ pub enum Format {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Fire one technique, without expectations
+    /// Fire one technique, or all that match a pattern, without expectations
     Fire(fire::Args),
     /// Run an experiment file
     Run(run::Args),
