@@ -53,8 +53,19 @@ use std::time::Duration;
 fuzz_target!(|data: &[u8]| {
     let data = swell::swell(data, 1 << 18);
     let Ok(text) = std::str::from_utf8(&data) else { return };
-    match document::parse(text) {
-        Ok(Document::Campaign(campaign)) => {
+    match document::parse_file(text) {
+        Ok(parts) => {
+            assert!((1..=document::MAX_DOCUMENTS).contains(&parts.len()));
+            parts.into_iter().for_each(|part| hold(part.document));
+        }
+        Err(errors) => assert!(!errors.is_empty() && errors.iter().all(|error| !error.is_empty())),
+    }
+});
+
+/// What holds of every document that was read.
+fn hold(document: Document) {
+    match document {
+        Document::Campaign(campaign) => {
             assert!((1..=document::MAX_STEPS).contains(&campaign.steps.len()));
             for step in &campaign.steps {
                 if let StepSource::Inline(experiment) = &step.source {
@@ -63,7 +74,7 @@ fuzz_target!(|data: &[u8]| {
                 }
             }
         }
-        Ok(Document::Experiment(read)) => {
+        Document::Experiment(read) => {
             for link in &read.expect {
                 assert!((Duration::from_millis(1)..=Duration::from_secs(86_400)).contains(&link.within()));
                 assert!(link.grace() >= Duration::from_millis(1));
@@ -72,11 +83,10 @@ fuzz_target!(|data: &[u8]| {
             let again = experiment::parse(&written).unwrap_or_else(|error| panic!("{error}\n{written}"));
             assert_eq!(again, *read, "{written}");
         }
-        Ok(Document::Checks(read)) => assert!(!read.expect.is_empty()),
-        Ok(Document::Beside(_)) => {}
-        Err(error) => assert!(!error.is_empty()),
+        Document::Checks(read) => assert!(!read.expect.is_empty()),
+        Document::Beside(_) => {}
     }
-});
+}
 
 /// The experiment as JSON, which is YAML.
 fn written(read: &Experiment) -> String {

@@ -23,6 +23,7 @@ pub mod cluster;
 pub mod collector;
 pub mod console;
 pub mod engine;
+pub mod glob;
 pub mod hint;
 pub mod journal;
 pub mod module;

@@ -42,30 +42,74 @@ fn options() -> serde_saphyr::Options {
     }
 }
 
-/// The documents of a file, each behind as many empty lines as stand before it, so that places are those of the file. Those
-/// with nothing in them are left out.
-pub fn documents(text: &str) -> Vec<String> {
+/// The most bytes of empty lines before the documents of one file, all documents together. It bounds what a file of many short
+/// documents costs.
+const MAX_PADDING: usize = 32 << 20;
+
+/// Splits a file into its documents, each behind as many empty lines as stand before it, so that places are those of the file.
+/// Documents with nothing in them, or with comments and directives only, are left out.
+///
+/// `---` and `...` at the beginning of a line, before white space or the end of the line, are separators wherever they stand
+/// (`c-forbidden` of YAML 1.2.2): text in a block scalar is indented, and a quoted text that is cut by one is an error of its document.
+///
+/// # Errors
+/// `line:column: what`, for text on the line of a `...`, and for more documents than can be read from a file of this length.
+pub fn documents(text: &str) -> Result<Vec<String>, String> {
     let mut documents = vec![String::new()];
+    let mut padding: usize = 0;
     for (number, line) in text.split_inclusive('\n').enumerate() {
-        let marks = |mark: &str| {
-            line.strip_prefix(mark).filter(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
+        let behind = |mark: &str| {
+            line.strip_prefix(mark).filter(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
         };
-        let begins = marks("---");
-        if begins.is_some() || marks("...").is_some() {
+        let (begins, ends) = (behind("---"), behind("..."));
+        if begins.is_some() || ends.is_some() {
+            padding = padding.saturating_add(number);
+            if padding > MAX_PADDING {
+                let line = number.saturating_add(1);
+                return Err(format!(
+                    "{line}:1: the file has too many documents for its length: split it into several files"
+                ));
+            }
             documents.push("\n".repeat(number));
         }
         let Some(document) = documents.last_mut() else { continue };
-        match begins {
+        match (begins, ends) {
             // What may follow on the same line keeps its column.
-            Some(rest) => document.extend(["   ", rest]),
-            None if line.starts_with("...") && marks("...").is_some() => document.push('\n'),
-            None => document.push_str(line),
+            (Some(rest), _) => document.extend(["   ", rest]),
+            (None, Some(rest)) if is_remark(rest) => document.push('\n'),
+            (None, Some(_)) => {
+                let line = number.saturating_add(1);
+                return Err(format!(
+                    "{line}:4: only a comment may stand on the line of a `...`, which ends a document"
+                ));
+            }
+            (None, None) => document.push_str(line),
         }
     }
-    let is_empty =
-        |document: &String| document.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
+    // A directive such as `%YAML 1.2` stands before the `---` of its document.
+    let is_empty = |document: &String| document.lines().all(|line| is_remark(line) || line.starts_with('%'));
     documents.retain(|document| !is_empty(document));
-    documents
+    Ok(documents)
+}
+
+/// Whether a line is blank or a comment.
+fn is_remark(line: &str) -> bool {
+    let line = line.trim_start_matches([' ', '\t', '\r', '\n']);
+    line.is_empty() || line.starts_with('#')
+}
+
+/// Returns `line:column` of the first text of a document that is no comment; `1:1` where there is none.
+pub fn beginning(document: &str) -> String {
+    let (line, column) = begins(document);
+    format!("{line}:{column}")
+}
+
+fn begins(document: &str) -> (u64, u64) {
+    let mut lines = (1..).zip(document.lines());
+    lines.find(|(_, line)| !is_remark(line)).map_or((1, 1), |(number, line)| {
+        let indent = line.chars().take_while(|c| c.is_whitespace()).count();
+        (number, u64::try_from(indent).unwrap_or(u64::MAX).saturating_add(1))
+    })
 }
 
 /// `line:column` of what stands at a path of keys and numbers, or of the last part of the path that there is. For mistakes that
@@ -165,7 +209,7 @@ impl<'de> Visitor<'de> for Nodes {
 
 fn sentence(error: &serde_saphyr::Error, document: &str) -> String {
     let error = error.without_snippet();
-    let (line, column) = error.location().map_or((1, 1), |l| (l.line(), l.column()));
+    let (line, column) = error.location().map_or_else(|| begins(document), |l| (l.line(), l.column()));
     let wanted = match error {
         serde_saphyr::Error::InvalidScalar { ty, .. } => Some(expected(ty)),
         serde_saphyr::Error::InvalidBooleanStrict { .. } => Some(expected("bool")),
@@ -184,6 +228,16 @@ fn sentence(error: &serde_saphyr::Error, document: &str) -> String {
             there => format!("`{}`", foil_manifest::text::one_line(there)),
         };
         return format!("{line}:{column}: {wanted} is expected here, not {there}");
+    }
+    let second = matches!(
+        error,
+        serde_saphyr::Error::MultipleDocuments { .. }
+            | serde_saphyr::Error::Budget { breach: serde_saphyr::budget::BudgetBreach::Documents { .. }, .. }
+    );
+    if second {
+        return format!(
+            "{line}:{column}: a second document begins here, and only one can be used: move it to a file of its own"
+        );
     }
     if matches!(error, serde_saphyr::Error::UnknownAnchor { .. }) {
         return format!(
@@ -249,14 +303,59 @@ mod tests {
     }
 
     #[test]
+    fn a_second_document_is_told_where_there_may_be_one() {
+        type Map = std::collections::BTreeMap<String, u32>;
+        for text in ["a: 1\n---\nb: 2\n", "a: 1\n...\n---\nb: 2\n"] {
+            let error = parse::<Map>(text).unwrap_err();
+            let (at, what) = error.split_once(": ").unwrap();
+            assert!(what.starts_with("a second document begins here") && at != "1:1", "{error}");
+        }
+        assert_eq!(parse::<Map>("---\na: 1\n").unwrap().len(), 1);
+    }
+
+    #[test]
+    fn documents_are_those_that_the_library_finds() {
+        for text in [
+            "",
+            "a",
+            "---",
+            "---\na\n---\n",
+            "a: 1\n---\nb: 2\n...\n# x\n---\nc: 3\n",
+            "a: |\n  ---\n  ...\n---\nb: '---'\n",
+            "--- a\n---\tb\n---\r\nc\r\n",
+            "---a: 1\n----: 2\n--- # x\n- ---\n",
+            "%YAML 1.2\n---\na\n...\n%YAML 1.2\n---\nb\n",
+            "--- |\n a\n--- >\n b\n",
+            "a: [1,\n 2]\n---\n{ b: 1 }\n... # end\n",
+            "--- \u{a0}\n---\u{a0}a\n",
+        ] {
+            let found = serde_saphyr::from_multiple::<serde::de::IgnoredAny>(text).unwrap();
+            assert_eq!(count(text), found.len(), "{text:?}");
+        }
+        // What neither takes: a quoted text that a separator cuts, and text behind the end of a document.
+        for text in ["a: 'x\n---\ny'\n", "a: 1\n... b\n"] {
+            assert!(serde_saphyr::from_multiple::<serde::de::IgnoredAny>(text).is_err(), "{text:?}");
+            let ours = documents(text);
+            assert!(
+                ours.map_or(true, |all| all.iter().any(|one| parse::<serde::de::IgnoredAny>(one).is_err())),
+                "{text:?}"
+            );
+        }
+    }
+
+    fn count(text: &str) -> usize {
+        documents(text).expect("valid").len()
+    }
+
+    #[test]
     fn documents_keep_their_places() {
         let text = "# a file\n---\na: 1\n--- # two\nb: |\n  ---\n---x: 1\n...\n---\n# nothing\n--- {c: 2}\n";
-        let all = documents(text);
+        let all = documents(text).expect("valid");
         let shown: Vec<&str> = all.iter().map(|d| d.trim()).collect();
         assert_eq!(shown, ["a: 1", "# two\nb: |\n  ---\n---x: 1", "{c: 2}"]);
         assert_eq!(locate(&all[0], &["a".to_owned()]).as_deref(), Some("3:4"));
         assert_eq!(locate(&all[2], &["c".to_owned()]).as_deref(), Some("11:9"));
-        assert_eq!((documents("").len(), documents("a: 1").len(), documents("--- \n...\n").len()), (0, 1, 0));
+        assert_eq!(["", "a: 1", "--- \n...\n"].map(count), [0, 1, 0]);
     }
 
     #[test]

@@ -58,21 +58,27 @@ fn from_yaml(text: &str) -> Result<Value, String> {
     foil::yaml::parse(text)
 }
 
-/// Which schema a file of this repository is held to.
-fn of(path: &Path) -> Option<&'static str> {
-    match (path.file_name()?.to_str()?, path.extension()?.to_str()?) {
-        ("foil.yaml", _) => Some("environment"),
-        ("grants.toml", _) => Some("grants"),
-        ("technique.toml", _) => Some("technique"),
-        ("check.toml", _) => Some("check"),
-        // Sigma rules have schemas of their own.
-        (_, "yaml") if std::fs::read_to_string(path).is_ok_and(|text| text.starts_with("experiment:")) => {
-            Some("experiment")
+/// The documents of a file of this repository, each with the schema that it is held to.
+fn documents(path: &Path) -> Vec<(&'static str, Value)> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let shown = path.display();
+    let toml = |kind| vec![(kind, from_toml(&text).unwrap_or_else(|error| panic!("{shown}: {error}")))];
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    match name {
+        "grants.toml" => toml("grants"),
+        "technique.toml" => toml("technique"),
+        "check.toml" => toml("check"),
+        _ if name.ends_with(".yaml") => {
+            let documents = foil::yaml::documents(&text).unwrap_or_else(|error| panic!("{shown}: {error}"));
+            let read = |text: &String| from_yaml(text).unwrap_or_else(|error| panic!("{shown}: {error}"));
+            let kind = |value: Value| {
+                let kinds = ["experiment", "campaign", "environment"];
+                // Sigma rules have schemas of their own.
+                Some((kinds.into_iter().find(|kind| value.get(kind).is_some())?, value))
+            };
+            documents.iter().map(read).filter_map(kind).collect()
         }
-        (_, "yaml") if std::fs::read_to_string(path).is_ok_and(|text| text.starts_with("campaign:")) => {
-            Some("campaign")
-        }
-        _ => None,
+        _ => Vec::new(),
     }
 }
 
@@ -90,16 +96,17 @@ fn every_file_here_is_valid() {
     let mut count = std::collections::BTreeMap::new();
     let validators: Vec<_> = ALL.iter().map(|name| (*name, validator(name))).collect();
     for path in found {
-        let Some(kind) = of(&path) else { continue };
-        let text = std::fs::read_to_string(&path).expect("readable");
-        let value = if path.extension().is_some_and(|e| e == "toml") { from_toml(&text) } else { from_yaml(&text) };
-        let value = value.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let (_, validator) = validators.iter().find(|(name, _)| *name == kind).expect("one of all");
-        let wrong: Vec<String> = validator.iter_errors(&value).map(|e| format!("{}: {e}", e.instance_path())).collect();
-        assert!(wrong.is_empty(), "{}: {wrong:#?}", path.display());
-        *count.entry(kind).or_insert(0) += 1;
+        for (kind, value) in documents(&path) {
+            let (_, validator) = validators.iter().find(|(name, _)| *name == kind).expect("one of all");
+            let wrong: Vec<String> =
+                validator.iter_errors(&value).map(|e| format!("{}: {e}", e.instance_path())).collect();
+            assert!(wrong.is_empty(), "{}: {wrong:#?}", path.display());
+            *count.entry(kind).or_insert(0) += 1;
+        }
     }
-    for (kind, least) in [("experiment", 12), ("environment", 1), ("grants", 1), ("technique", 12), ("check", 1)] {
+    let least =
+        [("experiment", 14), ("campaign", 2), ("environment", 1), ("grants", 1), ("technique", 12), ("check", 1)];
+    for (kind, least) in least {
         assert!(count.get(kind).is_some_and(|n| *n >= least), "{kind}: {count:?}");
     }
 }

@@ -73,6 +73,74 @@ fn a_report_in_a_file_is_whole_and_the_folder_has_nothing_else_new() {
 }
 
 #[test]
+fn several_files_get_a_format_each() {
+    let bench = bench();
+    let run = ["run", "good-1.yaml", "bad.yaml", "--output", "json=a.json", "--output", "junit=b.xml"];
+    let done = bench.foil(&run);
+    assert_eq!(
+        done.err.lines().filter(|line| line.starts_with("1/2 ") || line.starts_with("2/2 ")).count(),
+        2,
+        "{done:#?}"
+    );
+    assert!(done.out.contains("WITHIN") && done.out.contains("2 runs: 1 pass"), "{done:#?}");
+    let read = |name: &str| std::fs::read_to_string(bench.path(name)).expect("written");
+    let reports: Value = serde_json::from_str(&read("a.json")).expect("JSON");
+    assert_eq!(reports.as_array().map(Vec::len), Some(2));
+    assert!(read("b.xml").contains("<testsuite ") && read("b.xml").contains("good-1"), "{}", read("b.xml"));
+    // `--format` is of standard output, unless a file without a format of its own takes it.
+    let both = bench.foil(&[&run[..], &["--format", "csv"]].concat());
+    assert!(both.out.starts_with("\"Execution Time (UTC)\""), "{both:#?}");
+    let taken = bench.foil(&[&run[..], &["--format", "csv", "--output", "c.csv"]].concat());
+    assert!(
+        taken.out.contains("2 runs: 1 pass") && read("c.csv").starts_with("\"Execution Time (UTC)\""),
+        "{taken:#?}"
+    );
+    for (output, says) in [
+        (&["jsno=a.json"][..], "do you mean `json`?"),
+        (&["json="], "name the file"),
+        (&["json=a.json", "csv=./a.json"], "names ./a.json twice"),
+        (&["json=a.json", "csv=missing/a.csv"], "cannot write missing/a.csv"),
+    ] {
+        let output: Vec<&str> = output.iter().flat_map(|file| ["--output", file]).collect();
+        let before = bench.runs().len();
+        bench.foil(&[&["run", "good-1.yaml"][..], &output].concat()).says(2, &[says]);
+        assert_eq!(bench.runs().len(), before, "nothing was fired");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_written_at_the_end_is_an_internal_error_and_its_reports_are_printed() {
+    let bench = bench();
+    // The experiment waits for its link for two seconds, in which the folder of the report goes away.
+    let slow = experiment("slow", true).replace("within: 100ms", "within: 2s");
+    bench.write("slow.yaml", &slow);
+    std::fs::create_dir(bench.path("reports")).expect("made");
+    let arguments = [
+        "run",
+        "good-1.yaml",
+        "slow.yaml",
+        "--parallel",
+        "1",
+        "--output",
+        "json=reports/a.json",
+        "--output",
+        "csv=b.csv",
+    ];
+    let mut live = bench.spawn(&arguments);
+    foil_tests::e2e::until(std::time::Duration::from_secs(60), "the first run ends", || live.said().contains("1/2 "));
+    std::fs::remove_dir(bench.path("reports")).expect("empty");
+    let done = live.ends_within(std::time::Duration::from_secs(60));
+    done.says(5, &["every run was put back, and its report stands above", "cannot write reports/a.json"]);
+    assert_eq!(done.out.matches("  run       ").count(), 2, "{done:#?}");
+    // The other file is there all the same.
+    assert!(
+        std::fs::read_to_string(bench.path("b.csv"))
+            .is_ok_and(|text| text.contains("slow") || text.lines().count() == 3)
+    );
+    bench.is_clean();
+}
+
+#[test]
 fn a_file_that_cannot_be_written_is_refused_before_anything_is_fired() {
     let bench = bench();
     std::fs::create_dir(bench.path("folder")).expect("made");

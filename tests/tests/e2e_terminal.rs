@@ -54,6 +54,38 @@ fn what_was_taken_back_is_not_offered_again() {
 }
 
 #[test]
+fn no_grant_is_offered_for_a_pattern() {
+    let bench = Bench::bare(None);
+    let (code, screen) = at_a_terminal(&bench, &["fire", "linux.system-*"], "y\n");
+    assert_eq!(code, Some(3), "{screen}");
+    assert!(screen.contains("refused: linux.system-info is not granted") && !screen.contains("[y/N]"), "{screen}");
+    assert!(!bench.path("grants.toml").exists());
+}
+
+#[test]
+fn with_a_file_the_terminal_shows_a_line_a_run_and_what_did_not_pass() {
+    let bench = Bench::new();
+    let link = "{ link: telemetry, check: linux.audit-event, with: { event: execve, argv: never, collector: foil.observed }, \
+                within: 100ms, grace: 10ms }";
+    let good = "experiment: good\ntechnique: linux.system-info\n";
+    bench.write("e.yaml", &format!("{good}---\nexperiment: bad\ntechnique: linux.system-info\nexpect: [{link}]\n"));
+    let (code, screen) =
+        at_a_terminal(&bench, &["run", "e.yaml", "--output", "json=report.json", "--color", "never"], "");
+    assert_ne!(code, Some(0), "{screen}");
+    let place = |text: &str| screen.find(text).unwrap_or_else(|| panic!("no `{text}` in {screen}"));
+    assert!(place("1/2 pass good (") < place("2/2 "), "{screen}");
+    // Of the one that passed there is a line and a row of the table; the other is told as a whole.
+    assert!(place("2/2 ") < place("WITHIN") && place("WITHIN") < place("2 runs: 1 pass"), "{screen}");
+    assert_eq!((screen.matches("good").count(), screen.matches("  run       ").count()), (2, 1), "{screen}");
+    let text = std::fs::read_to_string(bench.path("report.json")).expect("written");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&text).expect("JSON")[0]["experiment"], "good");
+    // One run is its own report.
+    let (_, screen) =
+        at_a_terminal(&bench, &["fire", "linux.system-info", "--output", "json=report.json", "--color", "never"], "");
+    assert!(screen.contains("  did  ") && !screen.contains("1/1"), "{screen}");
+}
+
+#[test]
 fn a_plan_fits_the_terminal() {
     let bench = Bench::new();
     let hypothesis =

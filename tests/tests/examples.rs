@@ -11,14 +11,14 @@ fn foil() -> PathBuf {
 #[test]
 fn every_example_can_be_planned_as_it_stands() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
-    let mut files: Vec<PathBuf> = ["demo", "kubernetes", "campaign", "files", "inbox"]
+    let mut files: Vec<PathBuf> = ["demo", "kubernetes", "campaign", "documents", "files", "inbox"]
         .iter()
         .flat_map(|folder| std::fs::read_dir(examples.join(folder)).expect("a folder of examples"))
         .map(|entry| entry.expect("an entry").path())
         .filter(|path| path.extension().is_some_and(|e| e == "yaml") && !path.ends_with("foil.yaml"))
         .collect();
     files.sort();
-    assert!(files.len() >= 18, "{files:?}");
+    assert!(files.len() >= 19, "{files:?}");
     let state = tempfile::tempdir().expect("a folder");
     // A state folder that does not exist: a plan makes none.
     let state = state.path().join("state");

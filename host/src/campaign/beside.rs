@@ -27,7 +27,7 @@ impl Beside {
     /// What a file is. `None`: it is meant for an experiment or a campaign, or nothing tells: a file with a misspelt key must not be
     /// passed over, or its test would not run and nobody would know.
     pub fn of(text: &str) -> Option<Self> {
-        let documents = yaml::documents(text);
+        let documents = yaml::documents(text).ok()?;
         let maps: Option<Vec<Keys>> = documents.iter().map(|document| yaml::parse(document).ok()).collect();
         if let Some(maps) = maps {
             let has = |key: &str| maps.iter().any(|map| map.contains_key(key));

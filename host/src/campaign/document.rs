@@ -1,4 +1,4 @@
-//! A file: one experiment, or a campaign of several.
+//! A file of documents, each an experiment or a campaign of several.
 
 use super::beside::Beside;
 use super::checks::Checks;
@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 use serde_saphyr::Spanned;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a file may be.
+/// What a document may be.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Document {
     /// One experiment.
@@ -21,6 +21,18 @@ pub enum Document {
     Campaign(Campaign),
     /// A file of another kind that lies beside the others: it runs nothing.
     Beside(Beside),
+}
+
+impl Document {
+    /// Its name; `None` where it runs nothing.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Experiment(experiment) => Some(&experiment.name),
+            Self::Checks(checks) => Some(&checks.name),
+            Self::Campaign(campaign) => Some(&campaign.name),
+            Self::Beside(_) => None,
+        }
+    }
 }
 
 /// Experiments that are run together, or in order as a multi-step attack.
@@ -135,18 +147,99 @@ struct FileStep {
 /// The most steps of a campaign.
 pub const MAX_STEPS: usize = 100;
 
-/// Reads a file. Errors begin with `line:column: `; unknown and duplicate keys are errors.
-pub fn parse(text: &str) -> Result<Document, String> {
+/// The most documents of one file.
+pub const MAX_DOCUMENTS: usize = 100;
+
+/// One document of a file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    /// Its text, behind as many empty lines as stand before it in the file: places in it are places in the file.
+    pub text: String,
+    /// What it is.
+    pub document: Document,
+}
+
+/// Reads a file of one or more documents, in their order. A document without content is left out.
+///
+/// # Errors
+/// Every mistake, each beginning with `line:column: `: those of [`parse`] for every document, a file without a document or with more
+/// than [`MAX_DOCUMENTS`], and a document of another kind between experiments.
+pub fn parse_file(text: &str) -> Result<Vec<Part>, Vec<String>> {
+    let one = |error: String| vec![error];
+    too_long(text).map_err(one)?;
+    if let Some(beside) = Beside::of(text) {
+        return Ok(vec![Part { text: text.to_owned(), document: Document::Beside(beside) }]);
+    }
+    let documents = documents(text).map_err(one)?;
+    if let Some(first) = documents.get(MAX_DOCUMENTS) {
+        let (at, has) = (crate::yaml::beginning(first), documents.len());
+        return Err(one(format!(
+            "{at}: a file has at most {MAX_DOCUMENTS} documents, and this has {has}: split it into several files"
+        )));
+    }
+    let several = documents.len() > 1;
+    let (mut parts, mut wrong) = (Vec::new(), Vec::new());
+    for text in documents {
+        match parse(&text) {
+            // By itself it would be passed over, and nobody would know why it has no effect.
+            Ok(Document::Beside(beside)) if several => wrong.push(format!(
+                "{}: this document is {}, and others of the file are experiments: move it to a file of its own",
+                crate::yaml::beginning(&text),
+                beside.words()
+            )),
+            Ok(document) => parts.push(Part { text, document }),
+            Err(error) => wrong.push(error),
+        }
+    }
+    if wrong.is_empty() { Ok(parts) } else { Err(wrong) }
+}
+
+/// Reads a file that must be one experiment, such as the file of a campaign's step; also returns the document's text.
+///
+/// # Errors
+/// Begin with `line:column: `: those of [`parse`], and a second document.
+pub fn parse_single(text: &str) -> Result<(Experiment, String), String> {
+    too_long(text)?;
+    let mut documents = documents(text)?.into_iter();
+    let one = documents.next().unwrap_or_default();
+    if let Some(second) = documents.next() {
+        let at = crate::yaml::beginning(&second);
+        return Err(format!(
+            "{at}: a second document begins here, and a file with one experiment is needed: move it to a file of its own"
+        ));
+    }
+    Ok((super::experiment::parse(&one)?, one))
+}
+
+/// The documents of a file that people review, at least one.
+fn documents(text: &str) -> Result<Vec<String>, String> {
+    // In the whole file, since comments between documents belong to none of them.
+    foil_manifest::text::deceives_a_reviewer(text).map_or(Ok(()), Err)?;
+    let documents = crate::yaml::documents(text)?;
+    if documents.is_empty() {
+        return Err("1:1: the file is empty: write an `experiment` or a `campaign`".into());
+    }
+    Ok(documents)
+}
+
+fn too_long(text: &str) -> Result<(), String> {
     if text.len() > MAX_EXPERIMENT {
         return Err(format!("1:1: the file has {} bytes, more than {MAX_EXPERIMENT}", text.len()));
     }
+    Ok(())
+}
+
+/// Reads one document. Errors begin with `line:column: `; unknown and duplicate keys are errors.
+pub fn parse(text: &str) -> Result<Document, String> {
+    too_long(text)?;
     if let Some(beside) = Beside::of(text) {
         return Ok(Document::Beside(beside));
     }
+    let at = crate::yaml::beginning(text);
     let head: Head = crate::yaml::parse_reviewed(text)?;
     match (head.campaign, head.experiment) {
-        (Some(_), None) => campaign(crate::yaml::parse(text)?).map(Document::Campaign),
-        (Some(_), Some(_)) => Err("1:1: a file is an `experiment` or a `campaign`, not both".into()),
+        (Some(_), None) => campaign(crate::yaml::parse(text)?, &at).map(Document::Campaign),
+        (Some(_), Some(_)) => Err(format!("{at}: a document is an `experiment` or a `campaign`, not both")),
         // With `techniqe` it is no experiment of checks only.
         (None, Some(_))
             if head.technique.is_none()
@@ -158,9 +251,10 @@ pub fn parse(text: &str) -> Result<Document, String> {
     }
 }
 
-fn campaign(file: File) -> Result<Campaign, String> {
+/// `at`: where the document begins.
+fn campaign(file: File, at: &str) -> Result<Campaign, String> {
     if file.steps.is_empty() || file.steps.len() > MAX_STEPS {
-        return Err(format!("1:1: a campaign has 1 to {MAX_STEPS} `steps`; this has {}", file.steps.len()));
+        return Err(format!("{at}: a campaign has 1 to {MAX_STEPS} `steps`; this has {}", file.steps.len()));
     }
     let names: BTreeSet<String> = file.steps.iter().map(|step| step.value.step.clone()).collect();
     let mut earlier = BTreeSet::new();
@@ -222,6 +316,68 @@ steps:
         assert!(matches!(parse("experiment: e\ntechnique: a.b\n"), Ok(Document::Experiment(_))));
         let links = "experiment: e\nexpect: [{ link: telemetry, check: a.b, within: 1s }]\n";
         assert!(matches!(parse(links), Ok(Document::Checks(_))));
+    }
+
+    #[test]
+    fn a_file_of_several_documents_is_read_like_several_files() {
+        let links = "experiment: c\nexpect: [{ link: telemetry, check: a.b, within: 1s }]\n";
+        let text =
+            format!("# all\n---\n---\nexperiment: a\ntechnique: a.b\n---\n# none\n---\n{GOOD}...\n---\n{links}---\n");
+        for text in [text.clone(), text.replace('\n', "\r\n")] {
+            let parts = parse_file(&text).expect("valid");
+            let names: Vec<_> = parts.iter().filter_map(|part| part.document.name()).collect();
+            assert_eq!(names, ["a", "c", "c"], "{text}");
+            assert!(
+                matches!(parts[1].document, Document::Campaign(_)) && matches!(parts[2].document, Document::Checks(_))
+            );
+        }
+        // Text that looks like a separator is none.
+        let quoted = "experiment: a\nhypothesis: |\n  x\n  ---\n  y\ntechnique: a.b\nwith: { a: '---', b: --- }\n";
+        let parts = parse_file(quoted).expect("valid");
+        assert!(
+            matches!(&parts[..], [Part { document: Document::Experiment(e), .. }] if e.hypothesis == "x\n---\ny\n")
+        );
+        // An anchor is known in its own document only.
+        assert!(parse_file("experiment: &n a\ntechnique: a.b\n---\nexperiment: *n\ntechnique: a.b\n").is_err());
+        let one = "experiment: a\ntechnique: a.b\n---\n";
+        let most = parse_file(&one.repeat(MAX_DOCUMENTS)).expect("as many as may be");
+        assert_eq!(most.len(), MAX_DOCUMENTS);
+        assert!(parse_single(one).is_ok());
+    }
+
+    #[test]
+    fn mistakes_of_every_document_are_named_with_their_place_in_the_file() {
+        let one = "experiment: a\ntechnique: a.b\n---\n";
+        let sigma = "title: x\nlogsource: { product: linux }\ndetection: { a: { b: c }, condition: a }\n";
+        for (bad, says) in [
+            (format!("{one}experiment: b\ntechniqe: a.b\n"), &[("5:1", "techniqe")][..]),
+            (
+                format!("{one}experiment: a b\n---\ntechnique: a.b\n"),
+                &[("4:13", "1 to 80"), ("6:1", "`experiment` is missing")],
+            ),
+            (format!("{one}campaign: c\nsteps: []\n"), &[("4:1", "1 to 100")]),
+            (format!("{one}campaign: c\nexperiment: c\n"), &[("4:1", "not both")]),
+            (format!("{one}# x\n\nexperiment: c\nexpect: []\n"), &[("6:1", "neither")]),
+            (format!("{one}experiment: c\n"), &[("4:1", "expect")]),
+            (format!("{one}{}", GOOD.replace("{plant.path}", "{read.path}")), &[("8:", "not earlier")]),
+            (format!("{one}environment: e\n"), &[("4:1", "an environment")]),
+            (format!("{sigma}{}{one}", "---\n"), &[("1:1", "a Sigma rule")]),
+            (format!("{one}experiment: \"b\n---\nc\"\n"), &[("5:1", "quoted"), ("6:", "")]),
+            (format!("{one}# \u{202e}\n"), &[("4:3", "U+202E")]),
+            (format!("{one}... x\n"), &[("4:4", "only a comment")]),
+            (one.repeat(MAX_DOCUMENTS + 1), &[("301:1", "at most 100 documents, and this has 101")]),
+            ("---\n".repeat(100_000), &[("", "too many documents for its length")]),
+            ("# nothing\n---\n---\n".into(), &[("1:1", "the file is empty")]),
+            (String::new(), &[("1:1", "the file is empty")]),
+        ] {
+            let errors = parse_file(&bad).expect_err(&bad);
+            assert_eq!(errors.len(), says.len(), "{errors:?}");
+            for (error, (at, word)) in errors.iter().zip(says) {
+                assert!(error.starts_with(at) && error.contains(word), "{at} {word}: {error}");
+            }
+        }
+        let error = parse_single(&one.repeat(2)).expect_err("two");
+        assert!(error.starts_with("4:1: a second document"), "{error}");
     }
 
     #[test]

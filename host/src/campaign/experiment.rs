@@ -247,9 +247,10 @@ impl Link {
 pub fn parse(text: &str) -> Result<Experiment, String> {
     let read: Experiment = crate::yaml::parse_reviewed(text)?;
     if read.name.is_empty() {
-        return Err(
-            "1:1: `experiment` is missing: it is the name, 1 to 80 letters, digits, dashes, dots or underscores".into(),
-        );
+        return Err(format!(
+            "{}: `experiment` is missing: it is the name, 1 to 80 letters, digits, dashes, dots or underscores",
+            crate::yaml::beginning(text)
+        ));
     }
     Ok(read)
 }

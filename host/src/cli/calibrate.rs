@@ -72,7 +72,8 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     // One after the other: a sensor that two runs trip at once would say less.
     let levels: Vec<ShieldLevel> = units.iter().flat_map(Unit::experiments).map(|e| e.authorised.shield).collect();
     let (printing, conduct) = (Printing::default(), Conduct { parallel: 1, fail_fast: false });
-    let reports = run_units(global, launcher, units, conduct, &Printer::new(&printing, global).lines_only())?;
+    let printer = Printer::new(&printing, global, levels.len()).lines_only();
+    let reports = run_units(global, launcher, units, conduct, &printer)?;
     let mut rows: Vec<Row> =
         levels.into_iter().zip(reports).map(|(level, report)| Row { level, result: Ok(report) }).collect();
     rows.extend(refused);

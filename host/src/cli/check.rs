@@ -1,8 +1,9 @@
 //! `foil check`: experiments of checks only.
 
-use super::load::{Loader, Unit, files};
+use super::load::{Loader, Unit};
 use super::output::Printing;
 use super::session::{Conduct, launcher, run_all};
+use super::sources::files;
 use super::{Exit, Global, nodes};
 use anyhow::bail;
 use foil_manifest::Shown as _;

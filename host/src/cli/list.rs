@@ -13,7 +13,8 @@ use foil_manifest::{AttackId, Kind};
 /// Its arguments.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only modules with this text in their id, title, aliases, or ATT&CK ids and names; of several words, those with all of them
+    /// Only modules with this text in their id, title, aliases, or ATT&CK ids and names; with a `*`, as in 'linux.*', those that match as
+    /// a whole; of several words, those with all of them
     #[arg(value_name = "TEXT")]
     text: Vec<String>,
     /// Techniques or checks only

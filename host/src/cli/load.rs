@@ -1,18 +1,20 @@
-//! Experiment files and folders of them, prepared.
+//! Experiment files, prepared.
 
 use super::mistakes::{Mistakes, elsewhere_already, placed};
+use super::only::Only;
 use super::rules::RuleFiles;
 use super::session::Session;
+use super::sources::Source;
 use super::{Global, discover};
 use crate::campaign::beside::Beside;
 use crate::campaign::checks::{Checks, PreparedChecks};
-use crate::campaign::document::{self, Campaign, Document, Order, Step, StepSource};
+use crate::campaign::document::{self, Campaign, Document, Order, Part, Step, StepSource};
 use crate::campaign::references::{EarlierStep, unpromised};
 use crate::campaign::sequence::PreparedCampaign;
 use crate::campaign::{Experiment, PrepareError, Prepared, experiment};
 use crate::collector::Sensors;
 use crate::console::err;
-use crate::module::{Filter, OBTAIN};
+use crate::module::{Catalog, Filter, Module, OBTAIN};
 use crate::policy::sources::Sources;
 use crate::report::RunReport;
 use anyhow::{Context as _, anyhow, bail};
@@ -22,8 +24,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The most files of one folder.
-const MAX_FILES: usize = 10_000;
+/// What can be run, and reports of what may not.
+pub(super) type Settled = (Vec<Unit>, Vec<RunReport>);
 
 /// What is run as one.
 #[derive(Debug, Clone)]
@@ -98,52 +100,6 @@ impl Unit {
     }
 }
 
-/// The files that were named, those of folders with them, in order.
-pub(super) fn files(named: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for path in named {
-        if path.is_dir() {
-            let before = files.len();
-            below(path, &mut files)?;
-            if files.len() == before {
-                bail!("there is no experiment in the folder {}: its files end in .yaml or .yml", path.shown());
-            }
-        } else {
-            files.push(path.clone());
-        }
-    }
-    Ok(files)
-}
-
-fn below(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.shown()))?;
-    let mut entries = entries.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<Vec<_>>>()?;
-    entries.sort();
-    for path in entries {
-        let is_yaml = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("yaml") || e.eq_ignore_ascii_case("yml"));
-        if path.is_dir() && !path.is_symlink() {
-            below(&path, files)?;
-        } else if is_yaml && path.file_name().is_some_and(|name| name != discover::ENVIRONMENT) {
-            files.push(path);
-        }
-        if files.len() > MAX_FILES {
-            bail!("there are more than {MAX_FILES} files below {}: name a smaller folder", folder.shown());
-        }
-    }
-    Ok(())
-}
-
-/// The name in a file; `None`: it has mistakes, or runs nothing.
-pub(super) fn name_of(file: &Path) -> Option<String> {
-    let text = discover::read_trusted(file, experiment::MAX_EXPERIMENT).ok()?;
-    match document::parse(&text).ok()? {
-        Document::Experiment(experiment) => Some(experiment.name),
-        Document::Checks(checks) => Some(checks.name),
-        Document::Campaign(campaign) => Some(campaign.name),
-        Document::Beside(_) => None,
-    }
-}
-
 /// Sessions by folder: a hundred experiments of one folder read its grants once.
 pub(super) struct Loader<'a> {
     global: &'a Global,
@@ -151,59 +107,72 @@ pub(super) struct Loader<'a> {
     rules: RuleFiles,
     /// Imported tests obtain their prerequisites.
     pub obtain: bool,
+    /// Of files, only experiments and campaigns of these names are settled.
+    pub only: Only,
 }
 
 impl<'a> Loader<'a> {
     pub fn new(global: &'a Global) -> Self {
-        Self { global, sessions: BTreeMap::new(), rules: RuleFiles::default(), obtain: false }
+        Self { global, sessions: BTreeMap::new(), rules: RuleFiles::default(), obtain: false, only: Only::default() }
     }
 
-    /// Reads and prepares files.
+    /// Reads files, and prepares what [`Loader::only`] picks of them. What is not picked need not be granted.
     ///
     /// # Errors
     /// Every mistake in any of them.
     pub fn load_all(&mut self, files: &'a [PathBuf]) -> Result<Vec<Unit>, Mistakes> {
-        let (mut units, mut wrong, mut passed) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut sources, mut wrong) = (Vec::new(), Vec::new());
         for file in files {
-            match self.load(file) {
-                Ok(Some(unit)) => units.push(unit),
-                Ok(None) => passed.push(file),
+            match Source::read(file) {
+                Ok(source) => sources.push(source),
                 Err(mistakes) => wrong.extend(mistakes.0),
+            }
+        }
+        let names: Vec<&str> =
+            sources.iter().flat_map(|source| &source.documents).filter_map(|part| part.document.name()).collect();
+        self.only.check(&names)?;
+        let passed: Vec<(&Path, Beside)> =
+            sources.iter().filter_map(|source| Some((source.file, source.beside()?))).collect();
+        let mut units = Vec::new();
+        for Source { file, documents } in sources {
+            for Part { text, document } in documents {
+                if document.name().is_none_or(|name| !self.only.picks(name)) {
+                    continue;
+                }
+                match self.load(file, &text, document) {
+                    Ok(unit) => units.extend(unit),
+                    Err(mistakes) => wrong.extend(mistakes.0),
+                }
             }
         }
         if !wrong.is_empty() {
             return Err(Mistakes(wrong));
         }
-        match files.first().filter(|_| units.is_empty()) {
+        match passed.first().filter(|_| units.is_empty()) {
             None => {
                 say_passed(&passed);
                 Ok(units)
             }
-            Some(file) => {
-                let text = discover::read_trusted(file, experiment::MAX_EXPERIMENT)?;
-                let what = Beside::of(&text).map_or("of another kind", Beside::words);
+            Some((file, beside)) => {
                 let why = "which runs nothing: name experiments, campaigns, or folders of them";
-                Err(anyhow!("{} is {what}, {why}", file.shown()).into())
+                Err(anyhow!("{} is {}, {why}", file.shown(), beside.words()).into())
             }
         }
     }
 
-    /// Reads and prepares one file. `None`: it runs nothing, and is such as `*.yaml` or a folder names beside experiments.
-    fn load(&mut self, file: &'a Path) -> Result<Option<Unit>, Mistakes> {
-        let text = discover::read_trusted(file, experiment::MAX_EXPERIMENT)?;
-        let at = |error: String| anyhow!("{}:{error}", file.shown());
-        match document::parse(&text).map_err(at)? {
+    /// Prepares one document of a file; `None`: it runs nothing.
+    fn load(&mut self, file: &'a Path, text: &str, document: Document) -> Result<Option<Unit>, Mistakes> {
+        match document {
             Document::Experiment(mut experiment) => {
                 from_here(&mut experiment, file);
-                let prepared =
-                    self.settle(file, &experiment, None).map_err(|errors| errors.placed(file, &text, &[]))?;
+                let prepared = self.settle(file, &experiment, None).map_err(|errors| errors.placed(file, text, &[]))?;
                 Ok(Some(Unit::Experiment(Arc::new(prepared))))
             }
             Document::Checks(checks) => {
-                let prepared = self.checks(file, *checks).map_err(|errors| errors.placed(file, &text, &[]))?;
+                let prepared = self.checks(file, *checks).map_err(|errors| errors.placed(file, text, &[]))?;
                 Ok(Some(Unit::Checks(Arc::new(prepared))))
             }
-            Document::Campaign(campaign) => self.campaign(file, &text, campaign).map(Unit::Campaign).map(Some),
+            Document::Campaign(campaign) => self.campaign(file, text, campaign).map(Unit::Campaign).map(Some),
             Document::Beside(_) => Ok(None),
         }
     }
@@ -211,7 +180,8 @@ impl<'a> Loader<'a> {
     /// Reads one experiment's file, and its text.
     pub fn experiment(&self, file: &Path) -> anyhow::Result<(Experiment, String)> {
         let text = discover::read_trusted(file, experiment::MAX_EXPERIMENT)?;
-        let mut read = experiment::parse(&text).map_err(|error| anyhow!("{}:{error}", file.shown()))?;
+        let parsed = document::parse_single(&text).map_err(|error| anyhow!("{}:{error}", file.shown()));
+        let (mut read, text) = parsed?;
         from_here(&mut read, file);
         Ok((read, text))
     }
@@ -261,14 +231,13 @@ impl<'a> Loader<'a> {
 
     /// Every technique with one of these ATT&CK ids, each held to what the environment of this folder expects by itself; reports of
     /// those that may not run.
-    pub fn library(&mut self, attack: &[AttackId]) -> anyhow::Result<(Vec<Unit>, Vec<RunReport>)> {
+    pub fn library(&mut self, attack: &[AttackId]) -> anyhow::Result<Settled> {
         let here = Path::new(discover::ENVIRONMENT);
         let expected = discover::expectations(self.global, Some(here))?.value;
         if expected.expect.is_empty() {
             err!("foil: `default: expect:` of foil.yaml names no link: nothing is expected to notice");
         }
         let session = self.session(here)?;
-        session.offers = false;
         let mut modules = Vec::new();
         for wanted in attack {
             let filter = Filter { kind: Some(Kind::Technique), attack: Some(wanted.clone()), ..Filter::default() };
@@ -280,23 +249,43 @@ impl<'a> Loader<'a> {
         }
         modules.sort_by(|a, b| a.manifest.id.cmp(&b.manifest.id));
         modules.dedup_by(|a, b| a.manifest.id == b.manifest.id);
+        let of_each = modules.into_iter().map(|module| (expected.of(module.id()), module)).collect();
+        match self.settle_each(of_each) {
+            Ok(settled) => Ok(settled),
+            Err(mistakes) => Err(self.expected(mistakes)?.into()),
+        }
+    }
+
+    /// Prepares techniques in this folder, each as an experiment by itself. On a terminal, no grant is offered.
+    ///
+    /// # Errors
+    /// Mistakes that are not a technique's own, such as one in foil.yaml.
+    pub fn settle_each(&mut self, of_each: Vec<(Experiment, Module)>) -> Result<Settled, Mistakes> {
+        let here = Path::new(discover::ENVIRONMENT);
+        self.session(here)?.offers = false;
         let (mut units, mut refused) = (Vec::new(), Vec::new());
-        for module in modules {
-            let errors = match self.settle(here, &expected.of(module.id()), None) {
+        for (experiment, module) in of_each {
+            let errors = match self.settle(here, &experiment, None) {
                 Ok(prepared) => {
                     units.push(Unit::Experiment(Arc::new(prepared)));
                     continue;
                 }
                 Err(errors) => errors,
             };
-            // A technique that may not run is no reason not to run the others; a mistake in foil.yaml is.
-            let (of_module, others) = errors.0.into_iter().partition::<Vec<_>, _>(of_the_module);
+            // A technique that may not run is no reason not to run the others; any other mistake is.
+            let own = |error: &anyhow::Error| of_the_module(error, &experiment);
+            let (of_module, others) = errors.0.into_iter().partition::<Vec<_>, _>(own);
             if !others.is_empty() {
-                return Err(self.expected(Mistakes(others))?.into());
+                return Err(Mistakes(others));
             }
             refused.push(self.session(here)?.refused(&module, &Mistakes(of_module).into()));
         }
         Ok((units, refused))
+    }
+
+    /// The modules that are known in the folder of this file.
+    pub fn catalog(&mut self, file: &'a Path) -> anyhow::Result<&Catalog> {
+        Ok(&self.session(file)?.catalog)
     }
 
     /// Mistakes in what `default` of foil.yaml expects, with their places there.
@@ -429,8 +418,9 @@ impl<'a> Loader<'a> {
 }
 
 /// Says which files run nothing: somebody may have meant one of them for an experiment. Of `foil.yaml` everybody knows.
-fn say_passed(files: &[&PathBuf]) {
-    let mut names = files.iter().filter(|file| file.file_name().is_none_or(|name| name != discover::ENVIRONMENT));
+fn say_passed(files: &[(&Path, Beside)]) {
+    let files = files.iter().map(|(file, _)| file);
+    let mut names = files.filter(|file| file.file_name().is_none_or(|name| name != discover::ENVIRONMENT));
     let first: Vec<String> = names.by_ref().take(3).map(|file| file.shown()).collect();
     let more = match names.count() {
         0 => String::new(),
@@ -441,10 +431,14 @@ fn say_passed(files: &[&PathBuf]) {
     }
 }
 
-/// Whether a refusal is about the module, and not about what foil.yaml expects or says.
-fn of_the_module(error: &anyhow::Error) -> bool {
+/// Whether a refusal is about the module, and not about what foil.yaml says or the caller gave.
+fn of_the_module(error: &anyhow::Error, experiment: &Experiment) -> bool {
     match error.downcast_ref() {
-        Some(PrepareError::Placed { path, .. }) => path.first().is_none_or(|key| key == "technique" || key == "with"),
+        Some(PrepareError::Placed { path, .. }) => match path.as_slice() {
+            [key, name, ..] if key == "with" => !experiment.with.contains_key(name),
+            [key, ..] => key == "technique" || key == "with",
+            [] => true,
+        },
         Some(PrepareError::NotGranted { module, .. }) => module.manifest.kind == Kind::Technique,
         Some(PrepareError::Environment { .. }) => false,
         Some(_) => true,

@@ -27,13 +27,16 @@ mod list;
 mod load;
 mod logs;
 mod man;
+mod matching;
 mod mistakes;
 mod new;
 mod nodes;
+mod only;
 mod output;
 mod pending;
 mod plan;
 mod rbac;
+mod report_file;
 mod review;
 mod revoke;
 mod rules;
@@ -42,6 +45,7 @@ mod schema;
 mod session;
 mod show;
 mod signals;
+mod sources;
 mod table;
 mod trusted;
 
@@ -151,7 +155,7 @@ pub enum Format {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Fire one technique, without expectations
+    /// Fire one technique, or all that match a pattern, without expectations
     Fire(fire::Args),
     /// Run an experiment file
     Run(run::Args),

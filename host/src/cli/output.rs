@@ -1,12 +1,13 @@
-//! Where reports go: standard output as they come or as a table, a file, and a line a run for whoever watches a pipe.
+//! Where reports go: standard output as they come or as a table, files, and a line a run for whoever watches a pipe.
 
 use super::pending::Pending;
+use super::report_file::{self, ReportFile};
 use super::{Global, InternalError};
 use crate::console::err;
 use crate::report::{self, Format, Progress, RunReport};
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
+use foil_manifest::Shown as _;
 use std::io::{IsTerminal as _, Result, Write as _};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The arguments of commands that report.
@@ -15,56 +16,85 @@ pub struct Printing {
     /// Print the table of all runs, then the details of those that did not pass, and nothing else
     #[arg(long, short)]
     pub quiet: bool,
-    /// Write the reports in --format to this file, once all runs are over; standard output is for people then
-    #[arg(long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    /// Write the reports to this file when all runs are over, in FORMAT or else in --format; may be given several times.
+    /// The terminal gets a line for each run, then the details of those that did not pass and the table
+    #[arg(long, value_name = "[FORMAT=]FILE", value_parser = report_file::parser())]
+    pub output: Vec<ReportFile>,
 }
 
 impl Printing {
-    /// Finds out, before anything is fired, that the file can be written.
+    /// Finds out, before anything is fired, that the files can be written.
     ///
     /// # Errors
     /// A sentence that says why not.
     pub fn check(&self) -> anyhow::Result<()> {
-        match &self.output {
-            Some(path) => Pending::create(path).map(drop),
-            None => Ok(()),
+        let mut checked = Vec::new();
+        for ReportFile { path, .. } in &self.output {
+            Pending::create(path)?;
+            let absolute = std::path::absolute(path)?;
+            if checked.contains(&absolute) {
+                bail!("`--output` names {} twice: name a file for each report", path.shown());
+            }
+            checked.push(absolute);
         }
+        Ok(())
     }
+}
+
+/// What standard output gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Screen {
+    /// Each report as soon as it is there, then the table of all.
+    Reports,
+    /// The details of what did not pass, then the table of all, both at the end; until then each run is a line on standard error.
+    /// A file has the whole reports.
+    Lines,
+    /// The table of all, then the details of what did not pass.
+    Brief,
+    /// The document in `--format`, at the end.
+    Document,
+    /// Nothing: the caller prints.
+    Nothing,
 }
 
 /// Prints reports as runs end, and at their end.
 pub(super) struct Printer<'a> {
     printing: &'a Printing,
-    /// Of the document: in the file, or on standard output where there is no file.
+    /// Of the document on standard output, and of files that name no format.
     format: Format,
-    /// What standard output gets is for people.
-    text: bool,
-    /// Each report is printed as soon as it is there.
-    each: bool,
+    screen: Screen,
     /// A line a run goes to standard error.
     lines: bool,
     done: AtomicUsize,
 }
 
 impl<'a> Printer<'a> {
-    pub fn new(printing: &'a Printing, global: &Global) -> Self {
-        let text = printing.output.is_some() || global.report == Format::Text;
+    /// `reports`: how many there will be.
+    pub fn new(printing: &'a Printing, global: &Global, reports: usize) -> Self {
+        let taken = printing.output.iter().any(|file| file.format.is_none());
+        let screen = if global.report != Format::Text && !taken {
+            Screen::Document
+        } else if printing.quiet {
+            Screen::Brief
+        } else if printing.output.is_empty() || reports < 2 {
+            Screen::Reports
+        } else {
+            Screen::Lines
+        };
         // Where both are terminals the reports themselves show how far it is.
         let watched = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
         Self {
             printing,
             format: global.report,
-            text,
-            each: text && !printing.quiet,
-            lines: !printing.quiet && !watched,
+            screen,
+            lines: !printing.quiet && (!watched || screen == Screen::Lines),
             done: AtomicUsize::new(0),
         }
     }
 
     /// For who prints something else of the reports: only the lines are left.
     pub fn lines_only(self) -> Self {
-        Self { each: false, ..self }
+        Self { screen: Screen::Nothing, ..self }
     }
 
     /// Prints what a run came to, of `total`.
@@ -74,36 +104,51 @@ impl<'a> Printer<'a> {
                 let number = self.done.fetch_add(1, Ordering::Relaxed).saturating_add(1);
                 err!("{}", report::line(report, number, total));
             }
-            if self.each { report::print(&mut anstream::stdout().lock(), report) } else { Ok(()) }
+            self.refused(report)
         })
     }
 
     /// Prints a report that belongs to no run.
     pub fn refused(&self, report: &RunReport) -> Result<()> {
-        if self.each { report::print(&mut anstream::stdout().lock(), report) } else { Ok(()) }
+        match self.screen {
+            Screen::Reports => report::print(&mut anstream::stdout().lock(), report),
+            _ => Ok(()),
+        }
     }
 
-    /// Prints what all came to, and writes the file.
+    /// Prints what all came to, and writes the files.
     pub fn end(&self, reports: &[RunReport]) -> anyhow::Result<()> {
         let mut out = anstream::stdout().lock();
-        if !self.text {
-            report::write(&mut out, self.format, reports)?;
-        } else if self.printing.quiet {
-            report::brief(&mut out, reports)?;
-        } else {
-            report::nodes_of(&mut out, reports)?;
-            report::write(&mut out, Format::Text, reports)?;
+        match self.screen {
+            Screen::Nothing => {}
+            Screen::Document => report::write(&mut out, self.format, reports)?,
+            Screen::Brief => report::brief(&mut out, reports)?,
+            Screen::Reports | Screen::Lines => {
+                if self.screen == Screen::Lines {
+                    report::details(&mut out, reports)?;
+                }
+                report::nodes_of(&mut out, reports)?;
+                report::write(&mut out, Format::Text, reports)?;
+            }
         }
-        drop(out);
-        match &self.printing.output {
-            Some(path) => self.save(path, reports).map_err(|error| InternalError(error).into()),
-            None => Ok(()),
+        let unwritten: Vec<anyhow::Error> =
+            self.printing.output.iter().filter_map(|file| self.save(file, reports).err()).collect();
+        if unwritten.is_empty() {
+            return Ok(());
         }
+        if self.screen == Screen::Lines {
+            // No file may have them: those that are not on the screen yet follow.
+            let unseen = reports.iter().filter(|report| report.passed() || report.skipped);
+            unseen.into_iter().try_for_each(|report| report::print(&mut out, report))?;
+        }
+        let all: Vec<String> = unwritten.iter().map(|error| format!("{error:#}")).collect();
+        let error = anyhow::anyhow!("every run was put back, and its report stands above: {}", all.join("; "));
+        Err(InternalError(error).into())
     }
 
-    fn save(&self, path: &std::path::Path, reports: &[RunReport]) -> anyhow::Result<()> {
+    fn save(&self, file: &ReportFile, reports: &[RunReport]) -> anyhow::Result<()> {
         let mut document = Vec::new();
-        match self.format {
+        match file.format.unwrap_or(self.format) {
             Format::Text if self.printing.quiet => {
                 report::brief(&mut anstream::StripStream::new(&mut document), reports)?
             }
@@ -115,9 +160,8 @@ impl<'a> Printer<'a> {
                 report::nodes_of(&mut out, reports)?;
                 report::write(&mut out, Format::Text, reports)?;
             }
-            format => report::write(&mut document, format, reports)?,
+            format => report::write(&mut document, format, reports).context("a report")?,
         }
-        let pending = Pending::create(path).context("every run was put back, and its report stands above")?;
-        pending.commit(&document).context("every run was put back, and its report stands above")
+        Pending::create(&file.path)?.commit(&document)
     }
 }

@@ -2,7 +2,8 @@
 
 mod text;
 
-use super::load::{Loader, Unit, files};
+use super::load::{Loader, Unit};
+use super::sources::files;
 use super::{Exit, Global};
 use crate::campaign::checks::PreparedChecks;
 use crate::campaign::sequence::PreparedCampaign;

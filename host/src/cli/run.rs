@@ -1,8 +1,10 @@
 //! `foil run`: experiments and campaigns from files.
 
-use super::load::{Loader, Unit, files, name_of};
+use super::load::{Loader, Unit};
+use super::only::Only;
 use super::output::Printing;
 use super::session::{Conduct, launcher, run_all};
+use super::sources::files;
 use super::{Exit, Global, nodes, plan};
 use anyhow::bail;
 use foil_manifest::AttackId;
@@ -43,32 +45,13 @@ pub struct Args {
     printing: Printing,
 }
 
-/// Checks that each pattern names something.
-fn picked(only: &[String], names: &[&str]) -> anyhow::Result<()> {
-    match only.iter().find(|wanted| !names.iter().any(|name| matches(wanted, name))) {
-        // Those of a file with mistakes are not known.
-        Some(wanted) if !names.is_empty() => {
-            bail!("`--only {wanted}` names none of these: {}", names.get(..20).unwrap_or(names).join(", "))
-        }
-        _ => Ok(()),
-    }
-}
-
 pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let launcher = if args.dry { None } else { Some(launcher()?) };
     args.printing.check()?;
-    let mut files = files(&args.files)?;
-    if !args.only.is_empty() {
-        // What is not picked need not be granted. What has mistakes is told.
-        let known: Vec<Option<String>> = files.iter().map(|file| name_of(file)).collect();
-        let names: Vec<&str> = known.iter().flatten().map(String::as_str).collect();
-        picked(&args.only, &names)?;
-        let mut known = known.iter();
-        let only = |name: &String| args.only.iter().any(|wanted| matches(wanted, name));
-        files.retain(|_| known.next().is_some_and(|name| name.as_ref().is_none_or(only)));
-    }
+    let files = files(&args.files)?;
     let mut loader = Loader::new(global);
     loader.obtain = args.get_prereqs;
+    loader.only = Only(args.only);
     // All is settled before the first runs: a mistake in the last one half-runs nothing.
     let (mut units, mut refused) = if files.is_empty() {
         loader.library(&args.attack)?
@@ -81,11 +64,10 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     };
     let names: Vec<&str> =
         units.iter().map(Unit::name).chain(refused.iter().map(|report| report.experiment.as_str())).collect();
-    picked(&args.only, &names)?;
-    let only = |name: &str| args.only.is_empty() || args.only.iter().any(|wanted| matches(wanted, name));
+    loader.only.check(&names)?;
     let about = |unit: &Unit| args.attack.is_empty() || args.attack.iter().any(|wanted| unit.is_about(wanted));
-    refused.retain(|report| only(&report.experiment));
-    units.retain(|unit| only(unit.name()) && about(unit));
+    refused.retain(|report| loader.only.picks(&report.experiment));
+    units.retain(|unit| loader.only.picks(unit.name()) && about(unit));
     let Some(launcher) = launcher else { return plan::show(&units, &refused, global) };
     loader.open_sensors(&mut units)?;
     if args.each_node {
@@ -97,34 +79,4 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let asked = args.parallel.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
     let conduct = Conduct { parallel: loader.parallel().min(asked), fail_fast: args.fail_fast };
     run_all(global, launcher, units, conduct, &args.printing, refused)
-}
-
-/// `*` stands for anything.
-fn matches(pattern: &str, name: &str) -> bool {
-    let Some((first, rest)) = pattern.split_once('*') else { return pattern == name };
-    let Some(mut left) = name.strip_prefix(first) else { return false };
-    let mut parts = rest.split('*').peekable();
-    while let Some(part) = parts.next() {
-        if parts.peek().is_none() {
-            return left.ends_with(part);
-        }
-        let Some(at) = left.find(part) else { return false };
-        left = left.get(at.saturating_add(part.len())..).unwrap_or_default();
-    }
-    left.is_empty()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::matches;
-
-    #[test]
-    fn names_by_pattern() {
-        for (pattern, name) in [("a", "a"), ("*", ""), ("a*", "abc"), ("*c", "abc"), ("a*b*c", "axbxbc"), ("**", "x")] {
-            assert!(matches(pattern, name), "{pattern} {name}");
-        }
-        for (pattern, name) in [("a", "ab"), ("a*", "ba"), ("*c", "cb"), ("a*b*c", "acb"), ("", "x")] {
-            assert!(!matches(pattern, name), "{pattern} {name}");
-        }
-    }
 }

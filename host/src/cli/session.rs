@@ -171,7 +171,8 @@ pub(super) fn run_all(
     printing: &Printing,
     refused: Vec<RunReport>,
 ) -> anyhow::Result<Exit> {
-    let printer = Printer::new(printing, global);
+    let expected = units.iter().map(Unit::runs).sum::<usize>().saturating_add(refused.len());
+    let printer = Printer::new(printing, global, expected);
     let mut reports = run_units(global, launcher, units, conduct, &printer)?;
     refused.iter().try_for_each(|report| printer.refused(report))?;
     reports.extend(refused);

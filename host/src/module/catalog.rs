@@ -2,6 +2,7 @@
 
 use super::pack::{Builtin, listed};
 use super::{LoadError, Module, Origin, load_file, script};
+use crate::glob;
 use foil_manifest::{AttackId, Kind, Shown as _, attack};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -80,7 +81,8 @@ pub struct Filter {
     pub origin: Option<Origin>,
     /// With a technique of one of these tactics, by their short names.
     pub tactics: Option<Vec<&'static str>>,
-    /// With each of these in its id, title, aliases, or ATT&CK ids and names. In lower case.
+    /// With each of these in its id, title, aliases, or ATT&CK ids and names; one with a `*` is a pattern of the whole of one of them.
+    /// In lower case.
     pub words: Vec<String>,
 }
 
@@ -107,7 +109,11 @@ impl Filter {
         let attack = manifest.attack.iter().map(|id| [id.as_str(), attack::name(id.as_str()).unwrap_or_default()]);
         let texts = names(module).chain([manifest.title.as_str()]).chain(attack.flatten());
         let texts: Vec<String> = texts.map(str::to_lowercase).collect();
-        self.words.iter().all(|word| texts.iter().any(|text| text.contains(word.as_str())))
+        let has = |text: &String, word: &String| match word.contains('*') {
+            true => glob::matches(word, text),
+            false => text.contains(word.as_str()),
+        };
+        self.words.iter().all(|word| texts.iter().any(|text| has(text, word)))
     }
 }
 

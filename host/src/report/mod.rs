@@ -20,7 +20,7 @@ mod words;
 pub use explain::explain;
 pub use outcome::{Outcome, outcome};
 pub use progress::{Progress, Waiting};
-pub use text::{brief, plain, print};
+pub use text::{brief, details, plain, print};
 pub use tie::{Caution, CautionKind, EvidenceEvent, Uncounted, falco_hint};
 pub use words::{uncounted, wrap};
 

@@ -29,7 +29,8 @@ pub fn parse(text: &str) -> Result<Checks, String> {
     let read: Checks = crate::yaml::parse_reviewed(text)
         .map_err(|error| format!("{error} (without `technique`, an experiment has checks only)"))?;
     if read.expect.is_empty() {
-        return Err("1:1: the experiment has neither a `technique` nor a link under `expect`: add one".into());
+        let at = crate::yaml::beginning(text);
+        return Err(format!("{at}: the experiment has neither a `technique` nor a link under `expect`: add one"));
     }
     Ok(read)
 }

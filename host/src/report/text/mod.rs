@@ -195,13 +195,23 @@ pub fn brief(out: &mut dyn Write, reports: &[RunReport]) -> Result<()> {
     let print = |page: &mut Page<'_>| {
         links::runs(page, reports)?;
         crate::report::nodes_of(page.out(), reports)?;
-        for report in reports.iter().filter(|report| !report.passed() && !report.skipped) {
-            page.gap()?;
-            whole(page, report)?;
-        }
-        Ok(())
+        unpassed(page, reports)
     };
     crate::report::forgive(print(&mut page))
+}
+
+/// The details of the runs that did not pass.
+pub fn details(out: &mut dyn Write, reports: &[RunReport]) -> Result<()> {
+    crate::report::forgive(unpassed(&mut Page::terminal(out), reports))
+}
+
+/// Those that were not begun have none.
+fn unpassed(page: &mut Page<'_>, reports: &[RunReport]) -> Result<()> {
+    for report in reports.iter().filter(|report| !report.passed() && !report.skipped) {
+        page.gap()?;
+        whole(page, report)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

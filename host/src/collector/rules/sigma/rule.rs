@@ -105,7 +105,10 @@ impl Rule {
     /// Reads and compiles the rules of a file, a document each: what one cannot give does not cost the others. An error
     /// begins with line and column where there is a place.
     pub fn parse_file(text: &str) -> Vec<Result<Self, String>> {
-        let documents = crate::yaml::documents(text);
+        let documents = match crate::yaml::documents(text) {
+            Ok(documents) => documents,
+            Err(why) => return vec![Err(why)],
+        };
         let [one] = documents.as_slice() else {
             if documents.is_empty() {
                 return vec![Err("there is no rule in it".to_owned())];
