@@ -7,6 +7,7 @@ use super::prepared::PreparedLink;
 use super::run::Live;
 use super::watch::{Passed, Rest, Sight};
 use crate::capability::{Guest, LogLine, Reading, View, World, unix_nanos};
+use crate::collector::rules::Nearest;
 use crate::collector::{Blindness, Counting, EventLog, foreign};
 use crate::engine::bindings::check::{Basis, Observation};
 use crate::engine::bindings::types::Context;
@@ -149,6 +150,15 @@ impl Sight for Look<'_> {
         futures_util::future::select_all(waits).await;
         // A sensor that records thousands of events a second would have us look as often.
         tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
+
+    fn nearest(&self) -> Option<Nearest> {
+        let (counting, now) = (self.counting, unix_nanos());
+        let rule = interest::rule(self.link)?;
+        match self.looker.live {
+            Some(_) => self.arming.nearest(&rule, &|judged| counting.counts(judged, now)),
+            None => self.arming.nearest(&rule, &|judged| judged.event.at >= counting.detonated),
+        }
     }
 
     fn blind(&self) -> Option<Blindness> {
