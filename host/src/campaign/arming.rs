@@ -5,9 +5,9 @@ use super::prepared::Prepared;
 use crate::cluster::Cluster;
 use crate::collector::audit::{self, OwnRules, RuleError, RuleRequest, plan_own_rules};
 use crate::collector::rules;
-use crate::collector::rules::RuleSet;
+use crate::collector::rules::{Correlating, History, Nearest, RuleSet};
 use crate::collector::{
-    ArmOptions, Armed, Blindness, EventLog, Interest, Observed, ProcessTree, Recorded, Sensors, arm, observed,
+    ArmOptions, Armed, Blindness, EventLog, Interest, Judged, Observed, ProcessTree, Recorded, Sensors, arm, observed,
 };
 use crate::journal::{Effect, RunJournal, Undo};
 use crate::report::Evidence;
@@ -15,6 +15,7 @@ use crate::run_id::RunId;
 use foil_manifest::ShieldLevel;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The collectors of a run.
 pub(super) struct Arming {
@@ -23,6 +24,8 @@ pub(super) struct Arming {
     armed: BTreeMap<String, Result<Armed, Blindness>>,
     rules_installed: bool,
     overlay: bool,
+    /// The moment of detonation for correlations, nanoseconds since 1970; [`u64::MAX`] before it.
+    detonated: Arc<AtomicU64>,
 }
 
 /// What a run wants to listen to, and for whom.
@@ -35,6 +38,7 @@ pub(super) struct Wanted<'a> {
     sensors: &'a Arc<Sensors>,
     cluster: &'a Option<Arc<Cluster>>,
     rules: &'a Option<Arc<RuleSet>>,
+    history: Option<&'a History>,
     own_rules: Option<&'a RuleRequest>,
 }
 
@@ -48,6 +52,7 @@ impl<'a> Wanted<'a> {
             sensors: &prepared.sensors,
             cluster: &prepared.cluster,
             rules: &prepared.rules,
+            history: prepared.history.as_ref(),
             own_rules: prepared.experiment.audit.own_rules.as_ref(),
         }
     }
@@ -62,6 +67,7 @@ impl<'a> Wanted<'a> {
             sensors: &prepared.sensors,
             cluster: &prepared.cluster,
             rules: &prepared.rules,
+            history: None,
             own_rules: None,
         }
     }
@@ -78,7 +84,8 @@ impl Arming {
     pub(super) fn of(wanted: &Wanted<'_>, journal: &RunJournal) -> Self {
         // Listening to every fork of the machine takes a socket and a thread; a technique without processes has no use for them.
         let tree = if wanted.acts { ProcessTree::new() } else { ProcessTree::of_nobody() };
-        let mut arming = Self { tree, armed: BTreeMap::new(), rules_installed: false, overlay: wanted.overlay };
+        let (armed, detonated) = (BTreeMap::new(), Arc::new(AtomicU64::new(u64::MAX)));
+        let mut arming = Self { tree, armed, rules_installed: false, overlay: wanted.overlay, detonated };
         let mut names = wanted.collectors.clone();
         names.insert(observed::NAME.to_owned());
         if names.remove(rules::NAME) {
@@ -92,6 +99,8 @@ impl Arming {
             options.cluster.clone_from(wanted.cluster);
             options.rules.clone_from(wanted.rules);
             options.feeds = arming.sources().into_iter().filter(|(name, _)| name != observed::NAME).collect();
+            let detonated = Arc::clone(&arming.detonated);
+            options.correlating = Correlating { detonated, history: wanted.history.cloned() };
             let armed = match own_rules(&name, wanted, journal) {
                 Err(why) => Err(Blindness::Dead(why)),
                 Ok(rules) => {
@@ -115,6 +124,17 @@ impl Arming {
 
     pub(super) fn log(&self, name: &str) -> Option<&Arc<EventLog>> {
         self.armed.get(name).and_then(|armed| armed.as_ref().ok()).map(|armed| &armed.log)
+    }
+
+    /// Says that the technique is detonated now, nanoseconds since 1970: correlations count from here on.
+    pub(super) fn detonate(&self, at: u64) {
+        self.detonated.store(at, Ordering::Release);
+    }
+
+    /// Returns the event that came nearest to what a link names of the Sigma rules, of those that `counts` takes. Blocks for up to
+    /// some tenths of a second.
+    pub(super) fn nearest(&self, wanted: &str, counts: &dyn Fn(&Judged) -> bool) -> Option<Nearest> {
+        self.armed.get(rules::NAME)?.as_ref().ok()?.nearest(wanted, counts)
     }
 
     /// Where the host notes what it starts.

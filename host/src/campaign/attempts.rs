@@ -78,6 +78,8 @@ fn twin(prepared: &Prepared, control: &Control) -> Prepared {
     let loud = |link: &PreparedLink| link.link.link > Hop::Telemetry;
     twin.links.retain(loud);
     twin.experiment.control = None;
+    // What earlier steps did is the attack's, not the twin's.
+    twin.history = None;
     twin
 }
 

@@ -37,6 +37,11 @@ pub(super) fn kinds(link: &PreparedLink) -> Option<BTreeSet<String>> {
     named.or_else(|| Some(declared()).filter(|kinds| !kinds.is_empty()))
 }
 
+/// What the link names of the Sigma rules.
+pub(super) fn rule(link: &PreparedLink) -> Option<String> {
+    text(link, ParameterType::SigmaRule)
+}
+
 /// What is given for the first parameter of that type.
 fn text(link: &PreparedLink, kind: ParameterType) -> Option<String> {
     let declared = &link.check.manifest.parameters;

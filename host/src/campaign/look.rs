@@ -7,6 +7,7 @@ use super::prepared::PreparedLink;
 use super::run::Live;
 use super::watch::{Passed, Rest, Sight};
 use crate::capability::{Guest, LogLine, Reading, View, World, unix_nanos};
+use crate::collector::rules::Nearest;
 use crate::collector::{Blindness, Counting, EventLog, foreign};
 use crate::engine::bindings::check::{Basis, Observation};
 use crate::engine::bindings::types::Context;
@@ -160,6 +161,15 @@ impl Sight for Look<'_> {
         self.looks_elsewhere()
             || self.logs.is_empty()
             || self.logs.iter().any(|(log, _)| log.newest() > 0 || log.blind().is_some())
+    }
+
+    fn nearest(&self) -> Option<Nearest> {
+        let (counting, now) = (self.counting, unix_nanos());
+        let rule = interest::rule(self.link)?;
+        match self.looker.live {
+            Some(_) => self.arming.nearest(&rule, &|judged| counting.counts(judged, now)),
+            None => self.arming.nearest(&rule, &|judged| judged.event.at >= counting.detonated),
+        }
     }
 
     fn blind(&self) -> Option<Blindness> {

@@ -104,6 +104,7 @@ impl Preparation<'_> {
             unmet,
             sensors: Arc::default(),
             rules: None,
+            history: None,
             sources: (self.environment.sources.clone(), self.environment.folder.clone()),
             shields: self.environment.shield.clone(),
             windows: self.environment.windows.clone(),

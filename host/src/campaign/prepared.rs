@@ -6,7 +6,7 @@ use super::mistakes::{PrepareError, PrepareErrors};
 use super::parameters;
 use crate::cluster::Cluster;
 use crate::collector::Sensors;
-use crate::collector::rules::RuleSet;
+use crate::collector::rules::{History, RuleSet};
 use crate::engine::bindings::types::Parameter;
 use crate::module::Module;
 use crate::policy::Authorised;
@@ -70,6 +70,8 @@ pub struct Prepared {
     pub sensors: Arc<Sensors>,
     /// The Sigma rules of its `rule` links.
     pub rules: Option<Arc<RuleSet>>,
+    /// What the earlier steps of its campaign left for correlations.
+    pub history: Option<History>,
     /// What they are opened from, and the folder that paths in it are relative to.
     pub sources: (Sources, String),
     /// The shields that the environment allows.

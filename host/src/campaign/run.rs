@@ -259,6 +259,7 @@ impl<'a> Live<'a> {
         }
         tracing::info!(run = %prepared.run, shield = %prepared.authorised.shield, "warmed up; it detonates");
         let zero = Zero { instant: tokio::time::Instant::now(), unix_ns: unix_nanos() };
+        arming.detonate(zero.unix_ns);
         report.detonated = Some(jiff::Timestamp::now().to_string());
         // What looks neither acts nor keeps what acted from being put back.
         let looking = prepared.cluster.as_ref().map(|c| Arc::new(Session::of_check(Arc::clone(c), &prepared.run)));

@@ -6,6 +6,7 @@ use super::outputs::{self, Facts};
 use super::prepared::Prepared;
 use super::run::Host;
 use super::verdict::Verdict;
+use crate::collector::rules::History;
 use crate::report::{RunReport, StepOf};
 use futures_util::StreamExt as _;
 use std::sync::Arc;
@@ -67,6 +68,8 @@ async fn in_order(host: &Host, prepared: &PreparedCampaign) -> Vec<RunReport> {
     // Why the attack ended, once a step did not do what later ones build on. A detection that is missed ends nothing.
     let mut ended: Option<String> = None;
     let mut failed = false;
+    // Correlations count over the steps.
+    let history = History::default();
     for (name, step) in &prepared.steps {
         let settled = match &ended {
             Some(why) => Err(why.clone()),
@@ -76,7 +79,10 @@ async fn in_order(host: &Host, prepared: &PreparedCampaign) -> Vec<RunReport> {
         let (report, live) = match settled {
             _ if failed && host.fail_fast => (step.skipped(), None),
             Err(why) => (step.not_run(Verdict::Inconclusive, why), None),
-            Ok(step) => attempts::attempt(host, &Arc::new(step), prepared.hold == StepHold::Campaign).await,
+            Ok(mut step) => {
+                step.history = Some(history.clone());
+                attempts::attempt(host, &Arc::new(step), prepared.hold == StepHold::Campaign).await
+            }
         };
         if ended.is_none() && !did_its_part(&report) {
             ended = Some(format!(
@@ -85,6 +91,7 @@ async fn in_order(host: &Host, prepared: &PreparedCampaign) -> Vec<RunReport> {
             ));
         }
         failed |= !report.passed();
+        history.accept(&report.run, name);
         facts.insert(name.clone(), report.facts.clone());
         reports.push(report);
         held.push(live);

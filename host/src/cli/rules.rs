@@ -133,7 +133,7 @@ pub(super) fn lacking(rules: &RuleSet, feeds: &[String]) -> Vec<String> {
         )
     });
     let never = rules.rules().iter().filter_map(|loaded| {
-        let why = rules::never(&loaded.rule, feeds)?;
+        let why = rules.never(loaded, feeds)?;
         Some(format!("{}: the rule can never match: {why}", loaded.file.shown()))
     });
     // Rules are often a public collection: what they say is shown, and not obeyed by a terminal.
@@ -179,13 +179,13 @@ fn unmatched<'a>(link: &'a PreparedLink, set: &RuleSet, feeds: &[String]) -> Opt
 fn unmatched_rule(wanted: &str, set: &RuleSet, feeds: &[String]) -> Option<String> {
     let mut fitting = set.named(wanted).peekable();
     let Some(first) = fitting.peek() else {
-        let hint = hint(wanted, set.rules().iter().map(|loaded| loaded.rule.title.as_str()));
+        let hint = hint(wanted, set.rules().iter().map(|loaded| loaded.rule.head.title.as_str()));
         let count = set.rules().len();
         return Some(format!("none of the {count} Sigma rule(s) that were read has the id or title `{wanted}`{hint}"));
     };
-    let (title, logsource) = (first.rule.title.clone(), first.rule.logsource.clone());
-    let never = rules::never(&first.rule, feeds);
-    if let Some(why) = never.filter(|_| set.named(wanted).all(|loaded| rules::never(&loaded.rule, feeds).is_some())) {
+    let (title, logsource) = (first.rule.head.title.clone(), first.looks_at_sources());
+    let never = set.never(first, feeds);
+    if let Some(why) = never.filter(|_| set.named(wanted).all(|loaded| set.never(loaded, feeds).is_some())) {
         return Some(format!("the rule `{title}` can never match: {why}"));
     }
     fitting.all(|loaded| loaded.is_idle(feeds)).then(|| {
@@ -201,7 +201,7 @@ fn unmatched_tag(wanted: &str, set: &RuleSet) -> Option<String> {
     if set.tagged(wanted).next().is_some() {
         return None;
     }
-    let tags = || set.rules().iter().flat_map(|loaded| &loaded.rule.tags);
+    let tags = || set.rules().iter().flat_map(|loaded| &loaded.rule.head.tags);
     let (count, hint) = (set.rules().len(), hint(wanted, tags().map(String::as_str)));
     Some(format!("none of the {count} Sigma rule(s) that were read has the tag `{wanted}`{hint}"))
 }

@@ -92,6 +92,8 @@ struct Entry {
     size: usize,
     /// Shared by the logs of all runs that it came to.
     event: Arc<Recorded>,
+    /// Whose it is, where whoever handed it in knows: of an event that rests on several others.
+    judged: Option<Attribution>,
 }
 
 #[derive(Debug, Default)]
@@ -140,7 +142,15 @@ impl EventLog {
     /// Adds an event. Where the log is full, old events of strangers make room; where that is not enough the oldest goes, and
     /// the log is blind from then on.
     pub fn push(&self, event: impl Into<Arc<Recorded>>) {
-        let event = event.into();
+        self.add(event.into(), None);
+    }
+
+    /// Adds an event of which is known whose it is, since it rests on other events.
+    pub fn push_judged(&self, event: impl Into<Arc<Recorded>>, attribution: Attribution) {
+        self.add(event.into(), Some(attribution));
+    }
+
+    fn add(&self, event: Arc<Recorded>, judged: Option<Attribution>) {
         let size = size(&event);
         {
             let mut inner = lock(&self.inner);
@@ -158,7 +168,7 @@ impl EventLog {
             inner.newest = inner.newest.saturating_add(1);
             inner.bytes = inner.bytes.saturating_add(size);
             let sequence = inner.newest;
-            inner.entries.push_back(Entry { sequence, size, event });
+            inner.entries.push_back(Entry { sequence, size, event, judged });
         }
         self.changed.notify_waiters();
     }
@@ -190,7 +200,7 @@ impl EventLog {
         let now = clock::realtime();
         let settled = |event: &Recorded| if event.likeness.is_some() { SETTLED_FOREIGN } else { SETTLED };
         inner.entries.retain(|e| {
-            e.event.at > now.saturating_sub(settled(&e.event)) || self.attribute(&e.event) != Attribution::Stranger
+            e.event.at > now.saturating_sub(settled(&e.event)) || self.attribute(e) != Attribution::Stranger
         });
         inner.bytes = inner.entries.iter().fold(0, |sum, e| sum.saturating_add(e.size));
     }
@@ -293,13 +303,17 @@ impl EventLog {
             sequence: entry.sequence,
             at: entry.event.at,
             kind: entry.event.kind.clone(),
-            attribution: self.attribute(&entry.event),
+            attribution: self.attribute(entry),
             own_observation: entry.event.own_observation,
             fields: entry.event.fields.clone(),
         }
     }
 
-    fn attribute(&self, event: &Recorded) -> Attribution {
+    fn attribute(&self, entry: &Entry) -> Attribution {
+        entry.judged.unwrap_or_else(|| self.judge(&entry.event))
+    }
+
+    fn judge(&self, event: &Recorded) -> Attribution {
         // Foil's own doings carry the run's id too (its folders are named so), and are nobody's technique.
         let whose = self.tree.as_ref().map(|tree| tree.whose(event));
         if whose == Some(Whose::Foil) {

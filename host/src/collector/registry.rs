@@ -5,8 +5,8 @@ use super::file::{self, Follower};
 use super::inbox::{self, Subscription};
 use super::kubernetes::{self, FalcoLogs};
 use super::observed::{self, Observed};
-use super::rules::{self, Evaluation, RuleSet};
-use super::{Blindness, EventLog, Interest, LogLimits, ProcessTree, Sensors};
+use super::rules::{self, Correlating, Evaluation, Nearest, RuleSet};
+use super::{Blindness, EventLog, Interest, Judged, LogLimits, ProcessTree, Sensors};
 use crate::cluster::Cluster;
 use crate::run_id::RunId;
 use std::sync::Arc;
@@ -26,6 +26,8 @@ pub struct ArmOptions {
     pub rules: Option<Arc<RuleSet>>,
     /// The logs that `rules` evaluates: those of the run's other collectors, armed before. Only `rules` looks at it.
     pub feeds: Vec<(String, Arc<EventLog>)>,
+    /// What correlations count. Only `rules` looks at it.
+    pub correlating: Correlating,
     /// Audit rules to install, planned and journaled. Only `linux.audit` looks at it.
     pub own_rules: Option<OwnRules>,
     /// How much the log holds.
@@ -44,6 +46,7 @@ impl ArmOptions {
             cluster: None,
             rules: None,
             feeds: Vec::new(),
+            correlating: Correlating::default(),
             own_rules: None,
             limits: LogLimits::default(),
             receive_buffer: 32 << 20,
@@ -105,7 +108,7 @@ pub fn arm(name: &str, options: &ArmOptions) -> Result<Armed, Blindness> {
             };
             let rules = options.rules.clone().ok_or_else(none)?;
             let all = rules::feeds(sensors.files.keys());
-            Source::Rules(Evaluation::arm(own(), rules, &all, options.feeds.clone())?)
+            Source::Rules(Evaluation::arm(own(), rules, &all, options.feeds.clone(), options.correlating.clone())?)
         }
         _ => {
             let source =
@@ -139,6 +142,14 @@ impl Armed {
             Source::Inbox(subscription) => subscription.verify_about(interest),
             Source::Falco(logs) => logs.verify_about(interest),
             Source::Rules(evaluation) => evaluation.verify_about(interest),
+        }
+    }
+
+    /// Returns the event that came nearest to what a link names of the Sigma rules, of those that `counts` takes.
+    pub fn nearest(&self, wanted: &str, counts: &dyn Fn(&Judged) -> bool) -> Option<Nearest> {
+        match &self.source {
+            Source::Rules(evaluation) => evaluation.nearest(wanted, counts),
+            _ => None,
         }
     }
 

@@ -140,6 +140,7 @@ pub fn link(name: &str, verdict: LinkVerdict) -> LinkReport {
         tied_by: seen.then_some(TiedBy::Process),
         caution: None,
         uncounted: Vec::new(),
+        nearest: None,
         sensors: Vec::new(),
     }
 }

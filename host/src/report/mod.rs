@@ -29,6 +29,7 @@ use crate::campaign::verdict::{LinkVerdict, Verdict};
 use crate::capability::LogLine;
 use crate::cli::Exit;
 use crate::collector::Attribution;
+use crate::collector::rules::Nearest;
 use crate::journal::UndoReport;
 use foil_manifest::TiedBy;
 use schemars::JsonSchema;
@@ -227,6 +228,9 @@ pub struct LinkReport {
     /// What arrived, would have been taken and does not count, where nothing was seen that counts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub uncounted: Vec<Uncounted>,
+    /// What came nearest to the Sigma rule that a missed link names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nearest: Option<Nearest>,
     /// It was missed, and a link behind it was seen: then the check, or what it reads, is wrong, and not the sensor.
     pub contradicted: bool,
     /// Whether the sensors of a link that saw nothing were shown to be alive.

@@ -2,6 +2,7 @@
 
 use super::{Evidence, LinkReport, RunReport, Uncounted};
 use crate::campaign::experiment::Hop;
+use crate::collector::rules::{Nearest, Unmatched};
 use crate::collector::{Attribution, NotCounted};
 use crate::engine::cut;
 use serde::Deserialize as _;
@@ -86,6 +87,22 @@ pub fn rests_on(evidence: &Evidence) -> String {
         }
     }
     if evidence.events.is_empty() { "; by the check's word".to_owned() } else { kinds.concat() }
+}
+
+/// Returns the event that came nearest to the rule of a missed link, and what that lacked, in a sentence without a full stop.
+pub fn nearest(link: &LinkReport) -> Option<String> {
+    let Nearest { rule, collector, sequence, kind, satisfied, items, unmatched } = link.nearest.as_ref()?;
+    let which = format!("event {sequence} of `{collector}` ({kind})");
+    if unmatched.is_empty() {
+        return Some(format!("nearest to `{rule}`: {which}, which satisfies all that it asks for"));
+    }
+    let wants = unmatched.iter().map(|Unmatched { field, value, wants }| match (field, value) {
+        (Some(field), Some(value)) => format!("`{field}` is `{value}`, the rule wants `{wants}`"),
+        (Some(field), None) => format!("`{field}` is not there, the rule wants `{wants}`"),
+        (None, _) => format!("no field has what the rule wants: `{wants}`"),
+    });
+    let wants = wants.collect::<Vec<_>>().join("; ");
+    Some(format!("nearest to `{rule}`: {which}, which satisfies {satisfied} of {items} items: {wants}"))
 }
 
 /// What arrived and was not counted, and why, in a sentence without a full stop; `None` where there was nothing.

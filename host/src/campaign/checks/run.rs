@@ -58,6 +58,7 @@ async fn look(host: &Host, prepared: &Arc<PreparedChecks>, report: &mut RunRepor
     });
     let context = context(prepared);
     let zero = Zero { instant: tokio::time::Instant::now(), unix_ns: unix_nanos() };
+    arming.detonate(zero.unix_ns);
     report.detonated = Some(jiff::Timestamp::now().to_string());
     let run = prepared.run.as_str();
     let waiting = prepared.links.iter().map(|link| Waiting {

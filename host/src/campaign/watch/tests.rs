@@ -24,6 +24,9 @@ impl Sight for Script {
     async fn news(&self) {
         std::future::pending().await
     }
+    fn nearest(&self) -> Option<Nearest> {
+        None
+    }
     fn blind(&self) -> Option<Blindness> {
         self.blind.clone()
     }
@@ -134,6 +137,9 @@ async fn nobody_looks_again_where_nothing_is_recorded() {
         async fn news(&self) {
             std::future::pending().await
         }
+        fn nearest(&self) -> Option<Nearest> {
+            None
+        }
         fn is_worth_a_look(&self) -> bool {
             false
         }
@@ -161,6 +167,9 @@ async fn what_is_known_late_to_be_this_runs_is_seen_in_the_end() {
         }
         async fn news(&self) {
             std::future::pending().await
+        }
+        fn nearest(&self) -> Option<Nearest> {
+            None
         }
         fn blind(&self) -> Option<Blindness> {
             Some(Blindness::Lost("2".into()))

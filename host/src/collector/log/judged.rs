@@ -48,7 +48,7 @@ impl EventLog {
             }
             looked = looked.saturating_add(1);
             next = entry.sequence;
-            let attribution = self.attribute(&entry.event);
+            let attribution = self.attribute(entry);
             let judged = Judged { sequence: entry.sequence, attribution, event: Arc::clone(&entry.event) };
             if take(&judged) {
                 events.push(judged);

@@ -229,7 +229,7 @@ fn what_names_another_run_is_a_strangers_unless_it_names_this_one_too() {
     let of = |mentions: &[&str]| {
         let mentions = mentions.iter().map(ToString::to_string).collect();
         let likeness = Some(Box::new(Likeness { mentions, ..Likeness::default() }));
-        log.attribute(&Recorded { likeness, ..recorded(u64::MAX - 1, None, "") })
+        log.judge(&Recorded { likeness, ..recorded(u64::MAX - 1, None, "") })
     };
     let (own, other) = (log.run().as_str(), "01j9z3t0example00000000000");
     assert_eq!(of(&[]), Attribution::Window);

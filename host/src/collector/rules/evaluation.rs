@@ -1,11 +1,15 @@
 //! A run's evaluation: follows the feeds by cursor, and writes what matches into the run's own log.
 
+use super::correlator::{Correlated, Correlator, Source};
 use super::events::Programs;
+use super::history::History;
+use super::nearest::{self, Nearest};
 use super::set::{Loaded, Plan, RuleSet};
 use crate::collector::loss::{Cause, Loss, Origin};
-use crate::collector::{Blindness, Event, EventLog, Interest, Recorded, lock};
+use crate::collector::{Attribution, Blindness, Event, EventLog, Interest, Judged, Recorded, lock};
 use futures_util::future::select_all;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
@@ -27,14 +31,25 @@ struct Shared {
     feeds: Vec<Feed>,
     /// What rules look at and could not be armed, and how many.
     absent: Vec<(String, usize)>,
+    counting: Correlating,
     state: Mutex<State>,
+}
+
+/// What correlations count.
+#[derive(Debug, Clone, Default)]
+pub struct Correlating {
+    /// The moment of detonation, nanoseconds since 1970: what happened before it, as in the warm-up, is not the technique. 0: all counts;
+    /// [`u64::MAX`]: it is yet to come.
+    pub detonated: Arc<AtomicU64>,
+    /// What earlier steps of the campaign left.
+    pub history: Option<History>,
 }
 
 #[derive(Debug)]
 struct Feed {
     name: String,
     log: Arc<EventLog>,
-    plan: Plan,
+    plan: Arc<Plan>,
 }
 
 /// How far it has come: a cursor for each feed.
@@ -42,6 +57,7 @@ struct Feed {
 struct State {
     cursors: Vec<u64>,
     programs: Programs,
+    correlator: Correlator,
 }
 
 impl Evaluation {
@@ -55,6 +71,7 @@ impl Evaluation {
         rules: Arc<RuleSet>,
         all: &[String],
         feeds: Vec<(String, Arc<EventLog>)>,
+        counting: Correlating,
     ) -> Result<Self, Blindness> {
         let dead = |why: &str| Blindness::Dead(why.to_owned());
         if feeds.is_empty() {
@@ -66,8 +83,9 @@ impl Evaluation {
         let cursors = feeds.iter().map(|(_, feed)| feed.newest()).collect();
         let feed = |(name, log): (String, Arc<EventLog>)| Feed { plan: rules.plan(&name), name, log };
         let feeds = feeds.into_iter().map(feed).collect();
-        let state = Mutex::new(State { cursors, programs: Programs::default() });
-        let shared = Arc::new(Shared { log, rules, feeds, absent, state });
+        let correlator = Correlator::new(&rules, counting.history.as_ref());
+        let state = Mutex::new(State { cursors, programs: Programs::default(), correlator });
+        let shared = Arc::new(Shared { log, rules, feeds, absent, counting, state });
         let worker = worker().ok_or_else(|| dead("no thread could be started to evaluate rules on"))?;
         let task = worker.spawn(follow(Arc::clone(&shared))).abort_handle();
         Ok(Self { shared, task })
@@ -81,6 +99,13 @@ impl Evaluation {
         let is_past = || lock(&self.shared.state).cursors.iter().zip(&ends).all(|(cursor, end)| cursor >= end);
         while !self.shared.advance() && !is_past() {}
         self.shared.log.blind_about(interest).or_else(|| self.shared.blind_feed(interest))
+    }
+
+    /// Returns the event that came nearest to what a link names by id or by a pattern of titles, of those that `counts` takes.
+    pub fn nearest(&self, wanted: &str, counts: &dyn Fn(&Judged) -> bool) -> Option<Nearest> {
+        let feeds: Vec<_> = self.shared.feeds.iter().map(|feed| (feed.name.as_str(), &*feed.log)).collect();
+        let state = lock(&self.shared.state);
+        nearest::find(&self.shared.rules, wanted, &feeds, (&state.programs, &state.correlator), counts)
     }
 
     /// Evaluates what is there, and stops.
@@ -143,7 +168,7 @@ impl Shared {
     /// Evaluates a batch of each feed; `true` once nothing is left for now.
     fn advance(&self) -> bool {
         let mut state = lock(&self.state);
-        let State { cursors, programs } = &mut *state;
+        let State { cursors, programs, correlator } = &mut *state;
         let mut done = true;
         for (feed, cursor) in self.feeds.iter().zip(cursors) {
             let page = feed.log.read_own(*cursor, BATCH);
@@ -157,24 +182,73 @@ impl Shared {
                     ));
                     self.log.lose(Loss { origin: of_feed(&feed.name), cause, count: 1 });
                 }
-                let matching = self.rules.matching(event, &feed.plan, programs);
-                if matching.is_empty() {
-                    programs.note(event);
-                    continue;
-                }
-                let Some(source) = feed.log.recorded(event.sequence) else {
-                    let why = format!("`{}`: an event that a rule matches was pushed out of the log", feed.name);
-                    self.log.lose(Loss { origin: of_feed(&feed.name), cause: Cause::Told(why), count: 1 });
-                    continue;
-                };
-                for loaded in matching {
-                    self.log.push(matched(loaded, event, &source, &feed.name));
-                }
+                self.evaluate(event, feed, programs, correlator);
                 programs.note(event);
             }
         }
         done
     }
+}
+
+impl Shared {
+    /// Writes the rules that an event matches into the log, and the correlations that match with it.
+    fn evaluate(&self, event: &Event, feed: &Feed, programs: &Programs, correlator: &mut Correlator) {
+        let mut source: Option<Option<(Arc<Recorded>, Arc<Source>)>> = None;
+        let mut correlated = Vec::new();
+        self.rules.each_match(event, &feed.plan, programs, |number, view| {
+            let Some(loaded) = self.rules.rules().get(number) else { return };
+            // Asked once an event, where a rule matches it.
+            let known = source.get_or_insert_with(|| {
+                let recorded = feed.log.recorded(event.sequence)?;
+                let source = Arc::new(of_event(event, &recorded, &feed.name));
+                Some((recorded, source))
+            });
+            let Some((recorded, source)) = known else { return };
+            self.log.push(matched(loaded, event, recorded, &feed.name));
+            let detonated = self.counting.detonated.load(Ordering::Acquire);
+            // As links count: only a coarse clock may date an event before what caused it.
+            if recorded.grain().latest(event.at) >= detonated {
+                let history = self.counting.history.as_ref().map(|history| (history, self.log.run().as_str()));
+                correlated.extend(correlator.count(&self.rules, (number, view), (event.at, source), history));
+            }
+        });
+        let dropped = correlator.take_dropped();
+        if dropped > 0 {
+            let why = format!("{dropped} match(es) that correlations count were dropped, since there were too many");
+            self.log.lose(Loss { origin: of_feed(&feed.name), cause: Cause::Told(why), count: 1 });
+        }
+        match source {
+            Some(None) => {
+                let why = format!("`{}`: an event that a rule matches was pushed out of the log", feed.name);
+                self.log.lose(Loss { origin: of_feed(&feed.name), cause: Cause::Told(why), count: 1 });
+            }
+            Some(Some((recorded, _))) => {
+                for found in correlated {
+                    if let Some(loaded) = self.rules.rules().get(found.rule) {
+                        let (event, attribution) = correlation(loaded, event, &recorded, &found);
+                        self.log.push_judged(event, attribution);
+                    }
+                }
+            }
+            None => {}
+        }
+    }
+}
+
+fn of_event(event: &Event, recorded: &Recorded, feed: &str) -> Source {
+    Source {
+        feed: feed.to_owned(),
+        sequence: event.sequence,
+        attribution: event.attribution,
+        process: recorded.process,
+        likeness: recorded.likeness.clone(),
+        own_rules: is_own(event.fields.get("rules")),
+        step: None,
+    }
+}
+
+fn is_own(rules: Option<&String>) -> bool {
+    rules.is_some_and(|rules| rules == "own")
 }
 
 /// Of a rule, whichever kind of event it looks for.
@@ -190,17 +264,63 @@ fn is_incomplete(event: &Event) -> bool {
 
 /// A match, with all that the source event says, so that it is tied to the run in the same way.
 fn matched(loaded: &Loaded, event: &Event, source: &Recorded, feed: &str) -> Recorded {
-    let rule = &loaded.rule;
+    let mut fields = said(loaded, event);
+    fields.insert("feed".to_owned(), feed.to_owned());
+    Recorded { kind: "sigma".to_owned(), own_observation: false, fields, ..source.clone() }
+}
+
+/// Most events that a match of a correlation names; the newest.
+const MAX_NAMED: usize = 16;
+
+/// A match of a correlation, with what the event that completed it says. It is tied to the run as the weakest of its events is.
+fn correlation(loaded: &Loaded, event: &Event, newest: &Recorded, found: &Correlated) -> (Recorded, Attribution) {
+    let mut fields = said(loaded, event);
+    let named = |source: &Source| match &source.step {
+        Some(step) => format!("{} {} of the step {step}", source.feed, source.sequence),
+        None => format!("{} {}", source.feed, source.sequence),
+    };
+    let mut feeds: Vec<&str> = found.sources.iter().map(|source| source.feed.as_str()).collect();
+    feeds.sort_unstable();
+    feeds.dedup();
+    let left_out = found.sources.len().saturating_sub(MAX_NAMED);
+    let events = found.sources.iter().skip(left_out).map(|source| named(source)).collect::<Vec<_>>().join(", ");
+    let events = if left_out > 0 { format!("{left_out} more, {events}") } else { events };
+    let kind = loaded.rule.correlation().map(super::sigma::Correlation::kind).unwrap_or_default();
+    let more = [
+        ("feed", feeds.join(",")),
+        ("correlation.type", kind.to_owned()),
+        ("correlation.value", found.value.to_string()),
+        ("correlation.group", found.group.clone()),
+        ("correlation.count", found.sources.len().to_string()),
+        ("correlation.events", events),
+    ];
+    fields.extend(more.map(|(name, value)| (name.to_owned(), value)));
+    // It would not be there without any of its events.
+    fields.remove("rules");
+    if found.sources.iter().any(|source| source.own_rules) {
+        fields.insert("rules".to_owned(), "own".to_owned());
+    }
+    let weakest = found.sources.iter().max_by_key(|source| source.attribution);
+    let (process, likeness) = match weakest {
+        Some(source) => (source.process, source.likeness.clone()),
+        None => (newest.process, newest.likeness.clone()),
+    };
+    let kind = "sigma".to_owned();
+    (Recorded { at: found.at, kind, own_observation: false, process, likeness, fields }, found.attribution)
+}
+
+/// What is said of a rule that matches, beside the fields of the event.
+fn said(loaded: &Loaded, event: &Event) -> BTreeMap<String, String> {
+    let head = &loaded.rule.head;
     let said = [
-        ("rule.id", rule.id.clone().unwrap_or_default()),
-        ("rule.title", rule.title.clone()),
-        ("rule.level", rule.level.to_string()),
-        ("rule.tags", rule.tags.join(",")),
+        ("rule.id", head.id.clone().unwrap_or_default()),
+        ("rule.title", head.title.clone()),
+        ("rule.level", head.level.to_string()),
+        ("rule.tags", head.tags.join(",")),
         ("rule.file", loaded.file_name()),
-        ("feed", feed.to_owned()),
         ("event", event.kind.clone()),
     ];
     let mut fields: BTreeMap<String, String> = event.fields.clone();
     fields.extend(said.map(|(name, value)| (name.to_owned(), value)));
-    Recorded { kind: "sigma".to_owned(), own_observation: false, fields, ..source.clone() }
+    fields
 }

@@ -1,16 +1,25 @@
 //! `rules`: Sigma rules, evaluated over the events of the run's other collectors. A match is an event of this collector's log; it
 //! proves that a rule's logic fits what was recorded, and not that anybody was alerted.
 //!
-//! `sigma` knows rules, `events` knows what recorded events look like to them, `evaluation` follows the feeds of a run.
+//! `sigma` reads and compiles rules (rsigma parses and matches), `set` holds all of an environment, `events` knows what recorded events
+//! look like to them, `evaluation` follows the feeds of a run. `correlator` counts matches over a run, `history` over the steps of a
+//! campaign; `nearest` tells what a rule that did not match lacked.
 
+mod correlator;
 mod evaluation;
 mod events;
 mod files;
+mod graph;
+mod history;
+mod nearest;
 mod set;
 mod sigma;
 
-pub use evaluation::Evaluation;
-pub use events::{Programs, never};
+pub use correlator::Correlator;
+pub use evaluation::{Correlating, Evaluation};
+pub use events::Programs;
+pub use history::History;
+pub use nearest::{Nearest, Unmatched};
 pub use set::{Loaded, Plan, Problem, RuleSet};
 pub use sigma::{Level, Logsource, Rule};
 

@@ -9,6 +9,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+mod correlations;
+mod missed;
+
 const REMOVAL: &str = "title: Removal\nid: 7d1e3c3e-6a4e-4a62-8a55-9d6a2b1c0f11\nlevel: high\ntags: [attack.t1070.004]\n\
     logsource: { product: linux, category: process_creation }\n\
     detection: { s: { Image|endswith: /rm }, condition: s }\n";
@@ -37,7 +40,8 @@ fn armed(run: &RunId, tree: Option<&Arc<ProcessTree>>, feed: &str) -> (Arc<Event
     let (matches, source) = (log(), log());
     let feeds = vec![(feed.to_owned(), Arc::clone(&source))];
     let all = super::feeds(&["sshd".to_owned()]);
-    let evaluation = Evaluation::arm(Arc::clone(&matches), rules(&[REMOVAL]), &all, feeds).unwrap();
+    let evaluation =
+        Evaluation::arm(Arc::clone(&matches), rules(&[REMOVAL]), &all, feeds, Correlating::default()).unwrap();
     (matches, source, evaluation)
 }
 
@@ -75,7 +79,7 @@ fn files_and_folders_are_read_and_what_is_wrong_is_said() {
         .map(|p| format!("{}: {}", p.file.file_name().unwrap().to_string_lossy(), p.reason))
         .collect();
     let expected = [
-        "both.yml: document 2: `Many` is a correlation",
+        "both.yml: document 2: ",
         "broken.yml: 1:",
         "large.yml: it is larger",
         "latin1.yml: it is not UTF-8",
@@ -166,7 +170,10 @@ fn what_blinds_a_feed_blinds_the_rules_that_look_at_it() {
     assert_eq!(evaluation.verify_about(&about(audit::NAME)), dead);
     assert_eq!(evaluation.finish(), dead);
     let log = Arc::new(EventLog::new(RunId::new(), None, LogLimits::default()));
-    assert!(matches!(Evaluation::arm(log, rules(&[REMOVAL]), &[], Vec::new()), Err(Blindness::Dead(_))));
+    assert!(matches!(
+        Evaluation::arm(log, rules(&[REMOVAL]), &[], Vec::new(), Correlating::default()),
+        Err(Blindness::Dead(_))
+    ));
 }
 
 #[test]

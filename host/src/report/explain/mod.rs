@@ -5,7 +5,7 @@
 
 mod missed;
 
-use super::words::{chain, hop, span, span_ms, uncounted};
+use super::words::{chain, hop, nearest, span, span_ms, uncounted};
 use super::{LinkReport, RunReport};
 use crate::campaign::experiment::Hop;
 use crate::campaign::severity::Severity;
@@ -54,6 +54,7 @@ fn links(report: &RunReport) -> Vec<String> {
                     None => behind.push(&link.link),
                 }
                 said.extend(arrived(link));
+                said.extend(closest(link));
             }
             LinkVerdict::Late => said.push(late(link)),
             LinkVerdict::Weak => said.push(weak(link)),
@@ -122,6 +123,11 @@ fn weak(link: &LinkReport) -> String {
 fn arrived(link: &LinkReport) -> Option<String> {
     let arrived = uncounted(link)?;
     Some(format!("`{}`: {}.", link.link, cut(&arrived, LONGEST)))
+}
+
+/// The event that came nearest to a rule that matched none.
+fn closest(link: &LinkReport) -> Option<String> {
+    Some(format!("`{}`: {}.", link.link, cut(&nearest(link)?, LONGEST)))
 }
 
 /// Links that could not be looked at for one reason, which is told once.

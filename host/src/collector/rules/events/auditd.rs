@@ -22,7 +22,7 @@ pub(super) const RECORDS: [&str; 6] = ["SYSCALL", "EXECVE", "CWD", "PROCTITLE", 
 
 /// Whether a record of this type may have the field with what is asked of it.
 pub(super) fn has(kind: &str, asked: &Asked<'_>) -> bool {
-    let name = asked.name();
+    let name = &*asked.name();
     match kind {
         // Registers are hexadecimal numbers: an argument of a program is none.
         "SYSCALL" if matches!(name, "a0" | "a1" | "a2" | "a3") => asked.admits_hexadecimal(),

@@ -2,7 +2,7 @@
 //! be told why they stay silent.
 
 use super::{Stream, auditd, is_about, streams};
-use crate::collector::rules::sigma::{Asked, Rule};
+use crate::collector::rules::sigma::{Asked, Detection};
 use std::collections::BTreeSet;
 
 /// A kind of event that a stream offers, by the fields that it may have.
@@ -45,21 +45,21 @@ impl Shape {
     /// Whether an event of this shape may have the field with what is asked of it.
     fn may_have(self, asked: &Asked<'_>) -> bool {
         match self {
-            Self::Event(fields) => fields.contains(&asked.name()),
+            Self::Event(fields) => fields.contains(&&*asked.name()),
             Self::Record(kind) if asked.name() == "type" => asked.admits(kind),
             Self::Record(kind) => auditd::has(kind, asked),
             Self::OtherRecord if asked.name() == "type" => auditd::other_types().any(|kind| asked.admits(kind)),
             // Fields of the kernel's records have plain names, and these two are Foil's for a system call.
             Self::OtherRecord => {
                 let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-                !matches!(asked.name(), "SYSCALL" | "syscall") && asked.name().bytes().all(plain)
+                !matches!(&*asked.name(), "SYSCALL" | "syscall") && asked.name().bytes().all(plain)
             }
         }
     }
 }
 
-/// Why a rule can never match what these feeds (collectors by full name) record; `None` where it may.
-pub fn never(rule: &Rule, feeds: &[String]) -> Option<String> {
+/// Returns why a rule can never match what these feeds (collectors by full name) record; `None` where it may.
+pub fn never(rule: &Detection, feeds: &[String]) -> Option<String> {
     let of = |feed: &String| {
         let about = streams(feed).iter().filter(|stream| is_about(&rule.logsource, **stream, feed));
         about.map(|stream| shapes(*stream)).collect::<Vec<_>>()
@@ -74,7 +74,7 @@ pub fn never(rule: &Rule, feeds: &[String]) -> Option<String> {
         .asked()
         .iter()
         .filter(|asked| !shapes.iter().any(|shape| shape.may_have(asked)))
-        .map(|asked| format!("`{}`", crate::engine::cut(asked.name(), 80)))
+        .map(|asked| format!("`{}`", crate::engine::cut(&asked.name(), 80)))
         .collect();
     if !unknown.is_empty() {
         let list = unknown.into_iter().collect::<Vec<_>>().join(", ");
@@ -95,7 +95,7 @@ fn apart(fields: &[Asked<'_>], shapes: &[Shape]) -> Option<(String, String)> {
             .enumerate()
             .flat_map(|(n, one)| fields.iter().skip(n.saturating_add(1)).map(move |other| (one, other)))
     };
-    let name = |asked: &Asked<'_>| crate::engine::cut(asked.name(), 80);
+    let name = |asked: &Asked<'_>| crate::engine::cut(&asked.name(), 80);
     let found = pairs().filter(|(one, other)| !together(one, other));
     let best = found.min_by_key(|(one, other)| one.name() == "type" || other.name() == "type")?;
     Some((name(best.0), name(best.1)))
@@ -104,10 +104,11 @@ fn apart(fields: &[Asked<'_>], shapes: &[Shape]) -> Option<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::collector::rules::sigma::Rule;
 
     fn why(logsource: &str, detection: &str) -> Option<String> {
         let text = format!("title: t\nlogsource: {{ product: linux, {logsource} }}\ndetection: {{ {detection} }}\n");
-        never(&Rule::parse(&text).unwrap(), &["linux.audit".to_owned()])
+        never(Rule::parse(&text).unwrap().detection().unwrap(), &["linux.audit".to_owned()])
     }
 
     #[test]
@@ -165,7 +166,8 @@ mod tests {
     fn a_log_may_have_any_field() {
         let text = "title: t\nlogsource: { product: linux, service: auditd }\ndetection: { s: { process.args: x }, condition: s }\n";
         let rule = Rule::parse(text).unwrap();
+        let rule = rule.detection().unwrap();
         let feeds = ["linux.audit".to_owned(), "file.auditd".to_owned()];
-        assert!(never(&rule, &feeds[..1]).is_some() && never(&rule, &feeds).is_none());
+        assert!(never(rule, &feeds[..1]).is_some() && never(rule, &feeds).is_none());
     }
 }

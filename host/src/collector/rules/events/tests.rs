@@ -31,7 +31,7 @@ fn with(mut event: Event, fields: &[(&str, &str)]) -> Event {
 fn sees(event: &Event, stream: Stream, programs: &Programs, selection: &str) -> bool {
     let text = format!("title: t\nlogsource: {{ product: x }}\ndetection: {{ s: {selection}, condition: s }}");
     let rule = Rule::parse(&text).unwrap();
-    views(event, stream, programs).iter().any(|view| rule.matches(view))
+    views(event, stream, programs).iter().any(|view| rule.detection().unwrap().matches(view))
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn log_sources() {
     use Stream::{Auditd, Followed, Process};
     let about = |text: &str, stream, feed| {
         let rule = format!("title: t\nlogsource: {{ {text} }}\ndetection: {{ s: [a], condition: s }}");
-        is_about(&Rule::parse(&rule).unwrap().logsource, stream, feed)
+        is_about(&Rule::parse(&rule).unwrap().detection().unwrap().logsource, stream, feed)
     };
     for (text, stream, feed, expected) in [
         ("product: linux, service: auditd", Auditd, audit::NAME, true),

@@ -1,50 +1,90 @@
 //! An event as rules see it.
 
+use rsigma_eval::event::{Event, EventValue};
 use std::borrow::Cow;
-use std::cell::OnceCell;
 
-/// Fields by Sigma's names. A name may have several values, as a path that was given relative and is known absolute; a test
-/// holds where it holds for one of them.
+/// Fields by Sigma's names. A name may have several values, such as a path as it was given and in its absolute form; an item
+/// of a rule matches if it matches one of them.
 #[derive(Debug, Default)]
 pub struct SigmaEvent<'a> {
     /// By name, once `new` has sorted them.
-    fields: Vec<(&'a str, Value<'a>)>,
-}
-
-/// A value, as it stands and in lower case.
-#[derive(Debug)]
-pub(super) struct Value<'a> {
-    pub(super) plain: Cow<'a, str>,
-    lower: OnceCell<Option<String>>,
-}
-
-impl Value<'_> {
-    /// In lower case. Made once, since hundreds of rules ask.
-    pub(super) fn lower(&self) -> &str {
-        let is_lower = |b: u8| b.is_ascii() && !b.is_ascii_uppercase();
-        let make = || (!self.plain.bytes().all(is_lower)).then(|| self.plain.to_lowercase());
-        self.lower.get_or_init(make).as_deref().unwrap_or(&self.plain)
-    }
+    fields: Vec<(&'a str, Cow<'a, str>)>,
 }
 
 impl<'a> SigmaEvent<'a> {
-    /// Of these fields.
+    /// An event with these fields.
     pub fn new(fields: impl IntoIterator<Item = (&'a str, Cow<'a, str>)>) -> Self {
-        let value = |plain| Value { plain, lower: OnceCell::new() };
-        let mut fields: Vec<_> = fields.into_iter().map(|(name, plain)| (name, value(plain))).collect();
+        let mut fields: Vec<_> = fields.into_iter().collect();
         fields.sort_by_key(|(name, _)| *name);
         Self { fields }
     }
 
-    /// All values of a field; none where it is absent.
-    pub(super) fn get(&self, name: &str) -> impl Iterator<Item = &Value<'a>> + Clone {
-        let from = self.fields.partition_point(|(n, _)| *n < name);
-        let fields = self.fields.get(from..).unwrap_or_default().iter();
-        fields.take_while(move |(n, _)| *n == name).map(|(_, value)| value)
+    /// Returns the first value of a field.
+    pub fn first(&self, name: &str) -> Option<&str> {
+        self.values(name).first().map(|(_, value)| &**value)
     }
 
-    /// All values, for keywords.
-    pub(super) fn values(&self) -> impl Iterator<Item = &Value<'a>> {
-        self.fields.iter().map(|(_, value)| value)
+    fn values(&self, name: &str) -> &[(&'a str, Cow<'a, str>)] {
+        let from = self.fields.partition_point(|(n, _)| *n < name);
+        let rest = self.fields.get(from..).unwrap_or_default();
+        rest.get(..rest.partition_point(|(n, _)| *n == name)).unwrap_or_default()
+    }
+}
+
+/// Recorded fields are flat: a name with dots or brackets is one name, not a path.
+impl Event for SigmaEvent<'_> {
+    fn get_field(&self, path: &str) -> Option<EventValue<'_>> {
+        let name = plain_name(path);
+        match self.values(&name) {
+            [] => None,
+            [(_, value)] => Some(EventValue::Str(Cow::Borrowed(value))),
+            many => Some(EventValue::Array(many.iter().map(|(_, v)| EventValue::Str(Cow::Borrowed(v))).collect())),
+        }
+    }
+
+    fn any_string_value(&self, holds: &dyn Fn(&str) -> bool) -> bool {
+        self.fields.iter().any(|(_, value)| holds(value))
+    }
+
+    fn all_string_values(&self) -> Vec<Cow<'_, str>> {
+        self.fields.iter().map(|(_, value)| Cow::Borrowed(&**value)).collect()
+    }
+
+    fn visit_string_values(&self, visit: &mut dyn FnMut(&str)) {
+        self.fields.iter().for_each(|(_, value)| visit(value));
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        self.fields.iter().map(|(name, value)| ((*name).to_owned(), serde_json::Value::from(&**value))).collect()
+    }
+
+    fn field_keys(&self) -> Vec<Cow<'_, str>> {
+        self.fields.iter().map(|(name, _)| Cow::Borrowed(*name)).collect()
+    }
+}
+
+/// A field's name without the backslashes that the parser puts before brackets.
+pub(super) fn plain_name(path: &str) -> Cow<'_, str> {
+    if path.contains('\\') { path.replace("\\[", "[").replace("\\]", "]").into() } else { path.into() }
+}
+
+/// The same event, of which only the first value of each field is known: a group of a correlation has one value a field.
+pub(super) struct FirstValues<'a>(pub(super) &'a SigmaEvent<'a>);
+
+impl Event for FirstValues<'_> {
+    fn get_field(&self, path: &str) -> Option<EventValue<'_>> {
+        self.0.first(&plain_name(path)).map(|value| EventValue::Str(Cow::Borrowed(value)))
+    }
+
+    fn any_string_value(&self, holds: &dyn Fn(&str) -> bool) -> bool {
+        self.0.any_string_value(holds)
+    }
+
+    fn all_string_values(&self) -> Vec<Cow<'_, str>> {
+        self.0.all_string_values()
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        self.0.to_json()
     }
 }

@@ -1,30 +1,35 @@
-//! Regular expressions of rules. Sigma's are PCRE's; those of the `regex` crate are linear in the text's length and lack what would
-//! not be. What only looks different is rewritten, and what means something else is refused with a sentence.
+//! Regular expressions of rules. Sigma's are PCRE's; those of the `regex` crate, which rsigma uses, are linear in the text's length
+//! and lack what would not be. What only looks different is rewritten before rsigma compiles it, and what means something else is
+//! refused with a sentence.
 
 use regex::{Regex, RegexBuilder};
 
 /// Most memory that one compiled expression may take, in bytes.
 const SIZE: usize = 1 << 20;
 
-/// An expression of a rule, with the flags of Sigma's `re` (`i`, `m`, `s`).
+/// Returns an expression of a rule in the spelling of the `regex` crate, for Sigma's flags `i`, `m` and `s`.
 ///
 /// # Errors
-/// The expression and why it cannot be evaluated: look-around, back references, atomic groups, what is no expression.
-pub(super) fn of_rule(source: &str, flags: &str) -> Result<Regex, String> {
+/// The expression and why it cannot be evaluated: look-around, back references, atomic groups, what is not an expression.
+pub(super) fn of_rule(source: &str, insensitive: bool, multiline: bool, dotall: bool) -> Result<String, String> {
     let rewritten = rewrite(source).map_err(|why| cannot(source, &why))?;
-    compile(&rewritten, flags).map_err(|_| {
+    let compiled = compile(&rewritten, insensitive, multiline, dotall);
+    compiled.map(|_| rewritten).map_err(|_| {
         // In the author's words, where these have a mistake too.
-        compile(source, flags).err().unwrap_or_else(|| cannot(source, "it is no expression"))
+        let written = compile(source, insensitive, multiline, dotall);
+        written.err().unwrap_or_else(|| cannot(source, "it is not an expression"))
     })
 }
 
-/// An expression as the `regex` crate takes it.
-pub(super) fn compile(source: &str, flags: &str) -> Result<Regex, String> {
-    let has = |flag| flags.contains(flag);
+/// Compiles an expression as the `regex` crate takes it.
+///
+/// # Errors
+/// As of [`of_rule`].
+pub(super) fn compile(source: &str, insensitive: bool, multiline: bool, dotall: bool) -> Result<Regex, String> {
     RegexBuilder::new(source)
-        .case_insensitive(has('i'))
-        .multi_line(has('m'))
-        .dot_matches_new_line(has('s'))
+        .case_insensitive(insensitive)
+        .multi_line(multiline)
+        .dot_matches_new_line(dotall)
         .size_limit(SIZE)
         .build()
         .map_err(|error| {
@@ -144,6 +149,12 @@ fn escape<'a>(after: &'a str, class: bool, out: &mut String) -> Result<&'a str, 
 mod tests {
     use super::*;
 
+    fn matcher(source: &str, flags: &str) -> Result<Regex, String> {
+        let has = |flag| flags.contains(flag);
+        let (i, m, s) = (has('i'), has('m'), has('s'));
+        of_rule(source, i, m, s).and_then(|rewritten| compile(&rewritten, i, m, s))
+    }
+
     #[test]
     fn what_only_looks_different_is_taken() {
         for (source, hits, misses) in [
@@ -172,7 +183,7 @@ mod tests {
             (r"(?i)curl", &["CURL"], &["wget"]),
             (r"a+?b*?c??", &["ab"], &["b"]),
         ] {
-            let expression = of_rule(source, "").unwrap_or_else(|why| panic!("{why}"));
+            let expression = matcher(source, "").unwrap_or_else(|why| panic!("{why}"));
             for hit in hits {
                 assert!(expression.is_match(hit), "{source} holds for {hit:?}");
             }
@@ -195,7 +206,7 @@ mod tests {
             (r"(a", "unclosed"),
             (r"a\", "incomplete"),
         ] {
-            let error = of_rule(source, "").unwrap_err();
+            let error = matcher(source, "").unwrap_err();
             assert!(error.contains(why) && error.contains("the expression `"), "{source}: {error}");
         }
     }
@@ -203,9 +214,9 @@ mod tests {
     #[test]
     fn flags() {
         assert!(
-            of_rule("^curl", "m").unwrap().is_match("sh\ncurl x")
-                && !of_rule("^curl", "").unwrap().is_match("sh\ncurl x")
+            matcher("^curl", "m").unwrap().is_match("sh\ncurl x")
+                && !matcher("^curl", "").unwrap().is_match("sh\ncurl x")
         );
-        assert!(of_rule("A.b", "is").unwrap().is_match("a\nb") && !of_rule("Curl", "").unwrap().is_match("curl"));
+        assert!(matcher("A.b", "is").unwrap().is_match("a\nb") && !matcher("Curl", "").unwrap().is_match("curl"));
     }
 }

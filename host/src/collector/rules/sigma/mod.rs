@@ -1,21 +1,30 @@
-//! Sigma detections, compiled and evaluated. Semantics as in the Sigma specification 2.1: texts are compared without regard to
-//! case unless `cased`, `*` and `?` are wildcards, several values of a field are alternatives unless `all`.
+//! Sigma rules, read and compiled. rsigma (`rsigma-parser`, `rsigma-eval`) parses and matches; here is what is Foil's own: events as
+//! rules see them, mistakes in the words of people who write rules, and what rsigma 0.23 evaluates otherwise than the Sigma
+//! specification 2.1 says (`authored` on the parsed rule, `repair` on the compiled form).
 //!
 //! Pure, and free of the rest of the host. Rules come from the operator or from a public collection, events from whoever can
 //! make a sensor record something: neither may make this panic, recurse without bound or take long.
 
+mod asked;
+mod authored;
 mod condition;
+mod correlation;
+mod document;
 mod encode;
 mod event;
 mod expression;
-mod field;
+mod filter;
+mod misses;
+mod repair;
 mod rule;
-mod selection;
-mod text;
 
+pub use asked::Asked;
+pub use correlation::{Correlation, Counted, MAX_WINDOW};
+pub use document::Document;
 pub use event::SigmaEvent;
-pub use field::Asked;
-pub use rule::{Level, Logsource, Rule};
+pub use filter::Filter;
+pub use misses::{Miss, Misses};
+pub use rule::{Detection, Level, Logsource, Rule};
 
 #[cfg(test)]
 mod tests;
