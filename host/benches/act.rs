@@ -10,25 +10,28 @@ use std::time::{Duration, Instant};
 
 const ROUNDS: usize = 15;
 
-/// A technique, the same by hand, and what event-generator calls it.
-const PAIRS: [(&str, &str, &str); 6] = [
-    ("linux.shadow-read", "cat /etc/shadow | wc -c", "syscall.ReadSensitiveFileUntrusted"),
+/// A technique, the same by hand, and what event-generator calls it, where it has it.
+const PAIRS: [(&str, &str, Option<&str>); 6] = [
+    ("linux.shadow-read", "cat /etc/shadow | wc -c", Some("syscall.ReadSensitiveFileUntrusted")),
     (
         "linux.shell-unexpected-parent",
         "cp /bin/sh $T/httpd; $T/httpd -c '/bin/sh -c ls; uname'",
-        "syscall.RunShellUntrusted",
+        Some("syscall.RunShellUntrusted"),
     ),
-    ("linux.clear-logs", "cp /dev/null $T/syslog; rm -f $T/syslog", "syscall.ClearLogActivities"),
-    ("linux.dev-shm-exec", "cp /bin/true /dev/shm/b; /dev/shm/b; rm /dev/shm/b", "syscall.ExecutionFromDevShm"),
-    ("linux.file-delete", "echo x >$T/f; shred -u $T/f; echo x >$T/g; rm -f $T/g", "syscall.RemoveBulkDataFromDisk"),
+    ("linux.clear-logs", "cp /dev/null $T/syslog; rm -f $T/syslog", Some("syscall.ClearLogActivities")),
+    ("linux.dev-shm-exec", "cp /bin/true /dev/shm/b; /dev/shm/b; rm /dev/shm/b", Some("syscall.ExecutionFromDevShm")),
     (
-        "linux.authorized-key",
-        "mkdir -p $T/.ssh; echo k >>$T/.ssh/authorized_keys",
-        "syscall.AddingSshKeysToAuthorizedKeys",
+        "linux.file-delete",
+        "echo x >$T/f; shred -u $T/f; echo x >$T/g; rm -f $T/g",
+        Some("syscall.RemoveBulkDataFromDisk"),
     ),
+    ("linux.authorized-key", "mkdir -p $T/.ssh; echo k >>$T/.ssh/authorized_keys", None),
 ];
 /// The seventh of those in one process.
 const SEVENTH: (&str, &str) = ("linux.system-info", "uname -a");
+
+/// What event-generator does as well, so that it does seven too.
+const MORE: [&str; 2] = ["syscall.SearchPrivateKeysOrPasswords", "helper.ExecLs"];
 
 /// An imported test that looks, and the same by hand.
 const TEST: &str = "attack_technique: T1082
@@ -59,7 +62,7 @@ fn main() {
         println!("skipped: the column of event-generator: it is not in PATH");
     }
     for (id, by_hand, action) in PAIRS {
-        pair(id, || foil_fires(stage, id), by_hand, generator.then_some(action));
+        pair(id, || foil_fires(stage, id), by_hand, action.filter(|_| generator));
     }
     seven(stage, generator);
     imported(stage);
@@ -93,8 +96,7 @@ fn seven(stage: &Path, generator: bool) {
         std::fs::write(stage.join(file), experiment).expect("written");
     }
     let by_hand = PAIRS.iter().map(|(_, by_hand, _)| *by_hand).chain([SEVENTH.1]).collect::<Vec<_>>().join("; ");
-    let actions: Vec<&str> =
-        PAIRS.iter().map(|(.., action)| *action).chain(["syscall.SearchPrivateKeysOrPasswords"]).collect();
+    let actions: Vec<&str> = PAIRS.iter().filter_map(|(.., action)| *action).chain(MORE).collect();
     let all = format!("^({})$", actions.join("|").replace('.', "\\."));
     let ours = || done(foil(stage).arg("run").args(&files).arg("--quiet"));
     pair("seven acts in one process", ours, &by_hand, generator.then_some(&all));

@@ -51,12 +51,17 @@ const COMPILE: Duration = Duration::from_secs(30);
 /// Handles a guest may hold at once. The contract has no long-lived resources.
 const MAX_HANDLES: usize = 64;
 
+/// A module, and what is linked to it.
+type Linked = (foil_manifest::Digest, BTreeSet<CapabilityName>);
+
 /// The engine: one for the process.
 pub struct Engine {
     inner: wasmtime::Engine,
     cache: cache::Cache,
     /// What was compiled or loaded by this process: a thousand runs of one module share its code.
     loaded: Mutex<HashMap<foil_manifest::Digest, Arc<OnceCell<Component>>>>,
+    /// The same, linked: by what is linked, so that a run gets what it is granted and nothing that another was.
+    linked: Mutex<HashMap<Linked, InstancePre<Guest>>>,
     /// How modules from outside are compiled.
     compiler: Compiler,
     /// How long compiling a module may take.
@@ -69,8 +74,8 @@ impl Engine {
     pub fn new(cache: PathBuf, compiler: Compiler) -> anyhow::Result<Self> {
         let inner = wasmtime::Engine::new(&configuration()).map_err(plain).context("the WebAssembly engine")?;
         let ticker = ticker::Ticker::start(inner.clone())?;
-        let (cache, loaded) = (cache::Cache::new(cache), Mutex::default());
-        Ok(Self { cache, loaded, inner, compiler, compile: COMPILE, _ticker: ticker })
+        let (cache, loaded, linked) = (cache::Cache::new(cache), Mutex::default(), Mutex::default());
+        Ok(Self { cache, loaded, linked, inner, compiler, compile: COMPILE, _ticker: ticker })
     }
 
     /// Compiles a module, or takes its native code from the cache, and links exactly `linked`.
@@ -86,7 +91,16 @@ impl Engine {
         // One compiles; runs that begin together wait for it, and do not each do the same work.
         let cell = Arc::clone(self.loaded().entry(digest).or_default());
         let component = cell.get_or_try_init(|| self.compile_bounded(bytes, digest)).await?;
-        self.link(component, linked)
+        let key = (digest, linked.clone());
+        // Linking takes as long as a short run. Two at once do it twice, and no harm is done.
+        let linkings = || self.linked.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = linkings().get(&key).cloned();
+        if let Some(module) = known {
+            return Ok(module);
+        }
+        let module = self.link(component, linked)?;
+        linkings().insert(key, module.clone());
+        Ok(module)
     }
 
     /// Takes native code from the cache, or compiles. Built-in modules are compiled here, those from outside in a helper.

@@ -96,9 +96,12 @@ fn apart(fields: &[Asked<'_>], shapes: &[Shape]) -> Option<(String, String)> {
             .flat_map(|(n, one)| fields.iter().skip(n.saturating_add(1)).map(move |other| (one, other)))
     };
     let name = |asked: &Asked<'_>| crate::engine::cut(&asked.name(), 80);
-    let found = pairs().filter(|(one, other)| !together(one, other));
-    let best = found.min_by_key(|(one, other)| one.name() == "type" || other.name() == "type")?;
-    Some((name(best.0), name(best.1)))
+    let found = pairs().filter(|(one, other)| !together(one, other)).map(|(one, other)| {
+        let (one, other) = (name(one), name(other));
+        if one <= other { (one, other) } else { (other, one) }
+    });
+    // The fields come in no certain order.
+    found.min_by_key(|(one, other)| (one == "type" || other == "type", one.clone(), other.clone()))
 }
 
 #[cfg(test)]
