@@ -107,16 +107,17 @@ fn measured(stage: &Path, port: u16, number: usize) -> Measured {
         .args(["run", "wait.yaml", "--format", "json", "--repeat", &number.min(1000).to_string()])
         .args(std::iter::repeat_n("wait.yaml", number.div_ceil(1000).saturating_sub(1)))
         .stdout(out)
+        .stderr(Stdio::null())
         .spawn()
         .expect("foil starts");
     let over = AtomicBool::new(false);
-    let peak = std::thread::scope(|scope| {
+    let (peak, wall) = std::thread::scope(|scope| {
         scope.spawn(|| push(port, began, &over));
         let peak = watched(&mut child);
+        let wall = began.elapsed();
         over.store(true, Ordering::Relaxed);
-        peak
+        (peak, wall)
     });
-    let wall = began.elapsed();
     assert!(child.wait().expect("a child").success(), "every experiment passes");
     let text = std::fs::read_to_string(stage.join("out.json")).expect("a report");
     let reports: serde_json::Value = serde_json::from_str(&text).expect("JSON");

@@ -238,7 +238,7 @@ pub async fn remove(session: &Session, address: &Address, uid: &str) -> Result<U
             };
             return Ok(UndoOutcome::Failed(format!("it is being deleted, and still there after {most:?}{held}")));
         }
-        tokio::time::sleep(pauses.next()).await;
+        tokio::time::sleep(pauses.next_pause()).await;
     }
 }
 

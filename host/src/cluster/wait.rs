@@ -46,7 +46,7 @@ impl Default for Pauses {
 
 impl Pauses {
     /// The next pause.
-    pub fn next(&mut self) -> Duration {
+    pub fn next_pause(&mut self) -> Duration {
         let longest = if self.waited < Duration::from_secs(5) { 100 } else { 1000 };
         let pause = self.next.min(Duration::from_millis(longest));
         self.waited = self.waited.saturating_add(pause);
@@ -81,7 +81,7 @@ pub async fn wait(session: &Session, address: &Address, until: Condition, most: 
         if now >= end {
             return Ok(Waited::Unmet(format!("{state} after {most:?}")));
         }
-        tokio::time::sleep(pauses.next().min(end - now)).await;
+        tokio::time::sleep(pauses.next_pause().min(end - now)).await;
     }
 }
 

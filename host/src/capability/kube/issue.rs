@@ -126,7 +126,7 @@ impl Guest {
             loop {
                 match session.raw(&path).await {
                     Err(error) if error.code() == Some(403) && tokio::time::Instant::now() < end => {
-                        tokio::time::sleep(pauses.next()).await;
+                        tokio::time::sleep(pauses.next_pause()).await;
                     }
                     answer => return bounded(answer?),
                 }
@@ -174,7 +174,7 @@ async fn approve(world: &World, session: &Session, address: &Address) -> Result<
                 format!("{address} was approved, and no signer issued a certificate within {ISSUED:?}"),
             ));
         }
-        tokio::time::sleep(pauses.next()).await;
+        tokio::time::sleep(pauses.next_pause()).await;
     };
     let credential = read_certificate(&certificate)?;
     world.journal.applied_with(id, &json!({ "expires-at": credential.expires_at })).map_err(from_journal)?;
