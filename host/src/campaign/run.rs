@@ -7,7 +7,7 @@ use super::imported::{self, Aftermath, Stage};
 use super::look::{Look, Looker};
 use super::prepared::{Prepared, PreparedLink};
 use super::scratch;
-use super::undo_host::Machine;
+use super::undo_host::{Machine, broke_off};
 use super::verdict::{Detonation, Judged, LinkVerdict, contradicted, judge};
 use super::watch::{self, Sight as _, Zero};
 use crate::capability::{Guest, LogLine, World, unix_nanos};
@@ -273,7 +273,7 @@ impl<'a> Live<'a> {
             }
             done
         };
-        // Gone as soon as it is over, while the links are still watched.
+        // Gone as soon as it is over.
         let mut detonate = Box::pin(detonate).fuse();
         let run = prepared.run.as_str();
         let waiting = prepared.links.iter().map(|PreparedLink { link, .. }| Waiting {
@@ -447,7 +447,7 @@ impl<'a> Live<'a> {
                 back.undo.effects.extend(report.effects);
             }
             Ok(Err(error)) => back.residue.push(format!("the clean-up could not be done: {error}")),
-            Err(error) => back.residue.push(broke_off(error)),
+            Err(error) => back.residue.push(broke_off(&error)),
         }
     }
 
@@ -457,7 +457,7 @@ impl<'a> Live<'a> {
         // Whatever breaks off here, the rest is put back all the same.
         for part in [caught_in(self.put_back()).await, caught_in(self.undo(RunJournal::undo_all)).await] {
             if let Err(broken) = part {
-                self.back().residue.push(broke_off(broken));
+                self.back().residue.push(broke_off(&broken));
             }
         }
         report.duration_ms = report.duration_ms.saturating_add(millis(begun.elapsed()));
@@ -472,10 +472,6 @@ impl<'a> Live<'a> {
             tracing::warn!("the end of run {} could not be written down: {error}", report.run);
         }
     }
-}
-
-fn broke_off(why: impl std::fmt::Display) -> String {
-    format!("the clean-up broke off: {why}; run `{}`", of_state(["cleanup"]))
 }
 
 fn took(report: &mut RunReport, evidence: Evidence) {

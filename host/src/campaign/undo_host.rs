@@ -3,6 +3,7 @@
 use crate::cluster::ClusterRef;
 use crate::cluster::undo::{Act, Known, undo};
 use crate::collector::audit::{OwnRules, on_for_nobody, remove};
+use crate::hint::of_state;
 use crate::journal::{AuditState, UndoHost, UndoOutcome};
 
 /// This machine.
@@ -27,4 +28,9 @@ impl UndoHost for Machine {
 fn own(rules: &[Vec<u8>], disable: bool) -> Result<OwnRules, String> {
     let rules: Vec<String> = rules.iter().map(hex::encode).collect();
     OwnRules::from_undo(&rules, disable).map_err(|e| e.to_string())
+}
+
+/// A clean-up that broke off, in a sentence.
+pub(super) fn broke_off(why: &dyn std::fmt::Display) -> String {
+    format!("the clean-up broke off: {why}; run `{}`", of_state(["cleanup"]))
 }
