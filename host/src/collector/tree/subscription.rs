@@ -379,6 +379,13 @@ mod tests {
         fork(&mut machine, 1, 101, T + 9 * S);
         assert_eq!([of(0, 1, T + 10 * S), of(1, 1, T + 10 * S)], [Attribution::Stranger; 2]);
         assert!(!machine.owners.contains_key(&101));
+        // An event of an earlier time may still be on its way, to each of them, and to nobody after its run is over.
+        assert_eq!(machine.ever(&[101]), [0, 1]);
+        assert_eq!(machine.ever(&[7, 200]), [1]);
+        machine.forget(0);
+        assert_eq!(machine.ever(&[101]), [1]);
+        machine.forget(1);
+        assert!(machine.former.is_empty() && machine.ever(&[101]).is_empty());
     }
 
     #[test]
