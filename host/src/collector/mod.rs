@@ -12,6 +12,7 @@ pub mod foreign;
 mod grain;
 pub mod inbox;
 pub mod kubernetes;
+mod listener;
 pub mod log;
 pub mod loss;
 mod netlink;

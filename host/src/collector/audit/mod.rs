@@ -69,7 +69,7 @@ impl AuditCollector {
                 "the audit stream is sent to the machine's first network namespace only, and Foil is in another".into(),
             ));
         }
-        let subscription = Subscription::subscribe(&log, options)?;
+        let subscription = subscription::subscribe(&log, options)?;
         let rules = control.rules().map_err(|e| dead(e.to_string()))?;
         let baseline = Baseline {
             lost: before.lost,
@@ -111,7 +111,7 @@ impl AuditCollector {
         }
         // The last record leaves the backlog a moment before it is in our socket.
         std::thread::sleep(Duration::from_millis(2));
-        self.subscription.settle(Duration::from_nanos(parse::PATIENCE));
+        subscription::settle(&self.subscription, Duration::from_nanos(parse::PATIENCE));
         self.verify()
     }
 

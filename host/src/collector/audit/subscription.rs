@@ -4,40 +4,30 @@
 //! processes goes to every run, since it may explain why a link saw nothing.
 
 use super::super::foreign::run_ids;
-use super::super::netlink::{self, Netlink};
+use super::super::listener::{LONGEST_WAIT, Listener, Number, Shared, Stream};
+use super::super::netlink::Netlink;
 use super::super::registry::ArmOptions;
 use super::super::tree::{Owners, ProcessTree, owners};
-use super::super::{Blindness, EventLog, Process, Recorded, clock, lock};
+use super::super::{Blindness, EventLog, Process, Recorded, clock};
 use super::own_rules::KEY_PREFIX;
 use super::parse::{Assembled, Assembler, parse_message};
 use super::{READLOG, dead};
 use crate::engine::cut;
 use rustix::io::Errno;
 use std::collections::{BTreeMap, HashSet};
-use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-/// The listener of this `foil`. It lives as long as a run is subscribed.
-static LISTENER: Mutex<Weak<Listener>> = Mutex::new(Weak::new());
+static LISTENER: Shared<Records> = Mutex::new(Weak::new());
 
-/// The longest wait of the thread for a record, in milliseconds. Then it checks whether a run is still subscribed.
-const LONGEST_WAIT: u32 = 500;
-/// The same while an event lacks its end.
+/// The longest wait for a record while an event lacks its end, in milliseconds.
 const SHORT_WAIT: u32 = 10;
 
-/// Identifies a subscribed run.
-type Number = u64;
-
+/// The audit stream.
 #[derive(Debug)]
-struct Listener {
-    stream: Mutex<Stream>,
-    next: AtomicU64,
-}
-
-#[derive(Debug)]
-struct Stream {
+pub struct Records {
     socket: Netlink,
     assembler: Assembler,
     runs: BTreeMap<Number, Run>,
@@ -53,52 +43,43 @@ struct Run {
     key: String,
 }
 
-/// The subscription of one run. Dropping it unsubscribes.
-#[derive(Debug)]
-pub struct Subscription {
-    listener: Arc<Listener>,
-    number: Number,
+/// The subscription of one run.
+pub type Subscription = super::super::listener::Subscription<Records>;
+
+/// Subscribes a run: what the kernel records from now on comes into its log.
+///
+/// # Errors
+/// Why the stream cannot be listened to here.
+pub fn subscribe(log: &Arc<EventLog>, options: &ArmOptions) -> Result<Subscription, Blindness> {
+    let failed = |error| dead(format!("no thread to listen to the audit stream with: {error}"));
+    let listener = Listener::get(&LISTENER, || Records::open(options.receive_buffer), failed)?;
+    let run =
+        Run { log: Arc::clone(log), tree: Arc::clone(&options.tree), key: format!("{KEY_PREFIX}{}", options.run) };
+    Ok(Subscription::new(listener, |records, number| {
+        records.runs.insert(number, run);
+    }))
 }
 
-impl Listener {
-    /// Returns the existing listener, or starts one.
-    fn get(receive_buffer: usize) -> Result<Arc<Self>, Blindness> {
-        let mut known = lock(&LISTENER);
-        if let Some(listener) = known.upgrade().filter(|listener| !lock(&listener.stream).broken) {
-            return Ok(listener);
+/// Processes all pending records, and waits up to `patience` for the ends of events that have begun.
+pub fn settle(run: &Subscription, patience: Duration) {
+    let deadline = Instant::now() + patience;
+    loop {
+        run.catch_up();
+        if !run.with(|records| records.assembler.is_waiting()) || Instant::now() >= deadline {
+            return;
         }
-        let socket = Netlink::open(rustix::net::netlink::AUDIT, READLOG).map_err(|errno| {
-            let hint = if errno == Errno::PERM { "; it takes CAP_AUDIT_READ" } else { "" };
-            dead(format!("the audit stream cannot be listened to: {errno}{hint}"))
-        })?;
-        socket.set_buffer(receive_buffer);
-        let failed = |error| dead(format!("no thread to listen to the audit stream with: {error}"));
-        let handle = socket.as_fd().try_clone_to_owned().map_err(failed)?;
-        let stream = Stream { socket, assembler: Assembler::default(), runs: BTreeMap::new(), broken: false };
-        let listener = Arc::new(Self { stream: Mutex::new(stream), next: AtomicU64::default() });
-        let told = Arc::downgrade(&listener);
-        let listen = move || {
-            let mut wait = LONGEST_WAIT;
-            loop {
-                netlink::wait(&[handle.as_fd()], wait);
-                let Some(listener) = told.upgrade() else { return };
-                let mut stream = lock(&listener.stream);
-                stream.catch_up();
-                if stream.broken {
-                    return;
-                }
-                wait = if stream.assembler.is_waiting() { SHORT_WAIT } else { LONGEST_WAIT };
-            }
-        };
-        // A thread of its own: a busy runtime must not make the socket's buffer overflow.
-        std::thread::Builder::new().name("foil-audit".into()).spawn(listen).map_err(failed)?;
-        *known = Arc::downgrade(&listener);
-        Ok(listener)
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 
-impl Stream {
-    /// Processes all pending records.
+impl Stream for Records {
+    const THREAD: &'static str = "foil-audit";
+    type Afterwards = ();
+
+    fn handle(&self) -> io::Result<OwnedFd> {
+        self.socket.as_fd().try_clone_to_owned()
+    }
+
     fn catch_up(&mut self) {
         loop {
             match self.socket.receive() {
@@ -121,6 +102,27 @@ impl Stream {
         }
         let late = self.assembler.flush(clock::monotonic(), self.broken);
         late.into_iter().for_each(|event| self.record(event));
+    }
+
+    fn afterwards((): ()) {}
+
+    fn patience(&self) -> Option<u32> {
+        (!self.broken).then(|| if self.assembler.is_waiting() { SHORT_WAIT } else { LONGEST_WAIT })
+    }
+
+    fn forget(&mut self, run: Number) {
+        self.runs.remove(&run);
+    }
+}
+
+impl Records {
+    fn open(receive_buffer: usize) -> Result<Self, Blindness> {
+        let socket = Netlink::open(rustix::net::netlink::AUDIT, READLOG).map_err(|errno| {
+            let hint = if errno == Errno::PERM { "; it takes CAP_AUDIT_READ" } else { "" };
+            dead(format!("the audit stream cannot be listened to: {errno}{hint}"))
+        })?;
+        socket.set_buffer(receive_buffer);
+        Ok(Self { socket, assembler: Assembler::default(), runs: BTreeMap::new(), broken: false })
     }
 
     fn blind(&self, why: &Blindness) {
@@ -148,29 +150,33 @@ impl Stream {
             likeness: None,
             fields: event.fields,
         });
-        for run in self.concerned(&owners, &recorded) {
+        for run in concerned(self.runs.values(), &owners, &recorded) {
             if let Some(Process { pid, ppid: Some(ppid), .. }) = recorded.process {
                 run.tree.link(pid, ppid, recorded.at);
             }
             run.log.push(Arc::clone(&recorded));
         }
     }
+}
 
-    /// The runs that an event of a process with these owners is for: also every run that it names, whatever process it is of.
-    fn concerned(&self, owners: &Owners, event: &Recorded) -> impl Iterator<Item = &Run> {
-        let text = event.fields.iter().filter(|(name, _)| *name != "key").map(|(_, value)| value.as_bytes());
-        let named: HashSet<String> = match owners {
-            // To all of them anyway.
-            Owners::Nobody => HashSet::new(),
-            Owners::Runs(_) | Owners::Foil => text.flat_map(run_ids).map(|(_, id)| id).collect(),
-        };
-        let of = |run: &Run| match owners {
-            Owners::Nobody => true,
-            Owners::Runs(numbers) => run.tree.is_among(numbers),
-            Owners::Foil => !run.tree.is_exact(),
-        };
-        self.runs.values().filter(move |run| of(run) || named.contains(run.log.run().as_str()))
-    }
+/// The runs that an event of a process with these owners is for: also every run that it names, whatever process it is of.
+fn concerned<'a>(
+    runs: impl Iterator<Item = &'a Run>,
+    owners: &Owners,
+    event: &Recorded,
+) -> impl Iterator<Item = &'a Run> {
+    let text = event.fields.iter().filter(|(name, _)| *name != "key").map(|(_, value)| value.as_bytes());
+    let named: HashSet<String> = match owners {
+        // To all of them anyway.
+        Owners::Nobody => HashSet::new(),
+        Owners::Runs(_) | Owners::Foil => text.flat_map(run_ids).map(|(_, id)| id).collect(),
+    };
+    let of = |run: &Run| match owners {
+        Owners::Nobody => true,
+        Owners::Runs(numbers) => run.tree.is_among(numbers),
+        Owners::Foil => !run.tree.is_exact(),
+    };
+    runs.filter(move |run| of(run) || named.contains(run.log.run().as_str()))
 }
 
 impl Run {
@@ -193,44 +199,49 @@ impl Run {
     }
 }
 
-impl Subscription {
-    /// Subscribes a run: what the kernel records from now on comes into its log.
-    ///
-    /// # Errors
-    /// Why the stream cannot be listened to here.
-    pub fn subscribe(log: &Arc<EventLog>, options: &ArmOptions) -> Result<Self, Blindness> {
-        let listener = Listener::get(options.receive_buffer)?;
-        let number = listener.next.fetch_add(1, Ordering::Relaxed);
-        let run =
-            Run { log: Arc::clone(log), tree: Arc::clone(&options.tree), key: format!("{KEY_PREFIX}{}", options.run) };
-        {
-            let mut stream = lock(&listener.stream);
-            // What came before it is not the run's: auditing may have been off then.
-            stream.catch_up();
-            stream.runs.insert(number, run);
-        }
-        Ok(Self { listener, number })
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::collector::LogLimits;
+    use crate::run_id::RunId;
+
+    fn run(tree: Arc<ProcessTree>) -> Run {
+        let log = EventLog::new(RunId::new(), Some(Arc::clone(&tree)), LogLimits::default());
+        Run { log: Arc::new(log), tree, key: KEY_PREFIX.into() }
     }
 
-    /// Processes all pending records, and waits up to `patience` for the ends of events that have begun.
-    pub fn settle(&self, patience: Duration) {
-        let deadline = Instant::now() + patience;
-        loop {
-            let waiting = {
-                let mut stream = lock(&self.listener.stream);
-                stream.catch_up();
-                stream.assembler.is_waiting()
-            };
-            if !waiting || Instant::now() >= deadline {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(2));
+    fn event(fields: &[(&str, &str)]) -> Recorded {
+        let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Recorded { at: 1, kind: "execve".into(), own_observation: false, process: None, likeness: None, fields }
+    }
+
+    #[test]
+    fn an_event_is_for_the_runs_of_its_process_and_for_those_that_it_names() {
+        // One knows all its processes, and has none; the other cannot tell.
+        let runs = [run(ProcessTree::of_nobody()), run(ProcessTree::without_connector())];
+        let (exact, inexact) = (runs[0].log.run().clone(), runs[1].log.run().clone());
+        let concerned = |owners: &Owners, fields: &[(&str, &str)]| -> Vec<RunId> {
+            super::concerned(runs.iter(), owners, &event(fields)).map(|run| run.log.run().clone()).collect()
+        };
+        assert_eq!(concerned(&Owners::Nobody, &[]), [exact.clone(), inexact.clone()]);
+        for owners in [Owners::Runs(vec![7]), Owners::Foil] {
+            assert_eq!(concerned(&owners, &[]), [inexact.clone()]);
+            let named = format!("/tmp/foil-{exact}/f");
+            assert_eq!(concerned(&owners, &[("name", &named)]), [exact.clone(), inexact.clone()], "{owners:?}");
+            assert_eq!(concerned(&owners, &[("key", &named)]), [inexact.clone()], "keys name whose rule it was");
         }
     }
-}
 
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        lock(&self.listener.stream).runs.remove(&self.number);
+    #[test]
+    fn an_event_of_a_run_s_process_is_for_that_run() {
+        let runs = [run(ProcessTree::new()), run(ProcessTree::new())];
+        let Some(number) = runs[1].tree.number() else { return println!("skipped: no process connector here") };
+        let of = |numbers: Vec<Number>| -> Vec<RunId> {
+            super::concerned(runs.iter(), &Owners::Runs(numbers), &event(&[]))
+                .map(|run| run.log.run().clone())
+                .collect()
+        };
+        assert_eq!(of(vec![number]), [runs[1].log.run().clone()]);
+        assert!(of(vec![u64::MAX]).is_empty());
     }
 }

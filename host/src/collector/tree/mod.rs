@@ -14,10 +14,12 @@ mod own;
 mod procfs;
 mod programs;
 mod subscription;
+mod table;
 
+pub use super::listener::Number;
 pub use containers::Containers;
 pub use programs::Image;
-pub use subscription::{Number, Owners, owners};
+pub use subscription::{Owners, owners};
 
 use super::foreign::Likeness;
 use super::observed::Observed;
@@ -65,7 +67,7 @@ impl ProcessTree {
     /// does not. Make it before the run's init is started, so that no fork is missed.
     pub fn new() -> Arc<Self> {
         let tree = Self::without_connector();
-        match Subscription::subscribe(&tree) {
+        match subscription::subscribe(&tree) {
             Ok(subscription) => {
                 tree.exact.store(true, Ordering::Release);
                 _ = tree.subscription.set(subscription);
@@ -94,7 +96,12 @@ impl ProcessTree {
 
     /// Whether an event of a process of these runs may be this run's. True where not every fork is known.
     pub fn is_among(&self, runs: &[Number]) -> bool {
-        !self.is_exact() || self.subscription.get().is_some_and(|subscription| runs.contains(&subscription.number()))
+        !self.is_exact() || self.number().is_some_and(|number| runs.contains(&number))
+    }
+
+    /// The number by which [`owners`] calls the run; `None` without a process connector.
+    pub fn number(&self) -> Option<Number> {
+        self.subscription.get().map(Subscription::number)
     }
 
     /// Takes in what the launcher knows. May be called again with more.
@@ -135,7 +142,7 @@ impl ProcessTree {
     /// Subscribes to what the process and its descendants do.
     fn claim(&self, pid: u32) {
         if let Some(subscription) = self.subscription.get() {
-            subscription.claim(pid);
+            subscription::claim(subscription, pid);
         }
     }
 
