@@ -19,6 +19,7 @@ use spawn::Lifeline;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 /// The argument that makes `foil` a launcher.
 pub const ARGUMENT: &str = "__launcher";
@@ -43,6 +44,10 @@ pub fn maybe_serve() -> Option<ExitCode> {
         }
     })
 }
+
+/// How long after a run began or ended the next one is likely to begin: experiments one after another. So long the launcher keeps the
+/// kernel prepared to hold it.
+const NEXT_RUN: Duration = Duration::from_millis(100);
 
 /// A run as the launcher knows it.
 #[derive(Debug)]
@@ -76,6 +81,8 @@ struct Launcher {
     runs: HashMap<i32, Run>,
     /// The process of [`cgroup::prepare`], which makes no others.
     preparing: Option<i32>,
+    /// When a run that a cgroup holds last began or ended.
+    held_last: Option<Instant>,
 }
 
 impl Launcher {
@@ -97,13 +104,15 @@ impl Launcher {
         let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         let preparing = cgroup::prepare();
         cgroup::sweep();
-        Ok(Self { socket, signals, lifeline: Lifeline::new()?, runs: HashMap::new(), preparing })
+        Ok(Self { socket, signals, lifeline: Lifeline::new()?, runs: HashMap::new(), preparing, held_last: None })
     }
 
     fn until_host_is_gone(&mut self) {
         loop {
             let mut fds = [PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)];
-            match poll(&mut fds, None) {
+            let more = self.held_last.is_some_and(|at| at.elapsed() < NEXT_RUN);
+            match poll(&mut fds, more.then_some(&cgroup::STAYS_READY)) {
+                Ok(0) => cgroup::stay_ready(),
                 Ok(_) => {}
                 Err(rustix::io::Errno::INTR) => continue,
                 Err(_) => return,
@@ -129,6 +138,7 @@ impl Launcher {
         let (Some(run), Some(births)) = (fds.next(), fds.next()) else { return };
         match spawn::start(&parcel.message.spec, &run, &births, &self.lifeline) {
             Ok(spawn::Started { pid, cgroup, reach }) => {
+                self.held_last = cgroup.is_some().then(Instant::now);
                 self.runs.insert(pid, Run { births, cgroup, reach });
             }
             Err(reason) => {
@@ -157,6 +167,7 @@ impl Launcher {
             match self.runs.remove(pid) {
                 Some(run) => {
                     orphans |= run.reach == Reach::Descendants;
+                    self.held_last = run.cgroup.is_some().then(Instant::now);
                     forget(run);
                 }
                 None if self.preparing == Some(*pid) => self.preparing = None,
