@@ -12,6 +12,7 @@ mod inert;
 mod limits;
 mod outcome;
 mod phase;
+mod stacks;
 mod ticker;
 
 pub use compile::Compiler;
@@ -176,6 +177,9 @@ fn configuration() -> wasmtime::Config {
     config.epoch_interruption(true);
     config.max_wasm_stack(GUEST_STACK);
     config.async_stack_size(2 * GUEST_STACK);
+    config.with_host_stack(Arc::new(stacks::Stacks::default()));
+    // Modules here have little data: to copy it takes less than a mapping of its own for each instance.
+    config.memory_init_cow(false);
     config.memory_reservation(MEMORY_RESERVATION);
     config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16));
     config
