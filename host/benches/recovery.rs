@@ -5,7 +5,7 @@
 mod common;
 
 use foil::capability::safe_path::{entry, look, open_parent, xattr};
-use foil::journal::{Change, Journal, NoHost, Preimage, RunRecord, Scope, UndoOutcome};
+use foil::journal::{Change, Journal, Learned, NoHost, Preimage, RunRecord, Scope, UndoOutcome};
 use foil::run_id::RunId;
 use std::fs::{self, File};
 use std::os::fd::AsFd;
@@ -88,7 +88,7 @@ fn journaled(count: usize) -> Duration {
             run.intend_with_preimage("files-write", &what, path, &preimage, Change::Replace(AFTER)).expect("intent");
         fs::write(path, AFTER).expect("a change");
         let learned = foil::capability::safe_path::fingerprint(path).expect("a fingerprint");
-        run.applied(id, learned.as_ref()).expect("a mark");
+        run.applied(id, Learned::File(learned.as_ref())).expect("a mark");
     }
     drop(run);
     rustix::fs::sync();

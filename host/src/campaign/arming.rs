@@ -9,7 +9,7 @@ use crate::collector::rules::{Correlating, History, Nearest, RuleSet};
 use crate::collector::{
     ArmOptions, Armed, Blindness, EventLog, Interest, Judged, Observed, ProcessTree, Recorded, Sensors, arm, observed,
 };
-use crate::journal::{Effect, RunJournal, Undo};
+use crate::journal::{Effect, Learned, RunJournal, Undo};
 use crate::report::Evidence;
 use crate::run_id::RunId;
 use foil_manifest::ShieldLevel;
@@ -183,11 +183,14 @@ impl Arming {
         self.rules_installed && (names.contains(audit::NAME) || (names.contains(rules::NAME) && through_sigma()))
     }
 
-    /// Stops listening. The rules go with the journal's undo.
-    pub(super) fn finish(self) {
-        for armed in self.armed.into_values().flatten() {
-            armed.finish();
+    /// Stops listening. The rules go with the journal's undo. False: a collector broke off meanwhile.
+    pub(super) async fn finish(self) -> bool {
+        let armed: Vec<_> = self.armed.into_values().flatten().collect();
+        if !armed.iter().any(Armed::waits) {
+            return true;
         }
+        let finish = move || armed.into_iter().for_each(|armed| drop(armed.finish()));
+        tokio::task::spawn_blocking(finish).await.is_ok()
     }
 }
 
@@ -218,7 +221,7 @@ fn own_rules(name: &str, wanted: &Wanted<'_>, journal: &RunJournal) -> Result<Op
         undo: Undo::AuditRules { rules, disable },
     };
     let id = journal.intend(&effect).map_err(|e| e.to_string())?;
-    journal.applied_soon(id).map_err(|e| e.to_string())?;
+    journal.applied(id, Learned::Nothing).map_err(|e| e.to_string())?;
     Ok(Some(own))
 }
 

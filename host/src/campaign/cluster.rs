@@ -6,7 +6,7 @@ use crate::cluster::object::{RUN_LABEL, TEST_LABEL};
 use crate::cluster::undo::Act;
 use crate::cluster::wait::{Condition, Waited, wait};
 use crate::cluster::{Address, Cluster, KubeError, Session};
-use crate::journal::{Effect, Undo, fault};
+use crate::journal::{Effect, Learned, Undo, fault};
 use foil_manifest::CapabilityName;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -86,7 +86,9 @@ impl Live<'_> {
         match made {
             Ok(made) => {
                 let uid = crate::cluster::object::text(&made, "/metadata/uid");
-                self.journal.applied_with(id, &json!({ "uid": uid })).map_err(|e| Detonation::Error(e.to_string()))?;
+                self.journal
+                    .applied(id, Learned::Object(&json!({ "uid": uid })))
+                    .map_err(|e| Detonation::Error(e.to_string()))?;
             }
             Err(error) => {
                 if error.is_refusal() {

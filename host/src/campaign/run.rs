@@ -161,8 +161,7 @@ impl<'a> Live<'a> {
         };
         report.observed = arming.observed();
         report.gaps = self.back().gaps.clone();
-        // Blocking: a collector takes in what is still on its way.
-        if tokio::task::spawn_blocking(move || arming.finish()).await.is_err() {
+        if !arming.finish().await {
             report.residue.push("the collectors broke off while they were stopped".into());
         }
         detonation

@@ -1,6 +1,6 @@
 //! A run's scratch folder, written down before it is made.
 
-use crate::journal::{Effect, RunJournal, Undo};
+use crate::journal::{Effect, Learned, RunJournal, Undo};
 use crate::shield::Identity;
 use anyhow::Context as _;
 use foil_manifest::ShieldLevel;
@@ -46,5 +46,5 @@ pub(super) fn make(
         std::os::unix::fs::lchown(scratch, Some(identity.uid), Some(identity.gid))
             .with_context(|| format!("cannot give {} to {}", scratch.shown(), identity.name))?;
     }
-    Ok(journal.applied_soon(id)?)
+    Ok(journal.applied(id, Learned::Nothing)?)
 }

@@ -7,7 +7,7 @@ use super::safe_path::{self, PathError};
 use super::{Guest, World};
 use crate::engine::bindings::imports::exec::{Command, Ending, Host, Output};
 use crate::engine::bindings::types::Error;
-use crate::journal::{Change, Effect, EffectId, Undo, fault};
+use crate::journal::{Change, Effect, EffectId, Learned, Undo, fault};
 use crate::shield::{self, Bound, Fingerprint, ShieldError};
 use foil_manifest::ShieldLevel;
 use std::fs::FileType;
@@ -92,7 +92,7 @@ async fn with_pre_images(
         // Children of `confined` cannot replace it. Where it was replaced, somebody else did, and what is there now is not
         // what the program left: the effect stays in doubt, and its undo will say so and leave the stranger's file alone.
         let now = there(path, shield.bound(path))?;
-        world.journal.applied(id, now.as_ref()).map_err(from_journal)?;
+        world.journal.applied(id, Learned::File(now.as_ref())).map_err(from_journal)?;
     }
     outcome
 }

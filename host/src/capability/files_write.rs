@@ -8,7 +8,7 @@ use super::safe_path::{self, PathError};
 use super::{Guest, World};
 use crate::engine::bindings::imports::files_write::{Disposition, Host};
 use crate::engine::bindings::types::{Error, Failure};
-use crate::journal::{Change, Effect, EffectId, JournalError, Preimage, Undo, fault};
+use crate::journal::{Change, Effect, EffectId, JournalError, Learned, Preimage, Undo, fault};
 use crate::shield::{FileFailure, FileOp, Fingerprint};
 use foil_manifest::ShieldLevel;
 use std::future::Future;
@@ -176,7 +176,7 @@ async fn act(world: &World, id: EffectId, op: FileOp) -> Result<(), Error> {
     let done = shield.file(op).await;
     fault::point("effect.after");
     match done {
-        Ok(Ok(now)) => world.journal.applied_as_intended(id, now.as_ref()).map_err(from_journal),
+        Ok(Ok(now)) => world.journal.applied(id, Learned::AsIntended(now.as_ref())).map_err(from_journal),
         Ok(Err(refusal)) => {
             let error = from_failure(refusal);
             world.journal.refused(id, &format!("{error:?}")).map_err(from_journal)?;

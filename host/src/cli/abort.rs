@@ -2,9 +2,10 @@
 
 use super::{Exit, Format, Global, cleanup};
 use crate::console::{err, out};
-use crate::journal::{Journal, LiveRun};
+use crate::journal::Journal;
+use crate::run_id::RunId;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -26,44 +27,53 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         // Standard output is the report's alone.
         Format::Json => err!("{words}"),
     };
-    let asked = signal(&journal.live()?, Signal::TERM, &say);
+    let asked = signal(&journal, Signal::TERM, &say)?;
     if !wait(&journal, &asked, Duration::from_secs(args.wait))? {
-        let killed = signal(&journal.live()?, Signal::KILL, &say);
+        let killed = signal(&journal, Signal::KILL, &say)?;
         wait(&journal, &killed, AFTER_KILL)?;
     }
     let exit = cleanup::clean(&journal, global.format)?;
     let left = journal.live()?;
-    for live in &left {
-        let who = live.pid.map_or("a process that has not said its id".into(), |pid| format!("process {pid}"));
-        err!("foil: run {} is still alive ({who}): it could not be stopped from here", live.run);
+    let holders = journal.holders(&left);
+    for run in &left {
+        let who =
+            holders.get(run).map_or("a process that cannot be seen from here".into(), |pid| format!("process {pid}"));
+        err!("foil: run {run} is still alive ({who}): it could not be stopped from here");
     }
     Ok(if left.is_empty() { exit } else { Exit::Residue })
 }
 
-/// Signals each process that holds one of these runs' locks, once. Returns those that were signalled.
-fn signal(live: &[LiveRun], signal: Signal, say: &dyn Fn(String)) -> BTreeSet<u32> {
-    let mut done = BTreeSet::new();
-    for run in live {
-        let Some(pid) = run.pid else { continue };
-        if done.contains(&pid) || pid == std::process::id() {
-            continue;
-        }
+/// Signals each process that holds a live run's lock, once. Returns the runs whose processes were signalled.
+fn signal(journal: &Journal, signal: Signal, say: &dyn Fn(String)) -> anyhow::Result<BTreeSet<RunId>> {
+    let live = journal.live()?;
+    let holders = journal.holders(&live);
+    for run in live.iter().filter(|run| !holders.contains_key(run)) {
+        say(format!(
+            "{run}: the process that holds its lock cannot be seen from here (another namespace?); not signalled"
+        ));
+    }
+    let mut runs: BTreeMap<u32, Vec<RunId>> = BTreeMap::new();
+    for (run, pid) in holders.into_iter().filter(|(_, pid)| *pid != std::process::id()) {
+        runs.entry(pid).or_default().push(run);
+    }
+    let mut signalled = BTreeSet::new();
+    for (pid, runs) in runs {
         let Some(process) = open(pid) else { continue };
         // After the process is held by its descriptor: the id cannot pass to another one between the look and the signal.
-        if !run.holds(pid) {
-            say(format!("{}: process {pid} of its lock does not hold it (another namespace?); not signalled", run.run));
+        if !journal.holds(pid, &runs) {
             continue;
         }
+        let which = runs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         match pidfd_send_signal(&process, signal) {
             Ok(()) => {
                 let how = if signal == Signal::KILL { "killed" } else { "asked to stop" };
-                say(format!("{}: process {pid} {how}", run.run));
-                done.insert(pid);
+                say(format!("{which}: process {pid} {how}"));
+                signalled.extend(runs);
             }
-            Err(e) => say(format!("{}: process {pid} cannot be signalled: {e}", run.run)),
+            Err(e) => say(format!("{which}: process {pid} cannot be signalled: {e}")),
         }
     }
-    done
+    Ok(signalled)
 }
 
 fn open(pid: u32) -> Option<OwnedFd> {
@@ -71,12 +81,12 @@ fn open(pid: u32) -> Option<OwnedFd> {
     pidfd_open(pid, PidfdFlags::empty()).ok()
 }
 
-/// Waits until none of these processes holds a lock. False: the time is up.
-fn wait(journal: &Journal, pids: &BTreeSet<u32>, longest: Duration) -> anyhow::Result<bool> {
+/// Waits until nobody holds these runs' locks. False: the time is up.
+fn wait(journal: &Journal, runs: &BTreeSet<RunId>, longest: Duration) -> anyhow::Result<bool> {
     let until = Instant::now() + longest;
     loop {
         // The lock tells, not the process: one that is dying has closed its descriptors before the kernel lets go of it.
-        if !journal.live()?.iter().any(|l| l.pid.is_some_and(|pid| pids.contains(&pid))) {
+        if !journal.live()?.iter().any(|run| runs.contains(run)) {
             return Ok(true);
         }
         if Instant::now() >= until {

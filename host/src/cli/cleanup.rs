@@ -59,7 +59,7 @@ pub(super) fn folder(global: &Global) -> anyhow::Result<PathBuf> {
 /// Recovers all dead runs and says what came of it.
 pub(super) fn clean(journal: &Journal, format: Format) -> anyhow::Result<Exit> {
     let reports = journal.recover(Scope::DeadAndResidue, &Machine, &mut |_, _| {})?;
-    let live: Vec<String> = journal.live()?.into_iter().map(|l| l.run.to_string()).collect();
+    let live: Vec<String> = journal.live()?.iter().map(ToString::to_string).collect();
     let residue = reports.iter().map(|r| r.residue().count()).sum::<usize>();
     match format {
         Format::Json => {

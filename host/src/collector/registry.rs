@@ -161,6 +161,11 @@ impl Armed {
         }
     }
 
+    /// Whether [`finish`](Self::finish) waits for what is still on its way.
+    pub fn waits(&self) -> bool {
+        !matches!(self.source, Source::Inbox(_) | Source::Observed(_))
+    }
+
     /// Stops the collector once what is on its way has come in, and says whether it missed anything. Blocks for up to 200 ms.
     /// Own audit rules stay: take them away afterwards with [`audit::remove`].
     pub fn finish(self) -> Option<Blindness> {

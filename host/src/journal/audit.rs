@@ -171,6 +171,6 @@ impl super::Journal {
     pub fn verify_chain(&self) -> Result<ChainReport> {
         self.flush()?;
         let mut db = self.inner.db();
-        verify(&mut db).map_err(|e| JournalError::sqlite(&self.inner.path, "read", e))
+        verify(&mut db.db).map_err(|e| JournalError::sqlite(&self.inner.path, "read", e))
     }
 }

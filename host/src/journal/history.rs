@@ -1,8 +1,7 @@
 //! What the journal tells: runs, effects, residue. And what is taken out of it: accepted residue, old runs.
 
 use super::error::{JournalError, Result};
-use super::lock::RunLock;
-use super::{EffectState, Journal, RunRecord, Undo, audit, lock, now_ns, rfc3339};
+use super::{EffectState, Journal, RunRecord, Undo, audit, now_ns, rfc3339};
 use crate::run_id::RunId;
 use rusqlite::{OptionalExtension, params};
 use std::time::Duration;
@@ -96,7 +95,7 @@ impl Journal {
             rows.filter_map(rusqlite::Result::transpose).collect::<rusqlite::Result<Vec<_>>>()
         })?;
         for run in runs.iter_mut().filter(|run| run.finished.is_none()) {
-            run.live = lock::is_live(&self.inner.state, &run.record.run)?;
+            run.live = self.inner.locks.is_held(&run.record.run)?;
         }
         Ok(runs)
     }
@@ -119,7 +118,7 @@ impl Journal {
     pub fn to_recover(&self) -> Result<Vec<EffectEntry>> {
         let mut entries = Vec::new();
         for run in self.pending(super::Scope::DeadAndResidue)? {
-            if !lock::is_live(&self.inner.state, &run)? {
+            if !self.inner.locks.is_held(&run)? {
                 entries.extend(self.entries(
                     "run = ?1 AND state IN ('intended', 'applied', 'residue') ORDER BY id DESC",
                     run.as_str(),
@@ -154,7 +153,7 @@ impl Journal {
     /// effects that were.
     pub fn forget(&self, run: &RunId) -> Result<usize> {
         self.effects(run)?;
-        let lock = RunLock::take(&self.inner.state, run)?;
+        let lock = self.inner.locks.take(run)?;
         let count = self.inner.write(|tx| {
             tx.execute(
                 "DELETE FROM preimages WHERE effect IN (SELECT id FROM effects WHERE run = ?1 AND state = 'residue')",
@@ -163,7 +162,7 @@ impl Journal {
             tx.execute("UPDATE effects SET state = 'accepted' WHERE run = ?1 AND state = 'residue'", [run.as_str()])
         })?;
         self.inner.checkpoint();
-        lock.release();
+        drop(lock);
         Ok(count)
     }
 

@@ -1,149 +1,174 @@
 //! A lock per run: whoever holds it is alive, or is recovering the run. The kernel lets go of it when the holder dies.
+//!
+//! It is a byte of one of [`FILES`] files, by the hash of the run's id: to make and to remove a file for each run takes the disk longer
+//! than all else that a run without effects does. Two ids of one hash (one of 2^63 pairs) would only keep each other waiting.
 
 use super::error::{JournalError, Result};
 use crate::run_id::RunId;
-use rustix::fs::{FlockOperation, OFlags};
-use rustix::io::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use rustix::fs::OFlags;
+use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// A run's lock, held.
+/// In how many files they are: the kernel walks a list of all locks of a file.
+const FILES: u64 = 64;
+
+/// The locks of a state folder.
+#[derive(Debug)]
+pub(super) struct Locks {
+    folder: PathBuf,
+    files: [OnceLock<File>; FILES as usize],
+    /// The kernel does not keep one open file's holders apart.
+    held: Mutex<HashSet<RunId>>,
+}
+
+/// A run's lock, held until it is dropped.
 #[derive(Debug)]
 pub(super) struct RunLock {
-    file: File,
-    path: PathBuf,
+    locks: Arc<Locks>,
+    run: RunId,
 }
 
-/// The folder of the locks.
-pub(super) fn folder(state: &Path) -> PathBuf {
-    state.join("locks")
+/// Where a run's lock is: which file, and which byte of it.
+fn place(run: &RunId) -> (u64, i64) {
+    let digest: [u8; 32] = Sha256::digest(run.as_str()).into();
+    let number =
+        u64::from_be_bytes([digest[0], digest[1], digest[2], digest[3], digest[4], digest[5], digest[6], digest[7]]);
+    (number % FILES, i64::try_from(number / FILES).unwrap_or(0))
 }
 
-fn open(path: &Path, create: bool) -> Result<Option<File>> {
-    let opened = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(create)
-        .mode(0o600)
-        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC).bits().cast_signed())
-        .open(path);
-    match opened {
-        Ok(file) => Ok(Some(file)),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound && !create => Ok(None),
-        Err(e) => Err(JournalError::file(path, "opening the run's lock")(e)),
-    }
+/// A lock of one byte, for `fcntl`. Of the open file, not of the process: it must not end where another descriptor is closed.
+fn byte(kind: libc::c_int, at: i64) -> libc::flock {
+    // SAFETY: all of its fields are numbers, and 0 is one of each.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = i16::try_from(kind).unwrap_or(0);
+    lock.l_whence = i16::try_from(libc::SEEK_SET).unwrap_or(0);
+    (lock.l_start, lock.l_len) = (at, 1);
+    lock
 }
 
-impl RunLock {
-    /// Takes the lock, or says that somebody holds it. Never waits.
-    pub(super) fn take(state: &Path, run: &RunId) -> Result<Self> {
-        let path = folder(state).join(run.as_str());
-        loop {
-            let Some(mut file) = open(&path, true)? else { continue };
-            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => {}
-                Err(Errno::WOULDBLOCK) => return Err(JournalError::Alive(run.to_string())),
-                Err(e) => return Err(JournalError::file(&path, "locking the run")(e.into())),
+impl Locks {
+    /// Those of a state folder, whose folder for them is made where it is missing.
+    pub(super) fn open(state: &Path) -> Result<Arc<Self>> {
+        let folder = state.join("locks");
+        match std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700).create(&folder) {
+            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(JournalError::file(&folder, "making the folder for locks")(e));
             }
-            // Whoever held it before may have removed the file just before we locked it: then ours is a lock on nothing.
-            if !same_file(&file, &path) {
-                continue;
+            _ => {}
+        }
+        Ok(Arc::new(Self { folder, files: [const { OnceLock::new() }; FILES as usize], held: Mutex::default() }))
+    }
+
+    /// Takes a run's lock, or says that somebody holds it. Never waits.
+    pub(super) fn take(self: &Arc<Self>, run: &RunId) -> Result<RunLock> {
+        let (number, at) = place(run);
+        let file = self.file(number)?;
+        if !self.held().insert(run.clone()) {
+            return Err(JournalError::Alive(run.to_string()));
+        }
+        match fcntl(file, FcntlArg::F_OFD_SETLK(&byte(libc::F_WRLCK, at))) {
+            Ok(_) => Ok(RunLock { locks: Arc::clone(self), run: run.clone() }),
+            Err(error) => {
+                self.held().remove(run);
+                Err(match error {
+                    nix::Error::EAGAIN | nix::Error::EACCES => JournalError::Alive(run.to_string()),
+                    error => JournalError::file(&self.path(number), "locking the run")(error.into()),
+                })
             }
-            let written =
-                file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
-            written.map_err(JournalError::file(&path, "writing the run's lock"))?;
-            return Ok(Self { file, path });
         }
     }
 
-    /// Lets go of it for good: the run is over.
-    pub(super) fn release(self) {
-        // While still held, so that nobody can be holding this very file afterwards. If it stays, `sweep` takes it.
-        let _ = std::fs::remove_file(&self.path);
-        drop(self.file);
-    }
-}
-
-fn same_file(file: &File, path: &Path) -> bool {
-    match (file.metadata(), std::fs::symlink_metadata(path)) {
-        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
-        _ => false,
-    }
-}
-
-/// A run whose lock is held right now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LiveRun {
-    /// Which.
-    pub run: RunId,
-    /// The process id in its lock. `None`: it is still writing it.
-    pub pid: Option<u32>,
-    lock: (u64, u64),
-}
-
-impl LiveRun {
-    /// Whether that process (still) has the run's lock file open: process ids are reused, and killing is for ever.
-    pub fn holds(&self, pid: u32) -> bool {
-        let Ok(links) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-        links.flatten().any(|link| std::fs::metadata(link.path()).is_ok_and(|m| (m.dev(), m.ino()) == self.lock))
-    }
-}
-
-/// The runs whose locks are held. Only looks: it takes each free lock for a moment at most.
-pub(super) fn live(state: &Path) -> Result<Vec<LiveRun>> {
-    let mut live = Vec::new();
-    for run in files(state)? {
-        let path = folder(state).join(run.as_str());
-        let Some(mut file) = open(&path, false)? else { continue };
-        if !is_held(&file) {
-            continue;
+    /// Whether somebody holds the run's lock, this process or another.
+    pub(super) fn is_held(&self, run: &RunId) -> Result<bool> {
+        if self.held().contains(run) {
+            return Ok(true);
         }
-        let mut text = String::new();
-        let _ = (&mut file).take(16).read_to_string(&mut text);
-        let lock =
-            file.metadata().map(|m| (m.dev(), m.ino())).map_err(JournalError::file(&path, "looking at the lock"))?;
-        live.push(LiveRun { run, pid: text.trim().parse().ok(), lock });
+        let (number, at) = place(run);
+        let mut lock = byte(libc::F_WRLCK, at);
+        fcntl(self.file(number)?, FcntlArg::F_OFD_GETLK(&mut lock))
+            .map_err(|error| JournalError::file(&self.path(number), "looking at the run's lock")(error.into()))?;
+        Ok(i32::from(lock.l_type) != libc::F_UNLCK)
     }
-    live.sort_by(|a, b| a.run.cmp(&b.run));
-    Ok(live)
-}
 
-/// Whether somebody holds the run's lock.
-pub(super) fn is_live(state: &Path, run: &RunId) -> Result<bool> {
-    Ok(open(&folder(state).join(run.as_str()), false)?.is_some_and(|file| is_held(&file)))
-}
-
-fn is_held(file: &File) -> bool {
-    // Shared, so that two that only look do not take each other for a live run.
-    let held = rustix::fs::flock(file, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK);
-    if !held {
-        let _ = rustix::fs::flock(file, FlockOperation::Unlock);
+    /// The processes that hold these runs' locks, as far as this user and process id namespace sees them: process ids are reused, so
+    /// that the kernel is asked and not the journal.
+    pub(super) fn holders(&self, runs: &[RunId]) -> BTreeMap<RunId, u32> {
+        let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.flat_map(|pid| self.held_by(pid, runs).into_iter().map(move |run| (run, pid))).collect()
     }
-    held
-}
 
-/// Removes lock files that nobody holds and whose run `keep` does not need.
-pub(super) fn sweep(state: &Path, keep: impl Fn(&RunId) -> bool) -> Result<()> {
-    for run in files(state)?.into_iter().filter(|run| !keep(run)) {
-        match RunLock::take(state, &run) {
-            Ok(lock) => lock.release(),
-            Err(JournalError::Alive(_)) => {}
-            Err(e) => return Err(e),
+    /// Which of these runs' locks a process holds.
+    pub(super) fn held_by(&self, pid: u32, runs: &[RunId]) -> Vec<RunId> {
+        let wanted = |inode: u64, start: i64| {
+            runs.iter().filter(move |run| {
+                let (number, at) = place(run);
+                let inode_of = |file: &File| file.metadata().is_ok_and(|meta| meta.ino() == inode);
+                at == start && self.file(number).is_ok_and(inode_of)
+            })
+        };
+        let open = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        let ours = open.filter(|fd| std::fs::read_link(fd.path()).is_ok_and(|path| path.starts_with(&self.folder)));
+        ours.flat_map(|fd| {
+            let info = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", fd.file_name().display()));
+            let info = info.unwrap_or_default();
+            info.lines().filter_map(told).flat_map(|(inode, start)| wanted(inode, start).cloned()).collect::<Vec<_>>()
+        })
+        .collect()
+    }
+
+    /// The file of that number. Opened once, by whoever is first.
+    fn file(&self, number: u64) -> Result<&File> {
+        let place = usize::try_from(number).ok().and_then(|number| self.files.get(number));
+        let Some(place) = place else { return Err(JournalError::Unknown(format!("file of locks {number}"))) };
+        if let Some(file) = place.get() {
+            return Ok(file);
         }
+        let path = self.path(number);
+        let opened = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC).bits().cast_signed())
+            .open(&path);
+        let file = opened.map_err(JournalError::file(&path, "opening the runs' locks"))?;
+        // Where another thread was faster, this one is closed again, and nothing is locked in it yet.
+        Ok(place.get_or_init(|| file))
     }
-    Ok(())
+
+    fn path(&self, number: u64) -> PathBuf {
+        self.folder.join(format!("{number:02}"))
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashSet<RunId>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-fn files(state: &Path) -> Result<Vec<RunId>> {
-    let folder = folder(state);
-    let entries = match std::fs::read_dir(&folder) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(JournalError::file(&folder, "listing the locks")(e)),
-    };
-    Ok(entries.flatten().filter_map(|e| RunId::try_from(e.file_name().into_string().ok()?).ok()).collect())
+impl Drop for RunLock {
+    fn drop(&mut self) {
+        let (number, at) = place(&self.run);
+        let mut held = self.locks.held();
+        if let Ok(file) = self.locks.file(number) {
+            // Cannot fail for a lock that is held; else the kernel does it at the end of the process.
+            let _ = fcntl(file, FcntlArg::F_OFD_SETLK(&byte(libc::F_UNLCK, at)));
+        }
+        held.remove(&self.run);
+    }
+}
+
+/// A lock as `/proc/PID/fdinfo/FD` tells it, such as `lock: 1: OFDLCK ADVISORY  WRITE -1 fe:00:1234 77 77`: inode and first byte.
+fn told(line: &str) -> Option<(u64, i64)> {
+    let words: Vec<&str> = line.strip_prefix("lock:")?.split_whitespace().collect();
+    let [_, "OFDLCK", _, "WRITE", _, file, start, _] = words[..] else { return None };
+    Some((file.rsplit(':').next()?.parse().ok()?, start.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -153,21 +178,31 @@ mod tests {
     #[test]
     fn one_holder_and_it_can_be_found() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder(dir.path())).unwrap();
+        let [one, other] = [(); 2].map(|()| Locks::open(dir.path()).unwrap());
         let run = RunId::new();
-        let lock = RunLock::take(dir.path(), &run).unwrap();
-        assert!(matches!(RunLock::take(dir.path(), &run), Err(JournalError::Alive(_))));
-        let found = live(dir.path()).unwrap();
+        let lock = one.take(&run).unwrap();
+        for locks in [&one, &other] {
+            assert!(matches!(locks.take(&run), Err(JournalError::Alive(_))));
+            assert!(locks.is_held(&run).unwrap() && !locks.is_held(&RunId::new()).unwrap());
+        }
         let me = std::process::id();
-        assert_eq!((found.len(), found[0].pid), (1, Some(me)));
-        assert!(found[0].holds(me) && !found[0].holds(1));
-        sweep(dir.path(), |_| false).unwrap();
-        assert!(is_live(dir.path(), &run).unwrap(), "a sweep leaves live runs alone");
+        assert_eq!(other.holders(&[RunId::new(), run.clone()]), BTreeMap::from([(run.clone(), me)]));
+        assert!(other.held_by(1, &[run.clone()]).is_empty());
         drop(lock);
-        assert!(!is_live(dir.path(), &run).unwrap() && live(dir.path()).unwrap().is_empty());
-        sweep(dir.path(), |r| *r == run).unwrap();
-        assert_eq!(files(dir.path()).unwrap(), vec![run]);
-        sweep(dir.path(), |_| false).unwrap();
-        assert!(files(dir.path()).unwrap().is_empty());
+        assert!(!one.is_held(&run).unwrap() && other.holders(&[run.clone()]).is_empty());
+        drop(other.take(&run).unwrap());
+    }
+
+    #[test]
+    fn a_thousand_are_held_at_once_and_each_is_let_go_of_by_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let [one, other] = [(); 2].map(|()| Locks::open(dir.path()).unwrap());
+        let runs: Vec<RunId> = (0..1000).map(|_| RunId::new()).collect();
+        let mut held: Vec<RunLock> = runs.iter().map(|run| one.take(run).unwrap()).collect();
+        assert!(runs.iter().all(|run| other.is_held(run).unwrap()));
+        held.truncate(500);
+        let (live, over) = runs.split_at(500);
+        assert!(live.iter().all(|run| other.is_held(run).unwrap()));
+        assert!(!over.iter().any(|run| other.is_held(run).unwrap()));
     }
 }

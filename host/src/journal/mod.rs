@@ -25,15 +25,17 @@ mod undo;
 pub use audit::{AuditRow, ChainReport};
 pub use error::JournalError;
 pub use history::{EffectEntry, Pruned, RunEntry};
-pub use lock::LiveRun;
 pub use model::{After, Effect, EffectState, RunRecord, Undo, UndoOutcome, UndoReport};
 pub use preimage::Preimage;
 pub use recover::{Progress, Scope};
-pub use run::{Change, EffectId, RunJournal};
+pub use run::{Change, EffectId, Learned, RunJournal};
 pub use undo::{AuditState, NoHost, UndoHost};
 
+use crate::run_id::RunId;
 use error::Result;
+use lock::Locks;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -47,12 +49,18 @@ pub struct Journal {
 struct Inner {
     /// The SQLite file.
     path: PathBuf,
-    /// The state folder, without links in it.
-    state: PathBuf,
+    locks: Arc<Locks>,
     /// The kernel's boot id: device numbers mean nothing after a reboot.
     boot: String,
-    db: Mutex<Connection>,
+    db: Mutex<Database>,
     waiting: Mutex<Vec<audit::Pending>>,
+}
+
+/// The connection, and whether its commits wait for the disk now: to say so each time is a statement to parse.
+#[derive(Debug)]
+struct Database {
+    db: Connection,
+    waits: Wait,
 }
 
 impl Journal {
@@ -65,17 +73,11 @@ impl Journal {
 
     fn open_folder(state: &Path) -> Result<Self> {
         let state = state.canonicalize().map_err(JournalError::file(state, "opening the state folder"))?;
-        let locks = lock::folder(&state);
-        match std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700).create(&locks) {
-            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
-                return Err(JournalError::file(&locks, "making the folder for locks")(e));
-            }
-            _ => {}
-        }
+        let locks = Locks::open(&state)?;
         let path = state.join("journal.db");
-        let db = Mutex::new(schema::open(&path)?);
+        let db = Mutex::new(Database { db: schema::open(&path)?, waits: Wait::ForDisk });
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_string();
-        Ok(Self { inner: Arc::new(Inner { path, state, boot, db, waiting: Mutex::default() }) })
+        Ok(Self { inner: Arc::new(Inner { path, locks, boot, db, waiting: Mutex::default() }) })
     }
 
     /// The SQLite file.
@@ -83,9 +85,25 @@ impl Journal {
         &self.inner.path
     }
 
-    /// Runs whose lock is held: their `foil` is alive, or another one is cleaning up after it.
-    pub fn live(&self) -> Result<Vec<LiveRun>> {
-        lock::live(&self.inner.state)
+    /// Runs whose lock is held, oldest first: their `foil` is alive, or another one is cleaning up after it.
+    pub fn live(&self) -> Result<Vec<RunId>> {
+        let mut live = Vec::new();
+        for run in self.pending(Scope::DeadAndResidue)?.into_iter().rev() {
+            if self.inner.locks.is_held(&run)? {
+                live.push(run);
+            }
+        }
+        Ok(live)
+    }
+
+    /// Which process holds the lock of each of these runs, where that can be seen from here.
+    pub fn holders(&self, runs: &[RunId]) -> BTreeMap<RunId, u32> {
+        self.inner.locks.holders(runs)
+    }
+
+    /// Whether a process holds the lock of one of these runs.
+    pub fn holds(&self, pid: u32, runs: &[RunId]) -> bool {
+        !self.inner.locks.held_by(pid, runs).is_empty()
     }
 }
 
@@ -100,7 +118,7 @@ enum Wait {
 }
 
 impl Inner {
-    fn db(&self) -> MutexGuard<'_, Connection> {
+    fn db(&self) -> MutexGuard<'_, Database> {
         self.db.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -135,15 +153,14 @@ impl Inner {
             tx.commit()?;
             Ok(value)
         };
-        let run = |db: &mut Connection| {
-            if wait == Wait::ForDisk {
-                return commit(db);
+        let run = |Database { db, waits }: &mut Database| {
+            if *waits != wait {
+                // In WAL mode NORMAL leaves out the wait at a commit, and nothing else.
+                let word = if wait == Wait::ForDisk { "FULL" } else { "NORMAL" };
+                db.pragma_update(None, "synchronous", word)?;
+                *waits = wait;
             }
-            // In WAL mode NORMAL leaves out the wait at a commit, and nothing else.
-            db.pragma_update(None, "synchronous", "NORMAL")?;
-            let value = commit(db);
-            db.pragma_update(None, "synchronous", "FULL")?;
-            value
+            commit(db)
         };
         run(&mut db).map_err(|e| {
             // Not lost: they go with the next one.
@@ -155,13 +172,13 @@ impl Inner {
     }
 
     fn read<T>(&self, look: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        look(&self.db()).map_err(|e| JournalError::sqlite(&self.path, "read", e))
+        look(&self.db().db).map_err(|e| JournalError::sqlite(&self.path, "read", e))
     }
 
     /// Empties the write-ahead log into the file, so that no purged pre-image stays in it. Best effort: another process
     /// that reads puts it off until the next time.
     fn checkpoint(&self) {
-        let _ = self.db().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        let _ = self.db().db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }
 }
 
@@ -195,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_begun_run_leaves_later_commits_durable() {
+    fn what_is_waited_for_is_durable_whatever_was_written_before() {
         let folder = tempfile::tempdir().expect("a folder");
         for _ in 0..2 {
             let journal = Journal::open(&folder.path().join("state")).expect("a journal");
@@ -212,6 +229,7 @@ mod tests {
                 pid: std::process::id(),
             };
             journal.begin(&record).expect("a run");
+            journal.flush().expect("a commit that is waited for");
             let pragma = |name: &str| {
                 let sql = format!("PRAGMA {name}");
                 journal.inner.read(|db| db.query_row(&sql, [], |row| row.get::<_, i64>(0))).expect("a setting")

@@ -1,9 +1,8 @@
 //! Cleaning up after runs whose `foil` is dead, from the journal alone.
 
 use super::error::{JournalError, Result};
-use super::lock::RunLock;
 use super::undo::{UndoHost, undo_run};
-use super::{Journal, UndoOutcome, UndoReport, lock, run};
+use super::{Journal, UndoOutcome, UndoReport, run};
 use crate::run_id::RunId;
 use rusqlite::OptionalExtension;
 
@@ -25,7 +24,7 @@ impl Journal {
     pub fn recover(&self, scope: Scope, host: &dyn UndoHost, progress: &mut Progress<'_>) -> Result<Vec<UndoReport>> {
         let mut reports = Vec::new();
         for run in self.pending(scope)? {
-            let lock = match RunLock::take(&self.inner.state, &run) {
+            let lock = match self.inner.locks.take(&run) {
                 Err(JournalError::Alive(_)) => continue,
                 other => other?,
             };
@@ -38,13 +37,11 @@ impl Journal {
             } else if !report.effects.is_empty() {
                 self.inner.checkpoint();
             }
-            lock.release();
+            drop(lock);
             if !report.effects.is_empty() || (!finished && undo_started) {
                 reports.push(report);
             }
         }
-        let open = self.pending(Scope::Dead)?;
-        lock::sweep(&self.inner.state, |run| open.contains(run))?;
         Ok(reports)
     }
 

@@ -32,6 +32,20 @@ pub enum Change<'a> {
     Unknown,
 }
 
+/// What an effect that happened taught. What undo compares with is on the disk when [`RunJournal::applied`] returns; the rest is not
+/// waited for, since undo does without: after a loss of power the effect may be `intended` again.
+#[derive(Debug, Clone, Copy)]
+pub enum Learned<'a> {
+    /// Nothing that undo would need: it looks at the effect all the same. Not waited for.
+    Nothing,
+    /// What a path has now, as the intent said already: undo compares with that. Not waited for.
+    AsIntended(Option<&'a Fingerprint>),
+    /// What a path has now (`None`: nothing, or nothing to compare with).
+    File(Option<&'a Fingerprint>),
+    /// What is known of something else than a file.
+    Object(&'a serde_json::Value),
+}
+
 /// The journal of one live run. Holds the run's lock until [`finish`](Self::finish) or until it is dropped; a run that is
 /// dropped unfinished is one that `foil cleanup` recovers.
 #[derive(Debug)]
@@ -49,14 +63,15 @@ impl Journal {
     pub fn begin(&self, record: &RunRecord) -> Result<RunJournal> {
         fault::point("begin.before");
         // First the lock: a run that is in the journal and not locked is dead.
-        let lock = RunLock::take(&self.inner.state, &record.run)?;
+        let lock = self.inner.locks.take(&record.run)?;
         fault::point("begin.locked");
         // On the disk with the first effect's intent at the latest: a run without effects has nothing to be recovered.
         self.inner.write_ahead(|tx| {
-            tx.execute(
+            tx.prepare_cached(
                 "INSERT INTO runs (run, started, experiment, technique, digest, environment, target, shield, pid, boot) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-                params![
+            )?
+            .execute(params![
                     record.run.as_str(),
                     record.started,
                     record.experiment,
@@ -67,8 +82,7 @@ impl Journal {
                     record.shield,
                     record.pid,
                     self.inner.boot
-                ],
-            )
+            ])
         })?;
         fault::point("begin.after");
         Ok(RunJournal {
@@ -186,40 +200,17 @@ impl RunJournal {
         })
     }
 
-    /// It happened, and this is what was learned of it (no fingerprint of a file).
-    pub fn applied_with(&self, id: EffectId, learned: &serde_json::Value) -> Result<()> {
+    /// It happened, and this is what was learned of it.
+    pub fn applied(&self, id: EffectId, learned: Learned<'_>) -> Result<()> {
         fault::point("applied.before");
-        self.mark(Wait::ForDisk, id, EffectState::Applied, Some(&learned.to_string()), None)?;
-        fault::point("applied.after");
-        Ok(())
-    }
-
-    /// It happened; `learned` is what is there now (`None`: nothing, or nothing to compare with). Undo compares with it, so that it is on
-    /// the disk when this returns.
-    pub fn applied(&self, id: EffectId, learned: Option<&Fingerprint>) -> Result<()> {
-        self.happened(Wait::ForDisk, id, learned)
-    }
-
-    /// As [`applied`](Self::applied), without a wait for the disk: for an effect whose result was written down before it happened. After
-    /// a loss of power it may be `intended` again, and undo compares with that.
-    pub fn applied_as_intended(&self, id: EffectId, learned: Option<&Fingerprint>) -> Result<()> {
-        self.happened(Wait::No, id, learned)
-    }
-
-    fn happened(&self, wait: Wait, id: EffectId, learned: Option<&Fingerprint>) -> Result<()> {
-        fault::point("applied.before");
-        // `null` is written down too: that the program left nothing is knowledge, which an effect in doubt has not.
-        let learned = serde_json::to_string(&learned).ok();
+        let (wait, learned) = match learned {
+            Learned::Nothing => (Wait::No, None),
+            // `null` is written down too: that the program left nothing is knowledge, which an effect in doubt has not.
+            Learned::AsIntended(now) => (Wait::No, serde_json::to_string(&now).ok()),
+            Learned::File(now) => (Wait::ForDisk, serde_json::to_string(&now).ok()),
+            Learned::Object(facts) => (Wait::ForDisk, Some(facts.to_string())),
+        };
         self.mark(wait, id, EffectState::Applied, learned.as_deref(), None)?;
-        fault::point("applied.after");
-        Ok(())
-    }
-
-    /// As [`applied`](Self::applied), without a wait for the disk: for what teaches nothing that the undo would need. After a
-    /// loss of power the effect may be `intended` again, and undo looks at it all the same.
-    pub fn applied_soon(&self, id: EffectId) -> Result<()> {
-        fault::point("applied.before");
-        self.mark(Wait::No, id, EffectState::Applied, None, None)?;
         fault::point("applied.after");
         Ok(())
     }
@@ -252,9 +243,7 @@ impl RunJournal {
         self.alive()?;
         fault::point("finish.before");
         finish(&self.inner, &self.run, outcome, Some(verdict), self.preimages.load(Ordering::Acquire))?;
-        if let Some(lock) = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            lock.release();
-        }
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
         fault::point("finish.after");
         Ok(())
     }
@@ -365,10 +354,12 @@ fn ended(
     outcome: &str,
     verdict: Option<&serde_json::Value>,
 ) -> rusqlite::Result<usize> {
-    tx.execute(
-        "UPDATE runs SET finished = ?2, outcome = ?3, verdict = ?4 WHERE run = ?1",
-        params![run.as_str(), now_ns(), outcome, verdict.map(ToString::to_string)],
-    )
+    tx.prepare_cached("UPDATE runs SET finished = ?2, outcome = ?3, verdict = ?4 WHERE run = ?1")?.execute(params![
+        run.as_str(),
+        now_ns(),
+        outcome,
+        verdict.map(ToString::to_string)
+    ])
 }
 
 fn belongs(tx: &Transaction<'_>, id: EffectId, rows: &[i64]) -> rusqlite::Result<()> {

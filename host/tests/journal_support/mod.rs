@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use foil::capability::safe_path::{fingerprint, xattr};
-use foil::journal::{Change, Effect, EffectId, Journal, Preimage, RunJournal, RunRecord, Undo, fault};
+use foil::journal::{Change, Effect, EffectId, Journal, Learned, Preimage, RunJournal, RunRecord, Undo, fault};
 use foil::run_id::RunId;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -53,7 +53,7 @@ impl Actor<'_> {
         fault::point("effect.before");
         act();
         fault::point("effect.after");
-        self.0.applied(id, fingerprint(path).unwrap().as_ref()).unwrap();
+        self.0.applied(id, Learned::File(fingerprint(path).unwrap().as_ref())).unwrap();
     }
 
     pub fn create(&self, path: &Path, content: &[u8]) {

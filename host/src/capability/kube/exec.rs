@@ -10,7 +10,7 @@ use crate::cluster::undo::Act;
 use crate::cluster::{Address, Session, exec};
 use crate::engine::bindings::imports::kube_exec::{Command, Host, Output};
 use crate::engine::bindings::types::Error;
-use crate::journal::fault;
+use crate::journal::{Learned, fault};
 use foil_manifest::KubeVerb;
 use foil_manifest::kube::KubeCall;
 use serde_json::{Value, json};
@@ -82,7 +82,7 @@ impl Guest {
                 match &ended {
                     Ok(ended) => {
                         let known = json!({ "ended": ended.status.is_some() || ended.failure.is_some() });
-                        world.journal.applied_with(id, &known).map_err(from_journal)?;
+                        world.journal.applied(id, Learned::Object(&known)).map_err(from_journal)?;
                     }
                     Err(error) => super::not_done(&world, id, error)?,
                 }

@@ -14,7 +14,7 @@ use crate::cluster::{Address, Session, Token};
 use crate::engine::bindings::imports::kube_types::Target;
 use crate::engine::bindings::imports::kube_write::Credential;
 use crate::engine::bindings::types::Error;
-use crate::journal::fault;
+use crate::journal::{Learned, fault};
 use foil_manifest::KubeVerb;
 use foil_manifest::kube::KubeCall;
 use serde_json::{Value, json};
@@ -177,7 +177,10 @@ async fn approve(world: &World, session: &Session, address: &Address) -> Result<
         tokio::time::sleep(pauses.next_pause()).await;
     };
     let credential = read_certificate(&certificate)?;
-    world.journal.applied_with(id, &json!({ "expires-at": credential.expires_at })).map_err(from_journal)?;
+    world
+        .journal
+        .applied(id, Learned::Object(&json!({ "expires-at": credential.expires_at })))
+        .map_err(from_journal)?;
     Ok(credential)
 }
 
@@ -205,7 +208,7 @@ async fn token(
     let expires = object::text(&answer, "/status/expirationTimestamp").parse::<jiff::Timestamp>();
     let expires_at =
         expires.ok().and_then(|t| u64::try_from(t.as_nanosecond()).ok()).unwrap_or_else(|| ends(u64::from(seconds)));
-    world.journal.applied_with(id, &json!({ "expires-at": expires_at })).map_err(from_journal)?;
+    world.journal.applied(id, Learned::Object(&json!({ "expires-at": expires_at }))).map_err(from_journal)?;
     let of = |part: &Option<String>| part.clone().unwrap_or_default();
     let subject = format!("system:serviceaccount:{}:{}", of(&account.namespace), of(&account.name));
     Ok((Credential { subject, expires_at }, token))

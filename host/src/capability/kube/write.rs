@@ -10,7 +10,7 @@ use crate::cluster::{Address, KubeError, Session};
 use crate::engine::bindings::imports::kube_types::{Kind, Target};
 use crate::engine::bindings::imports::kube_write::{Credential, Host};
 use crate::engine::bindings::types::Error;
-use crate::journal::{Effect, Undo, fault};
+use crate::journal::{Effect, Learned, Undo, fault};
 use foil_manifest::KubeVerb;
 use foil_manifest::kube::KubeCall;
 use serde_json::{Value, json};
@@ -135,7 +135,7 @@ pub(super) async fn create(world: &World, session: &Session, address: Address, o
     match answer {
         Ok(created) => {
             let uid = object::text(&created, "/metadata/uid").to_owned();
-            world.journal.applied_with(id, &json!({ "uid": uid })).map_err(from_journal)?;
+            world.journal.applied(id, Learned::Object(&json!({ "uid": uid }))).map_err(from_journal)?;
             session.made.add(address, uid);
             Ok(created)
         }
@@ -171,7 +171,7 @@ async fn change(
     match answer {
         Ok(changed) => {
             let learned = json!({ "sha256": object::fingerprint(&changed) });
-            world.journal.applied_with(id, &learned).map_err(from_journal)?;
+            world.journal.applied(id, Learned::Object(&learned)).map_err(from_journal)?;
             Ok(changed)
         }
         Err(error) => {

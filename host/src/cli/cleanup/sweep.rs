@@ -69,7 +69,7 @@ pub(super) fn run(older_than: SignedDuration, dry_run: bool, global: &Global) ->
         cluster.verify().await.map_err(|why| anyhow!("refused: {why}"))?;
         // The known ones first: one that begins in between is alive, and unknown.
         let known = journal.runs()?.into_iter().map(|entry| entry.record.run).collect();
-        let runs = Runs { known, live: journal.live()?.into_iter().map(|live| live.run).collect() };
+        let runs = Runs { known, live: journal.live()?.into_iter().collect() };
         let session = Session::of_foil(Arc::clone(&cluster));
         let found = survey(&session).await.context("the cluster's kinds of objects cannot be listed")?;
         let mut plan = Plan::of(found, &runs, Timestamp::now(), older_than);

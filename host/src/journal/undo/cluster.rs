@@ -218,7 +218,7 @@ mod tests {
             let effect =
                 crate::journal::Effect { capability: "kube-write".into(), what: row.what, undo: row.undo.unwrap() };
             let id = run.intend(&effect).unwrap();
-            run.applied_with(id, &serde_json::json!({"uid": "u"})).unwrap();
+            run.applied(id, crate::journal::Learned::Object(&serde_json::json!({"uid": "u"}))).unwrap();
         }
         let host = Slow::default();
         let report = run.undo_all(&host).unwrap();
