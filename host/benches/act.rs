@@ -10,28 +10,25 @@ use std::time::{Duration, Instant};
 
 const ROUNDS: usize = 15;
 
-/// A technique, the same by hand, and what event-generator calls it, where it has it.
-const PAIRS: [(&str, &str, Option<&str>); 6] = [
-    ("linux.shadow-read", "cat /etc/shadow | wc -c", Some("syscall.ReadSensitiveFileUntrusted")),
+/// A technique, the same by hand, and what event-generator calls it.
+const PAIRS: [(&str, &str, &str); 7] = [
+    ("linux.shadow-read", "cat /etc/shadow | wc -c", "syscall.ReadSensitiveFileUntrusted"),
     (
         "linux.shell-unexpected-parent",
         "cp /bin/sh $T/httpd; $T/httpd -c '/bin/sh -c ls; uname'",
-        Some("syscall.RunShellUntrusted"),
+        "syscall.RunShellUntrusted",
     ),
-    ("linux.clear-logs", "cp /dev/null $T/syslog; rm -f $T/syslog", Some("syscall.ClearLogActivities")),
-    ("linux.dev-shm-exec", "cp /bin/true /dev/shm/b; /dev/shm/b; rm /dev/shm/b", Some("syscall.ExecutionFromDevShm")),
+    ("linux.clear-logs", "cp /dev/null $T/syslog; rm -f $T/syslog", "syscall.ClearLogActivities"),
+    ("linux.dev-shm-exec", "cp /bin/true /dev/shm/b; /dev/shm/b; rm /dev/shm/b", "syscall.ExecutionFromDevShm"),
+    ("linux.file-delete", "echo x >$T/f; shred -u $T/f; echo x >$T/g; rm -f $T/g", "syscall.RemoveBulkDataFromDisk"),
     (
-        "linux.file-delete",
-        "echo x >$T/f; shred -u $T/f; echo x >$T/g; rm -f $T/g",
-        Some("syscall.RemoveBulkDataFromDisk"),
+        "linux.authorized-key",
+        "mkdir -p $T/.ssh; echo k >>$T/.ssh/authorized_keys",
+        "syscall.AddingSshKeysToAuthorizedKeys",
     ),
-    ("linux.authorized-key", "mkdir -p $T/.ssh; echo k >>$T/.ssh/authorized_keys", None),
+    // Foil's makes keys first and searches for what is in them as well.
+    ("linux.private-key-search", "find /tmp -maxdepth 1 -iname id_rsa", "syscall.SearchPrivateKeysOrPasswords"),
 ];
-/// The seventh of those in one process.
-const SEVENTH: (&str, &str) = ("linux.system-info", "uname -a");
-
-/// What event-generator does as well, so that it does seven too.
-const MORE: [&str; 2] = ["syscall.SearchPrivateKeysOrPasswords", "helper.ExecLs"];
 
 /// An imported test that looks, and the same by hand.
 const TEST: &str = "attack_technique: T1082
@@ -62,7 +59,7 @@ fn main() {
         println!("skipped: the column of event-generator: it is not in PATH");
     }
     for (id, by_hand, action) in PAIRS {
-        pair(id, || foil_fires(stage, id), by_hand, action.filter(|_| generator));
+        pair(id, || foil_fires(stage, id), by_hand, generator.then_some(action));
     }
     seven(stage, generator);
     imported(stage);
@@ -89,14 +86,14 @@ fn pair(name: &str, mut ours: impl FnMut(), by_hand: &str, action: Option<&str>)
 
 /// Seven techniques one after another, in one process of each.
 fn seven(stage: &Path, generator: bool) {
-    let ids: Vec<&str> = PAIRS.iter().map(|(id, ..)| *id).chain([SEVENTH.0]).collect();
+    let ids: Vec<&str> = PAIRS.iter().map(|(id, ..)| *id).collect();
     let files: Vec<String> = ids.iter().map(|id| format!("{id}.yaml")).collect();
     for (id, file) in ids.iter().zip(&files) {
         let experiment = format!("experiment: '{id}'\ntechnique: {id}\n");
         std::fs::write(stage.join(file), experiment).expect("written");
     }
-    let by_hand = PAIRS.iter().map(|(_, by_hand, _)| *by_hand).chain([SEVENTH.1]).collect::<Vec<_>>().join("; ");
-    let actions: Vec<&str> = PAIRS.iter().filter_map(|(.., action)| *action).chain(MORE).collect();
+    let by_hand = PAIRS.iter().map(|(_, by_hand, _)| *by_hand).collect::<Vec<_>>().join("; ");
+    let actions: Vec<&str> = PAIRS.iter().map(|(.., action)| *action).collect();
     let all = format!("^({})$", actions.join("|").replace('.', "\\."));
     let ours = || done(foil(stage).arg("run").args(&files).arg("--quiet"));
     pair("seven acts in one process", ours, &by_hand, generator.then_some(&all));
@@ -147,7 +144,7 @@ fn shell(script: &str) {
 }
 
 fn generates(actions: &str) {
-    done(Command::new("event-generator").args(["run", actions, "--sleep", "0"]));
+    done(Command::new("event-generator").args(["run", actions, "--all", "--sleep", "0"]));
 }
 
 fn timed(act: impl FnOnce()) -> Duration {

@@ -94,6 +94,26 @@ fn a_library_is_imported_whole_whatever_is_wrong_with_one_file() {
     bench.foil(&fire).says(2, &["import it again"]);
 }
 
+/// One test is found by the name of its file; whoever lists, or asks for what is not there, hears of the others.
+#[test]
+fn a_test_is_fired_whatever_is_wrong_with_the_others() {
+    let bench = bench("T1082", &[test("a", "uname", "")]);
+    std::fs::write(bench.path("mods/atomic.T9999-1.json"), "{ no JSON").expect("written");
+    let told = |arguments: &[&str], code: i32| {
+        let done = bench.foil(&[arguments, &["--modules", "mods"]].concat());
+        assert_eq!(done.code, Some(code), "{done:#?}");
+        done.err.contains("atomic.T9999-1.json")
+    };
+    assert!(!told(&["fire", "atomic.T1082-1"], 0));
+    assert!(told(&["list"], 2));
+    assert!(told(&["fire", "atomic.T9999-1"], 2));
+    // A file that says it is another test's is not that test.
+    std::fs::copy(bench.path("mods/atomic.T1082-1.json"), bench.path("mods/atomic.T1082-2.json")).expect("copied");
+    assert!(!told(&["fire", "atomic.T1082-1"], 0));
+    let done = bench.foil(&["fire", "atomic.T1082-2", "--modules", "mods"]);
+    assert_eq!(done.code, Some(2), "{done:#?}");
+}
+
 #[test]
 fn scripts_do_what_they_do_without_foil() {
     if !is_root() {

@@ -208,6 +208,48 @@ fn killed_at_random_moments() {
     assert!(killed >= 5, "a run takes {whole:?}, and only {killed} of 20 were alive when killed");
 }
 
+/// Many runs at once, in every shield, each with a program and a daemon that left it: the launcher ends namespaces and descendants.
+/// `FOIL_KILLS` says how many of each shield (20).
+#[test]
+fn killed_at_random_moments_of_many_at_once() {
+    if !is_root() {
+        return;
+    }
+    let number = std::env::var("FOIL_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(20);
+    let bench = Bench::bare(None);
+    bench.grant_shell();
+    bench.write("foil.yaml", "environment: e2e\nshield: [confined, overlay, open]\nparallel: 1000\n");
+    let shields = ["confined", "overlay", "open"];
+    for shield in shields {
+        let script = "'echo x > f; setsid sleep 20.0017 & sleep 20.0017'";
+        let text = format!("experiment: e\ntechnique: shell.wasm\nshield: {shield}\nwith: {{ script: {script} }}\n");
+        bench.write(&format!("{shield}.yaml"), &text);
+    }
+    let repeat = number.to_string();
+    let arguments =
+        ["run", "confined.yaml", "overlay.yaml", "open.yaml", "--repeat", &repeat, "--modules", ".", "--quiet"];
+    let before = snapshot(&[]);
+    let alive = || bench.processes().iter().filter(|process| process.contains("sleep 20.0017")).count();
+    let started = Instant::now();
+    for round in 0..4 {
+        let mut random = Random::new();
+        let mut live = bench.spawn(&arguments);
+        // Twice with all of them under way, twice while they begin.
+        let wanted = if round < 2 { 2 * shields.len() * number } else { 1 + (random.next() * number as f64) as usize };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while alive() < wanted && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let seen = alive();
+        assert!(seen >= wanted, "round {round}: {seen} of {wanted} programs run");
+        live.kill();
+        live.ends_within(Duration::from_secs(2));
+        bench.no_processes_within(Duration::from_secs(10));
+        cleaned(&bench, &before, &[], &format!("round {round}, with {seen} programs"));
+    }
+    println!("4 times killed during {} runs in {:?}", shields.len() * number, started.elapsed());
+}
+
 /// Splitmix64: numbers from 0 to 1, from a seed that the test prints.
 struct Random {
     seed: u64,

@@ -158,6 +158,17 @@ mod tests {
         assert_eq!(roles, "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:node");
     }
 
+    /// What others may belong to is deleted in the foreground, so that they are gone when it is.
+    #[test]
+    fn only_of_kinds_that_own_nothing_is_a_deletion_its_own_proof() {
+        let of = |group, plural| Address::new(group, "v1", plural, Some("a"), Some("b")).unwrap().owns_nothing();
+        let nothing = [("", "pods"), ("", "secrets"), ("rbac.authorization.k8s.io", "clusterroles")];
+        assert!(nothing.into_iter().all(|(group, plural)| of(group, plural)));
+        let others =
+            [("", "namespaces"), ("", "replicationcontrollers"), ("apps", "deployments"), ("x.example", "pods")];
+        assert!(!others.into_iter().any(|(group, plural)| of(group, plural)));
+    }
+
     #[test]
     fn names_that_would_be_paths_are_refused() {
         for name in ["", ".", "..", "a/b", "a?b", "a#b", "a%2fb", "a\\b", "a b", "a\nb", "é", &"a".repeat(254)] {
