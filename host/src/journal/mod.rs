@@ -189,6 +189,11 @@ impl Drop for Inner {
         {
             tracing::error!("the last events of the audit log are lost: {e}");
         }
+        let mut log = self.path.as_os_str().to_owned();
+        log.push("-wal");
+        if std::fs::metadata(log).is_ok_and(|log| log.len() > schema::SHORT_LOG) {
+            self.checkpoint();
+        }
     }
 }
 

@@ -14,6 +14,9 @@ const FORMAT: i64 = 1;
 /// How long a call waits for another Foil's transaction. Those take milliseconds; ten seconds only pass on a dying disk.
 const BUSY: Duration = Duration::from_secs(10);
 
+/// How long the log may be that is left to the next Foil, in bytes: it reads all of it.
+pub(super) const SHORT_LOG: u64 = 1 << 20;
+
 /// `PRAGMA auto_vacuum` of a file whose free pages can be given back a few at a time.
 const INCREMENTAL: i64 = 2;
 
@@ -82,11 +85,10 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
     db.execute_batch(
         "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA foreign_keys = ON;
-         PRAGMA wal_autocheckpoint = 256;",
+         PRAGMA wal_autocheckpoint = 4096;",
     )
     .map_err(wrong)?;
-    // The log stays for the next Foil: to empty, remove and make it anew waits for the disk four times. It is read when it is opened
-    // first, so that it is kept short.
+    // The log stays for the next Foil: to empty, remove and make it anew waits for the disk four times.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(wrong)?;
     db.set_prepared_statement_cache_capacity(64);
     migrate(&mut db, path)?;

@@ -4,8 +4,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 use tokio::net::unix::pipe::{Receiver, pipe};
 
-/// Read at once: what a pipe holds.
-const PART: usize = 64 * 1024;
+/// Read at once, in bytes. On the stack of the guest that waits, of which every page that was ever used stays in memory.
+const PART: usize = 8 * 1024;
 
 /// One stream of one child.
 #[derive(Debug)]
