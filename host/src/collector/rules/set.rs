@@ -1,6 +1,6 @@
 //! All rules of an environment, read once.
 
-use super::events::{Programs, Stream, is_about, never, streams, views};
+use super::events::{Programs, Stream, is_about, may_match, never, records, streams, views};
 use super::files;
 use super::graph::Graph;
 use super::sigma::{Document, Filter, Logsource, Rule, SigmaEvent};
@@ -48,12 +48,19 @@ pub struct RuleSet {
     plans: Mutex<BTreeMap<String, Arc<Plan>>>,
 }
 
-/// Which rules look at what: for each stream of a feed, an index of the rules about it.
-pub struct Plan(Vec<(Stream, Engine)>);
+/// Which rules look at what: for each stream of a feed, indices of the rules about it.
+#[derive(Debug)]
+pub struct Plan(Vec<(Stream, Vec<Index>)>);
 
-impl std::fmt::Debug for Plan {
+/// The rules that may match a record of this type; `None`: of any other.
+struct Index {
+    record: Option<&'static str>,
+    engine: Engine,
+}
+
+impl std::fmt::Debug for Index {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|(stream, engine)| (stream, engine.rule_count()))).finish()
+        f.debug_tuple("Index").field(&self.record).field(&self.engine.rule_count()).finish()
     }
 }
 
@@ -236,13 +243,19 @@ impl RuleSet {
 
     /// Returns an index of the rules that look at this feed. Made once a feed.
     pub fn plan(&self, feed: &str) -> Arc<Plan> {
-        let plan = || Arc::new(Plan(streams(feed).iter().filter_map(|stream| self.index(*stream, feed)).collect()));
+        let of = |stream: &Stream| {
+            let indices: Vec<Index> = records(*stream).map(|record| self.index(*stream, record, feed)).collect();
+            indices.iter().any(|index| index.engine.rule_count() > 0).then_some((*stream, indices))
+        };
+        let plan = || Arc::new(Plan(streams(feed).iter().filter_map(of).collect()));
         Arc::clone(lock(&self.plans).entry(feed.to_owned()).or_insert_with(plan))
     }
 
-    fn index(&self, stream: Stream, feed: &str) -> Option<(Stream, Engine)> {
+    fn index(&self, stream: Stream, record: Option<&'static str>, feed: &str) -> Index {
         let about = self.rules.iter().enumerate().filter_map(|(number, loaded)| {
-            let detection = loaded.rule.detection().filter(|detection| is_about(&detection.logsource, stream, feed))?;
+            let detection = loaded.rule.detection().filter(|detection| {
+                is_about(&detection.logsource, stream, feed) && may_match(detection, stream, record)
+            })?;
             let mut compiled = detection.compiled.clone();
             // What a match says of its rule: a number, since ids and titles need not be the rule's own.
             compiled.id = Some(number.to_string());
@@ -253,7 +266,7 @@ impl RuleSet {
         });
         let mut engine = Engine::new();
         engine.extend_compiled_rules(about);
-        (engine.rule_count() > 0).then_some((stream, engine))
+        Index { record, engine }
     }
 
     /// Tells `found` of each rule that an event of the plan's feed matches, once: its number, and the view of the event that it matched.
@@ -264,9 +277,10 @@ impl RuleSet {
         programs: &Programs,
         mut found: impl FnMut(usize, &SigmaEvent<'_>),
     ) {
-        for (stream, engine) in &plan.0 {
+        for (stream, indices) in &plan.0 {
             let mut told: Vec<usize> = Vec::new();
             for view in views(event, *stream, programs) {
+                let Some(engine) = index(indices, &view) else { continue };
                 let matched = engine.evaluate(&view).into_iter().filter_map(|found| found.header.rule_id?.parse().ok());
                 for number in matched {
                     if !told.contains(&number) {
@@ -284,6 +298,14 @@ impl RuleSet {
         self.each_match(event, plan, programs, |number, _| found.extend(self.rules.get(number)));
         found
     }
+}
+
+/// The index of the rules that may match this view of an event.
+fn index<'a>(indices: &'a [Index], view: &SigmaEvent<'_>) -> Option<&'a Engine> {
+    let kind = view.first("type");
+    let of_kind = indices.iter().find(|index| index.record.is_some() && index.record == kind);
+    let index = of_kind.or_else(|| indices.iter().find(|index| index.record.is_none()))?;
+    (index.engine.rule_count() > 0).then_some(&index.engine)
 }
 
 /// That a filter names a rule that is not there: what it is to exclude may stand in the rule's place.

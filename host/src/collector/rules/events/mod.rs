@@ -9,7 +9,7 @@ mod reach;
 mod users;
 
 pub use process::Programs;
-pub use reach::never;
+pub use reach::{may_match, never, records};
 
 use super::sigma::{Logsource, SigmaEvent};
 use crate::collector::{Event, audit, file};

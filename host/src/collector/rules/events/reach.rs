@@ -58,6 +58,22 @@ impl Shape {
     }
 }
 
+/// By what types of records the rules about a stream are told apart; `None`: all other events.
+pub fn records(stream: Stream) -> impl Iterator<Item = Option<&'static str>> {
+    let types: &[&str] = if stream == Stream::Auditd { &auditd::RECORDS } else { &[] };
+    types.iter().copied().map(Some).chain([None])
+}
+
+/// Whether a rule may match a record of this type of a stream that it is about, one of [`records`].
+pub fn may_match(rule: &Detection, stream: Stream, record: Option<&'static str>) -> bool {
+    let shape = match (stream, record) {
+        (Stream::Auditd, Some(kind)) => Shape::Record(kind),
+        (Stream::Auditd, None) => Shape::OtherRecord,
+        _ => return true,
+    };
+    rule.may_match(&|asked| shape.may_have(asked))
+}
+
 /// Returns why a rule can never match what these feeds (collectors by full name) record; `None` where it may.
 pub fn never(rule: &Detection, feeds: &[String]) -> Option<String> {
     let of = |feed: &String| {

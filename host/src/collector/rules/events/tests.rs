@@ -172,3 +172,51 @@ fn log_sources() {
     }
     assert!(streams("inbox").is_empty() && streams("foil.observed").is_empty());
 }
+
+/// Rules are asked only about records that may have what they ask for: one for each field of each view of what was recorded.
+#[test]
+fn no_rule_is_kept_from_a_record_that_it_matches() {
+    use crate::collector::rules::RuleSet;
+    use rsigma_eval::event::Event as _;
+    let (programs, mut texts) = (Programs::default(), std::collections::BTreeSet::new());
+    let serials: std::collections::BTreeSet<u64> =
+        RECORDED.lines().filter_map(|line| parse_line(line.as_bytes()).map(|record| record.stamp.serial)).collect();
+    let all: Vec<Event> = serials.iter().map(|serial| recorded(*serial)).collect();
+    for (event, stream) in all.iter().flat_map(|event| AUDIT.map(|stream| (event, stream))) {
+        let source = match stream {
+            Stream::Auditd => "service: auditd",
+            Stream::Process => "category: process_creation",
+            Stream::File => "category: file_event",
+            Stream::Network | Stream::Followed => "category: network_connection",
+        };
+        for view in views(event, stream, &programs) {
+            for name in view.field_keys() {
+                let value = view.first(&name).unwrap_or_default();
+                if !value.contains(['*', '?', '\\']) {
+                    let value = serde_json::Value::from(value);
+                    texts.insert(format!(
+                        "title: t\nlogsource: {{ product: linux, {source} }}\ndetection: {{ s: {{ {name}: {value} }}, condition: s }}\n"
+                    ));
+                }
+            }
+        }
+    }
+    let set = RuleSet::of(texts.iter().map(|text| (std::path::PathBuf::new(), Ok(text.clone()))));
+    assert_eq!((set.problems(), set.rules().len()), (&[][..], texts.len()));
+    assert!(texts.len() > 200, "{}", texts.len());
+    let plan = set.plan(crate::collector::audit::NAME);
+    for event in &all {
+        let mut indexed: Vec<String> =
+            set.matching(event, &plan, &programs).iter().map(|l| format!("{:?}", l.rule.detection())).collect();
+        let matches = |rule: &Rule| {
+            let detection = rule.detection().expect("a detection");
+            let about = AUDIT.into_iter().filter(|stream| is_about(&detection.logsource, *stream, "linux.audit"));
+            about.flat_map(|stream| views(event, stream, &programs)).any(|view| detection.matches(&view))
+        };
+        let each = set.rules().iter().map(|loaded| &loaded.rule).filter(|rule| matches(rule));
+        let mut each: Vec<String> = each.map(|rule| format!("{:?}", rule.detection())).collect();
+        (indexed.sort(), each.sort());
+        assert_eq!(indexed.len(), each.len(), "{event:?}");
+        assert_eq!(indexed, each);
+    }
+}
