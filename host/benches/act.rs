@@ -154,7 +154,7 @@ fn timed(act: impl FnOnce()) -> Duration {
 }
 
 fn foil(stage: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_foil"));
+    let mut command = Command::new(common::program());
     command.current_dir(stage).env("FOIL_STATE", stage.join("state")).stdin(Stdio::null());
     command
 }

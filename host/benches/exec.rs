@@ -16,7 +16,7 @@ const TRUE: &std::ffi::CStr = c"/bin/true";
 
 fn main() {
     // First: before the runtime's threads.
-    let launcher = Launcher::start_with(Path::new(env!("CARGO_BIN_EXE_foil"))).expect("the launcher starts");
+    let launcher = Launcher::start_with(&common::program()).expect("the launcher starts");
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let work = runtime.spawn(measure(launcher));

@@ -1,5 +1,6 @@
-//! A program in a pod, as `kube-exec` starts it (the look whose pod it is, and the exec), beside `kubectl exec` of the same.
-//! `FOIL_TEST_KUBECONFIG=… cargo bench --workspace --bench kube`; without a cluster it says that it is skipped.
+//! A program in a pod, as `kube-exec` starts it (the look whose pod it is, and the exec), beside `kubectl exec` of the same; whole acts with
+//! their clean-up beside Stratus Red Team where that is in PATH; five pods at once beside `kubectl`. `FOIL_TEST_KUBECONFIG=… cargo xtask bench
+//! kube`; without a cluster it says that it is skipped.
 
 mod common;
 
@@ -13,6 +14,19 @@ use std::time::{Duration, Instant};
 
 const ROUNDS: usize = 30;
 const PROGRAM: [&str; 2] = ["/bin/echo", "hello"];
+
+/// Where acts make what has a namespace.
+const NAMESPACE: &str = "foil-bench";
+
+/// Rounds of whole acts.
+const ACTS: usize = 8;
+/// A technique, and what Stratus calls it.
+const PAIRS: [(&str, &str); 4] = [
+    ("kubernetes.secrets-dump", "k8s.credential-access.dump-secrets"),
+    ("kubernetes.client-certificate", "k8s.persistence.create-client-certificate"),
+    ("kubernetes.admin-clusterrole", "k8s.persistence.create-admin-clusterrole"),
+    ("kubernetes.long-lived-token", "k8s.persistence.create-token"),
+];
 
 fn main() {
     let Some(kubeconfig) = std::env::var_os("FOIL_TEST_KUBECONFIG").map(PathBuf::from) else {
@@ -73,14 +87,75 @@ fn main() {
         let mut command = kubectl(&["exec", &name, "--"]);
         assert!(command.args(PROGRAM).stdout(Stdio::null()).status().expect("kubectl").success());
     };
-    let time = |what: &dyn Fn()| {
-        let began = Instant::now();
-        what();
-        began.elapsed()
-    };
     // The first connects.
     ours();
-    let (mut a, mut b): (Vec<Duration>, Vec<Duration>) = (0..ROUNDS).map(|_| (time(&ours), time(&theirs))).unzip();
+    let (mut a, mut b): (Vec<Duration>, Vec<Duration>) = (0..ROUNDS).map(|_| (timed(&ours), timed(&theirs))).unzip();
     common::line("a program in a pod by kube-exec", &mut a, "kubectl exec", &mut b);
     done(&["delete", "pod", &name, "--grace-period=1"]);
+    acts(&kubeconfig, &context, &image);
+}
+
+fn timed(what: impl Fn()) -> Duration {
+    let began = Instant::now();
+    what();
+    began.elapsed()
+}
+
+/// Whole acts, from the start of the program to its end, when all is put back.
+fn acts(kubeconfig: &Path, context: &str, image: &str) {
+    let stage = tempfile::tempdir().expect("a folder");
+    let stage = stage.path();
+    let environment = format!(
+        "environment: bench\nparallel: 5\nkubernetes: {{ kubeconfig: {}, context: {context}, image: {image}, namespace: {NAMESPACE} }}\n",
+        kubeconfig.display()
+    );
+    std::fs::write(stage.join("foil.yaml"), environment).expect("written");
+    let done = |program: &Path, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(stage).env("FOIL_STATE", stage.join("state")).env("KUBECONFIG", kubeconfig);
+        let output = command.stdin(Stdio::null()).output().expect("it starts");
+        output.status.success().then_some(()).ok_or_else(|| String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let foil = |arguments: &[&str]| done(&common::program(), arguments).expect("foil");
+    foil(&["grant", "--builtin", "--yes", "--reviewer", "bench", "--reason", "is measured"]);
+    let kubectl = |arguments: &[&str]| done(Path::new("kubectl"), arguments).expect("kubectl");
+    kubectl(&["create", "namespace", NAMESPACE]);
+    let stratus = done(Path::new("stratus"), &["version"]).is_ok();
+    if !stratus {
+        println!("skipped: the acts beside Stratus: `stratus` is not in PATH");
+    }
+    for (ours, theirs) in PAIRS.iter().filter(|_| stratus) {
+        let fire = || foil(&["fire", ours, "--quiet"]);
+        // What it cannot do on this cluster takes its time as well.
+        let detonate = || drop(done(Path::new("stratus"), &["detonate", theirs, "--cleanup"]));
+        beside(ours, fire, "Stratus", detonate);
+    }
+    let names: Vec<String> = (0..5).map(|number| format!("bench-{number}")).collect();
+    let pods = || {
+        let manifest: Vec<String> = names.iter().map(|name| pod(name, image)).collect();
+        std::fs::write(stage.join("pods.yaml"), manifest.join("---\n")).expect("written");
+        kubectl(&["create", "-f", "pods.yaml"]);
+        kubectl(&["wait", "--for=condition=Ready", "-f", "pods.yaml", "--timeout=60s"]);
+        kubectl(&["delete", "-f", "pods.yaml", "--grace-period=0"]);
+    };
+    std::fs::write(stage.join("pod.yaml"), "experiment: pod\ntechnique: kubernetes.privileged-pod\n").expect("written");
+    let privileged = || foil(&["run", "pod.yaml", "--repeat", "5", "--quiet"]);
+    beside("five pods at once, made and deleted", privileged, "kubectl", pods);
+    kubectl(&["delete", "namespace", NAMESPACE]);
+}
+
+fn beside(name: &str, ours: impl Fn(), than: &str, theirs: impl Fn()) {
+    // The first round fills the caches.
+    let mut rounds: Vec<_> = (0..=ACTS).map(|_| (timed(&ours), timed(&theirs))).collect();
+    rounds.remove(0);
+    let (mut ours, mut theirs): (Vec<Duration>, Vec<Duration>) = rounds.into_iter().unzip();
+    common::line(name, &mut ours, than, &mut theirs);
+}
+
+/// A pod as the technique makes it.
+fn pod(name: &str, image: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{ name: {name}, namespace: {NAMESPACE} }}\nspec:\n  terminationGracePeriodSeconds: 0\n  containers:\n  - name: c\n    \
+         image: {image}\n    command: [/bin/sleep, '600']\n    securityContext: {{ privileged: true }}\n"
+    )
 }

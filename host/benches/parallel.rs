@@ -1,17 +1,19 @@
-//! Experiments at once that start programs (`linux.file-delete`, `method: rm`): wall time beside a shell doing the same, CPU an experiment,
-//! and memory. `cargo bench --workspace --bench parallel -- 10 100` measures those numbers only.
+//! Experiments at once that start programs (`linux.file-delete`, `method: rm`) and wait for an alert that comes after two seconds: wall time
+//! beside a shell that does the same and waits as long, CPU an experiment, and memory. `cargo xtask bench parallel -- 10 100` measures those
+//! numbers only.
 
 mod common;
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const NUMBERS: [usize; 4] = [10, 100, 300, 1000];
 /// Rounds of each number: in turns, so that a busy machine weighs on both.
 const ROUNDS: usize = 3;
 /// What the technique does with `rm`, by hand.
-const SAME: &str = "file=$(mktemp) && echo harmless | /usr/bin/tee $file >/dev/null && /bin/rm -f $file";
+const SAME: &str = "file=$(mktemp) && echo harmless | /usr/bin/tee $file >/dev/null && /bin/rm -f $file && sleep 2";
 
 fn main() {
     let mut numbers: Vec<usize> = std::env::args().filter_map(|a| a.parse().ok()).collect();
@@ -20,21 +22,26 @@ fn main() {
     }
     let stage = tempfile::tempdir().expect("a folder");
     let stage = stage.path();
-    std::fs::write(stage.join("foil.yaml"), "environment: bench\nparallel: 1000\n").expect("written");
-    let experiment = "experiment: delete\ntechnique: linux.file-delete\nwith: { method: rm }\n";
+    let port = common::free_port();
+    let environment = format!("environment: bench\nparallel: 1000\ninbox: {{ listen: '127.0.0.1:{port}' }}\n");
+    std::fs::write(stage.join("foil.yaml"), environment).expect("written");
+    let experiment = "experiment: delete\ntechnique: linux.file-delete\nwith: { method: rm }\nexpect: [{ link: detection, check: inbox.event, \
+                      with: { contains: it-came }, within: 60s }]\n";
     std::fs::write(stage.join("delete.yaml"), experiment).expect("written");
-    let granted = foil(stage)
-        .args(["grant", "linux.file-delete", "--yes", "--reviewer", "bench", "--reason", "is measured"])
-        .output()
-        .expect("foil starts");
-    assert!(granted.status.success(), "{}", String::from_utf8_lossy(&granted.stderr));
+    for module in ["linux.file-delete", "inbox.event"] {
+        let granted = foil(stage)
+            .args(["grant", module, "--yes", "--reviewer", "bench", "--reason", "is measured"])
+            .output()
+            .expect("foil starts");
+        assert!(granted.status.success(), "{}", String::from_utf8_lossy(&granted.stderr));
+    }
     // The module's code is in the cache from here on.
-    run(stage, 1);
+    run(stage, port, 1);
     for number in numbers {
         let (mut ours, mut theirs, mut cpu, mut peak) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for _ in 0..ROUNDS {
             let before = spent();
-            let (wall, memory) = run(stage, number);
+            let (wall, memory) = run(stage, port, number);
             cpu.push(spent().saturating_sub(before));
             ours.push(wall);
             peak = peak.max(memory);
@@ -47,7 +54,7 @@ fn main() {
 }
 
 /// Runs so many at once: wall time, and the peak of `foil`'s resident memory in bytes.
-fn run(stage: &Path, number: usize) -> (Duration, u64) {
+fn run(stage: &Path, port: u16, number: usize) -> (Duration, u64) {
     let began = Instant::now();
     let mut child = foil(stage)
         .args(["run", "delete.yaml", "--quiet", "--repeat", &number.to_string()])
@@ -55,16 +62,22 @@ fn run(stage: &Path, number: usize) -> (Duration, u64) {
         .stderr(Stdio::null())
         .spawn()
         .expect("foil starts");
-    let mut peak = 0;
-    let status = loop {
-        if let Some(status) = child.try_wait().expect("a child") {
-            break status;
-        }
-        peak = peak.max(resident(child.id()));
-        std::thread::sleep(Duration::from_millis(2));
-    };
-    assert!(status.success(), "every experiment passes");
-    (began.elapsed(), peak)
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| common::push(port, began, &over));
+        let mut peak = 0;
+        let status = loop {
+            if let Some(status) = child.try_wait().expect("a child") {
+                break status;
+            }
+            peak = peak.max(resident(child.id()));
+            std::thread::sleep(Duration::from_millis(2));
+        };
+        let took = began.elapsed();
+        over.store(true, Ordering::Relaxed);
+        assert!(status.success(), "every experiment passes");
+        (took, peak)
+    })
 }
 
 /// The same number of shells at once.
@@ -94,7 +107,7 @@ fn resident(pid: u32) -> u64 {
 }
 
 fn foil(stage: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_foil"));
+    let mut command = Command::new(common::program());
     command.current_dir(stage).env("FOIL_STATE", stage.join("state")).stdin(Stdio::null());
     command
 }

@@ -42,7 +42,7 @@ fn main() {
 }
 
 fn foil(stage: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_foil"));
+    let mut command = Command::new(common::program());
     command.current_dir(stage).env("FOIL_STATE", stage.join("state")).arg("--modules").arg(stage);
     command
 }

@@ -1,24 +1,25 @@
 //! Many experiments at once whose alert comes after two seconds: wall time against that delay, memory an experiment that waits, and
-//! how soon a pushed event, and an event of the kernel's audit stream, becomes a verdict. `cargo bench --workspace --bench wait -- 10000` waits for that many.
+//! how soon a pushed event, and an event of the kernel's audit stream, becomes a verdict. `cargo xtask bench wait -- 300` waits for that many.
 
 mod common;
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use common::DELAY;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const ID: &str = "bench.idle";
-const DELAY: Duration = Duration::from_secs(2);
 
 fn main() {
-    let most = std::env::args().filter_map(|a| a.parse::<usize>().ok()).next().unwrap_or(1000);
+    let mut numbers: Vec<usize> = std::env::args().filter_map(|a| a.parse().ok()).collect();
+    if numbers.is_empty() {
+        numbers = vec![1000, 10_000];
+    }
     let stage = tempfile::tempdir().expect("a folder");
     let stage = stage.path();
     std::fs::write(stage.join("idle.wasm"), common::guest::idle(ID)).expect("the module");
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+    let port = common::free_port();
     let environment = format!("environment: bench\nparallel: 10000\ninbox: {{ listen: '127.0.0.1:{port}' }}\n");
     std::fs::write(stage.join("foil.yaml"), environment).expect("written");
     let experiment = format!(
@@ -29,32 +30,24 @@ fn main() {
         done(foil(stage).args(["grant", module, "--yes", "--reviewer", "bench", "--reason", "is measured"]));
     }
     let one = measured(stage, port, 1);
-    let many = measured(stage, port, most);
-    let ratio = |wall: Duration| wall.as_secs_f64() / DELAY.as_secs_f64();
-    println!(
-        "{most} experiments that wait: ratio {:.2} (ours {} vs the delay alone {})",
-        ratio(many.wall),
-        common::shown(many.wall),
-        common::shown(DELAY)
-    );
-    println!(
-        "one experiment that waits: ratio {:.2} (ours {} vs the delay alone {})",
-        ratio(one.wall),
-        common::shown(one.wall),
-        common::shown(DELAY)
-    );
-    let each = many.peak.saturating_sub(one.peak).checked_div(most as u64 - 1).unwrap_or(0);
-    println!(
-        "memory an experiment that waits: {:.1} KiB ({} MiB for {most}, {} MiB for one; aim: 50 KiB)",
-        each as f64 / 1024.0,
-        many.peak >> 20,
-        one.peak >> 20
-    );
-    println!(
-        "pushed event to verdict: {:.2} ms for one, {:.2} ms median of {most} (aim: 10 ms)",
-        one.noticed, many.noticed
-    );
+    waited(1, &one, &one);
+    for number in numbers {
+        waited(number, &measured(stage, port, number), &one);
+    }
     audited(stage, one.noticed);
+}
+
+/// Prints what so many cost beside the delay that they wait for, and beside one.
+fn waited(number: usize, all: &Measured, one: &Measured) {
+    let ratio = all.wall.as_secs_f64() / DELAY.as_secs_f64();
+    let (wall, delay) = (common::shown(all.wall), common::shown(DELAY));
+    println!("{number} experiments that wait: ratio {ratio:.2} (ours {wall} vs the delay alone {delay})");
+    println!("  pushed event to verdict: {:.2} ms, median of {number} (aim: 10 ms)", all.noticed);
+    let more = all.peak.saturating_sub(one.peak);
+    if let Some(each) = more.checked_div(number as u64 - 1) {
+        let (each, peak) = (each as f64 / 1024.0, all.peak >> 20);
+        println!("  memory of each: {each:.1} KiB ({peak} MiB in all; aim: 50 KiB)");
+    }
 }
 
 /// The same for an event of the kernel's, from its own time for it. As root, where no audit daemon runs.
@@ -112,7 +105,7 @@ fn measured(stage: &Path, port: u16, number: usize) -> Measured {
         .expect("foil starts");
     let over = AtomicBool::new(false);
     let (peak, wall) = std::thread::scope(|scope| {
-        scope.spawn(|| push(port, began, &over));
+        scope.spawn(|| common::push(port, began, &over));
         let peak = watched(&mut child);
         let wall = began.elapsed();
         over.store(true, Ordering::Relaxed);
@@ -124,23 +117,6 @@ fn measured(stage: &Path, port: u16, number: usize) -> Measured {
     let reports = reports.as_array().expect("an array");
     assert_eq!(reports.len(), number.min(1000) * number.div_ceil(1000), "a report each");
     Measured { wall, peak, noticed: median_noticed(reports) }
-}
-
-/// Pushes the event after the delay, and again for those that began later.
-fn push(port: u16, began: Instant, over: &AtomicBool) {
-    std::thread::sleep(DELAY.saturating_sub(began.elapsed()));
-    while !over.load(Ordering::Relaxed) {
-        let body = r#"{"message":"it-came"}"#;
-        let request = format!(
-            "POST /events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            body.len()
-        );
-        if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
-            let _ = stream.write_all(request.as_bytes());
-            let _ = stream.read(&mut [0; 512]);
-        }
-        std::thread::sleep(Duration::from_millis(250));
-    }
 }
 
 /// Waits for its end, and looks at its memory meanwhile.
@@ -158,7 +134,7 @@ fn watched(child: &mut Child) -> u64 {
 }
 
 fn foil(stage: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_foil"));
+    let mut command = Command::new(common::program());
     command.current_dir(stage).env("FOIL_STATE", stage.join("state")).arg("--modules").arg(stage).stdin(Stdio::null());
     command
 }

@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: each bench of `host/benches/`, one line a measurement. docs/performance.md says what they mean.
 
-use crate::tools::{cargo, ensure_target, root, run};
+use crate::tools::{cargo, ensure_target, root, run, target};
 use anyhow::{Context as _, Result, bail};
 
 /// Runs the benches that are named, or all; what follows `--` goes to them.
@@ -16,6 +16,9 @@ pub fn bench(arguments: &[String]) -> Result<()> {
     ensure_target()?;
     // The whole workspace's selection, so that the engine is built once for all; the names, so that nothing else is built.
     let mut command = cargo(["bench", "--quiet", "--workspace"]);
+    // Programs are measured as they are shipped.
+    run(&mut cargo(["build", "--release", "--package", "foil"]))?;
+    command.env("FOIL_BENCH_PROGRAM", target().join("release/foil"));
     for name in if wanted.is_empty() { &there[..] } else { wanted } {
         command.args(["--bench", name]);
     }

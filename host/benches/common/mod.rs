@@ -4,7 +4,41 @@
 
 pub mod guest;
 
-use std::time::Duration;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// The `foil` that is measured: as it is shipped where `cargo xtask bench` built it, else as benches are built.
+pub fn program() -> PathBuf {
+    std::env::var_os("FOIL_BENCH_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_foil").into(), PathBuf::from)
+}
+
+/// When the alert that experiments wait for comes, after their `foil` was started.
+pub const DELAY: Duration = Duration::from_secs(2);
+
+/// Pushes an event that says `it-came` to the inbox of that port after [`DELAY`], and again for those that began later, until all is over.
+pub fn push(port: u16, began: Instant, over: &AtomicBool) {
+    std::thread::sleep(DELAY.saturating_sub(began.elapsed()));
+    while !over.load(Ordering::Relaxed) {
+        let body = r#"{"message":"it-came"}"#;
+        let request = format!(
+            "POST /events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
+            let _ = stream.write_all(request.as_bytes());
+            let _ = stream.read(&mut [0; 512]);
+        }
+        std::thread::sleep(Duration::from_millis(250));
+    }
+}
+
+/// A port of this machine that nobody listens on.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port()
+}
 
 /// Prints `name: ratio x.xx (ours … vs NAME …, n=…)`. Medians: a busy machine has outliers, all of them upwards.
 pub fn line(name: &str, ours: &mut [Duration], than: &str, theirs: &mut [Duration]) {
