@@ -89,7 +89,7 @@ fn main() {
     };
     // The first connects.
     ours();
-    let (mut a, mut b): (Vec<Duration>, Vec<Duration>) = (0..ROUNDS).map(|_| (timed(&ours), timed(&theirs))).unzip();
+    let (mut a, mut b): (Vec<Duration>, Vec<Duration>) = (0..ROUNDS).map(|_| (timed(ours), timed(theirs))).unzip();
     common::line("a program in a pod by kube-exec", &mut a, "kubectl exec", &mut b);
     done(&["delete", "pod", &name, "--grace-period=1"]);
     acts(&kubeconfig, &context, &image);

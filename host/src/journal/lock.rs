@@ -187,9 +187,9 @@ mod tests {
         }
         let me = std::process::id();
         assert_eq!(other.holders(&[RunId::new(), run.clone()]), BTreeMap::from([(run.clone(), me)]));
-        assert!(other.held_by(1, &[run.clone()]).is_empty());
+        assert!(other.held_by(1, std::slice::from_ref(&run)).is_empty());
         drop(lock);
-        assert!(!one.is_held(&run).unwrap() && other.holders(&[run.clone()]).is_empty());
+        assert!(!one.is_held(&run).unwrap() && other.holders(std::slice::from_ref(&run)).is_empty());
         drop(other.take(&run).unwrap());
     }
 

@@ -219,16 +219,17 @@ mod tests {
     fn an_event_is_for_the_runs_of_its_process_and_for_those_that_it_names() {
         // One knows all its processes, and has none; the other cannot tell.
         let runs = [run(ProcessTree::of_nobody()), run(ProcessTree::without_connector())];
-        let (exact, inexact) = (runs[0].log.run().clone(), runs[1].log.run().clone());
+        let both = runs.each_ref().map(|run| run.log.run().clone());
+        let (exact, inexact) = (&both[0], &both[1..]);
         let concerned = |owners: &Owners, fields: &[(&str, &str)]| -> Vec<RunId> {
             super::concerned(runs.iter(), owners, &event(fields)).map(|run| run.log.run().clone()).collect()
         };
-        assert_eq!(concerned(&Owners::Nobody, &[]), [exact.clone(), inexact.clone()]);
+        assert_eq!(concerned(&Owners::Nobody, &[]), both);
         for owners in [Owners::Runs(vec![7]), Owners::Foil] {
-            assert_eq!(concerned(&owners, &[]), [inexact.clone()]);
+            assert_eq!(concerned(&owners, &[]), inexact);
             let named = format!("/tmp/foil-{exact}/f");
-            assert_eq!(concerned(&owners, &[("name", &named)]), [exact.clone(), inexact.clone()], "{owners:?}");
-            assert_eq!(concerned(&owners, &[("key", &named)]), [inexact.clone()], "keys name whose rule it was");
+            assert_eq!(concerned(&owners, &[("name", &named)]), both, "{owners:?}");
+            assert_eq!(concerned(&owners, &[("key", &named)]), inexact, "keys name whose rule it was");
         }
     }
 

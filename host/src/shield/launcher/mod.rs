@@ -81,7 +81,7 @@ struct Launcher {
     runs: HashMap<i32, Run>,
     /// The process of [`cgroup::prepare`], which makes no others.
     preparing: Option<i32>,
-    /// When a run that a cgroup holds last began or ended.
+    /// When a run that a cgroup holds last began or ended, or the launcher did begin, which the first run follows.
     held_last: Option<Instant>,
 }
 
@@ -103,8 +103,9 @@ impl Launcher {
         mask.thread_block()?;
         let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         let preparing = cgroup::prepare();
+        let held_last = preparing.map(|_| Instant::now());
         cgroup::sweep();
-        Ok(Self { socket, signals, lifeline: Lifeline::new()?, runs: HashMap::new(), preparing, held_last: None })
+        Ok(Self { socket, signals, lifeline: Lifeline::new()?, runs: HashMap::new(), preparing, held_last })
     }
 
     fn until_host_is_gone(&mut self) {

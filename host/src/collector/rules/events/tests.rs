@@ -215,7 +215,8 @@ fn no_rule_is_kept_from_a_record_that_it_matches() {
         };
         let each = set.rules().iter().map(|loaded| &loaded.rule).filter(|rule| matches(rule));
         let mut each: Vec<String> = each.map(|rule| format!("{:?}", rule.detection())).collect();
-        (indexed.sort(), each.sort());
+        indexed.sort();
+        each.sort();
         assert_eq!(indexed.len(), each.len(), "{event:?}");
         assert_eq!(indexed, each);
     }
