@@ -119,6 +119,24 @@ fn a_daemon_does_not_outlive_its_phase() {
     }
 }
 
+/// Nothing has come that would wake the watch, and nothing will.
+#[test]
+fn a_run_that_waits_for_its_first_event_stops_at_once() {
+    let bench = bench();
+    bench.write("foil.yaml", "environment: e2e\ninbox: { listen: '127.0.0.1:0' }\n");
+    let experiment = "experiment: e\ntechnique: linux.file-delete\nwith: { method: rm }\nexpect: [{ link: detection, check: inbox.event, \
+                      with: { contains: nothing }, within: 50s }]\n";
+    bench.write("wait.yaml", experiment);
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let mut live = bench.spawn(&["run", "wait.yaml", "--format", "json"]);
+        let watches = || bench.runs().first().is_some_and(|run| run["live"] == true && run["effects"] != 0);
+        until(STOPS, "it acts", watches);
+        std::thread::sleep(Duration::from_millis(500));
+        live.signal(signal);
+        stopped(&bench, &live.ends_within(STOPS));
+    }
+}
+
 #[test]
 fn abort_stops_a_live_run_and_cleans_up() {
     let bench = bench();

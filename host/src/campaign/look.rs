@@ -156,6 +156,10 @@ impl Sight for Look<'_> {
         tokio::time::sleep(BETWEEN_LOOKS).await;
     }
 
+    async fn stopped(&self) {
+        self.world.cancel.cancelled().await;
+    }
+
     fn is_worth_a_look(&self) -> bool {
         // Without a log nothing would wake the watch.
         self.looks_elsewhere()

@@ -37,6 +37,10 @@ pub trait Sight {
     fn look_at_the_rest(&mut self) -> impl Future<Output = Rest> + Send;
     /// Returns once there may be something new since the last look; never, where the source does not wake us.
     fn news(&self) -> impl Future<Output = ()> + Send;
+    /// Returns once the run is to stop: the next look says so.
+    fn stopped(&self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
     /// Whether a look could show anything, where there was no news: something is recorded, or the check looks elsewhere too.
     fn is_worth_a_look(&self) -> bool {
         true
@@ -130,6 +134,7 @@ pub async fn watch(link: &Link, zero: Zero, demanded: TiedBy, sight: &mut impl S
                 () = sight.news() => wait = FIRST_WAIT,
                 () = tokio::time::sleep(wait) => wait = (wait * 2).min(LONGEST_WAIT),
                 () = tokio::time::sleep_until(deadline) => {}
+                () = sight.stopped() => break,
             }
             // Thousands of experiments that wait for their first event cost nothing meanwhile.
             if failed.is_some() || sight.is_worth_a_look() || Instant::now() >= deadline {

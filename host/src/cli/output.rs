@@ -8,6 +8,7 @@ use crate::report::{self, Format, Progress, RunReport};
 use anyhow::{Context as _, bail};
 use foil_manifest::Shown as _;
 use std::io::{IsTerminal as _, Result, Write as _};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The arguments of commands that report.
@@ -31,7 +32,9 @@ impl Printing {
         let mut checked = Vec::new();
         for ReportFile { path, .. } in &self.output {
             Pending::create(path)?;
-            let absolute = std::path::absolute(path)?;
+            // The folder is there: the file could be made in it.
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let absolute = folder.canonicalize()?.join(path.file_name().unwrap_or_default());
             if checked.contains(&absolute) {
                 bail!("`--output` names {} twice: name a file for each report", path.shown());
             }

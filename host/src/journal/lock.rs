@@ -12,16 +12,17 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// In how many files they are: the kernel walks a list of all locks of a file.
-const FILES: u64 = 64;
+const FILES: u64 = 8;
 
 /// The locks of a state folder.
 #[derive(Debug)]
 pub(super) struct Locks {
     folder: PathBuf,
-    files: [OnceLock<File>; FILES as usize],
+    /// Opened at once, so that what is wrong with one is said before anything is done.
+    files: Vec<File>,
     /// The kernel does not keep one open file's holders apart.
     held: Mutex<HashSet<RunId>>,
 }
@@ -61,7 +62,8 @@ impl Locks {
             }
             _ => {}
         }
-        Ok(Arc::new(Self { folder, files: [const { OnceLock::new() }; FILES as usize], held: Mutex::default() }))
+        let files = (0..FILES).map(|number| open(&path(&folder, number))).collect::<Result<_>>()?;
+        Ok(Arc::new(Self { folder, files, held: Mutex::default() }))
     }
 
     /// Takes a run's lock, or says that somebody holds it. Never waits.
@@ -77,7 +79,7 @@ impl Locks {
                 self.held().remove(run);
                 Err(match error {
                     nix::Error::EAGAIN | nix::Error::EACCES => JournalError::Alive(run.to_string()),
-                    error => JournalError::file(&self.path(number), "locking the run")(error.into()),
+                    error => JournalError::file(&path(&self.folder, number), "locking the run")(error.into()),
                 })
             }
         }
@@ -90,8 +92,9 @@ impl Locks {
         }
         let (number, at) = place(run);
         let mut lock = byte(libc::F_WRLCK, at);
-        fcntl(self.file(number)?, FcntlArg::F_OFD_GETLK(&mut lock))
-            .map_err(|error| JournalError::file(&self.path(number), "looking at the run's lock")(error.into()))?;
+        fcntl(self.file(number)?, FcntlArg::F_OFD_GETLK(&mut lock)).map_err(|error| {
+            JournalError::file(&path(&self.folder, number), "looking at the run's lock")(error.into())
+        })?;
         Ok(i32::from(lock.l_type) != libc::F_UNLCK)
     }
 
@@ -105,51 +108,52 @@ impl Locks {
 
     /// Which of these runs' locks a process holds.
     pub(super) fn held_by(&self, pid: u32, runs: &[RunId]) -> Vec<RunId> {
-        let wanted = |inode: u64, start: i64| {
-            runs.iter().filter(move |run| {
-                let (number, at) = place(run);
-                let inode_of = |file: &File| file.metadata().is_ok_and(|meta| meta.ino() == inode);
-                at == start && self.file(number).is_ok_and(inode_of)
-            })
-        };
+        let of = |meta: &std::fs::Metadata| (meta.dev(), meta.ino());
+        let files: Vec<_> = self.files.iter().map(|file| file.metadata().ok().as_ref().map(of)).collect();
         let open = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-        let ours = open.filter(|fd| std::fs::read_link(fd.path()).is_ok_and(|path| path.starts_with(&self.folder)));
-        ours.flat_map(|fd| {
+        let mut held = Vec::new();
+        for fd in open {
+            // By the file and not by its name: another mount namespace has other names.
+            let file = std::fs::metadata(fd.path()).ok().filter(std::fs::Metadata::is_file).as_ref().map(of);
+            let Some(number) = files.iter().position(|known| file.is_some() && *known == file) else { continue };
             let info = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", fd.file_name().display()));
-            let info = info.unwrap_or_default();
-            info.lines().filter_map(told).flat_map(|(inode, start)| wanted(inode, start).cloned()).collect::<Vec<_>>()
-        })
-        .collect()
-    }
-
-    /// The file of that number. Opened once, by whoever is first.
-    fn file(&self, number: u64) -> Result<&File> {
-        let place = usize::try_from(number).ok().and_then(|number| self.files.get(number));
-        let Some(place) = place else { return Err(JournalError::Unknown(format!("file of locks {number}"))) };
-        if let Some(file) = place.get() {
-            return Ok(file);
+            let starts: Vec<i64> = info.unwrap_or_default().lines().filter_map(start).collect();
+            let here = |run: &&RunId| {
+                let (of_run, at) = place(run);
+                usize::try_from(of_run).is_ok_and(|of_run| of_run == number) && starts.contains(&at)
+            };
+            held.extend(runs.iter().filter(here).cloned());
         }
-        let path = self.path(number);
-        let opened = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC).bits().cast_signed())
-            .open(&path);
-        let file = opened.map_err(JournalError::file(&path, "opening the runs' locks"))?;
-        // Where another thread was faster, this one is closed again, and nothing is locked in it yet.
-        Ok(place.get_or_init(|| file))
+        held
     }
 
-    fn path(&self, number: u64) -> PathBuf {
-        self.folder.join(format!("{number:02}"))
+    fn file(&self, number: u64) -> Result<&File> {
+        let file = usize::try_from(number).ok().and_then(|number| self.files.get(number));
+        file.ok_or_else(|| JournalError::Unknown(format!("file of locks {number}")))
     }
 
     fn held(&self) -> MutexGuard<'_, HashSet<RunId>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn path(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("{number:02}"))
+}
+
+/// Opens a file of locks, which is made where it is missing. Refuses one that somebody else owns or may write: they could take it away.
+fn open(path: &Path) -> Result<File> {
+    let opened = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC).bits().cast_signed())
+        .open(path);
+    let file = opened.map_err(JournalError::file(path, "opening the runs' locks"))?;
+    super::schema::ours_alone(path)?;
+    Ok(file)
 }
 
 impl Drop for RunLock {
@@ -164,11 +168,11 @@ impl Drop for RunLock {
     }
 }
 
-/// A lock as `/proc/PID/fdinfo/FD` tells it, such as `lock: 1: OFDLCK ADVISORY  WRITE -1 fe:00:1234 77 77`: inode and first byte.
-fn told(line: &str) -> Option<(u64, i64)> {
+/// The first byte of a lock, as `/proc/PID/fdinfo/FD` tells it: `lock: 1: OFDLCK ADVISORY  WRITE -1 fe:00:1234 77 77`.
+fn start(line: &str) -> Option<i64> {
     let words: Vec<&str> = line.strip_prefix("lock:")?.split_whitespace().collect();
-    let [_, "OFDLCK", _, "WRITE", _, file, start, _] = words[..] else { return None };
-    Some((file.rsplit(':').next()?.parse().ok()?, start.parse().ok()?))
+    let [_, "OFDLCK", _, "WRITE", _, _, start, _] = words[..] else { return None };
+    start.parse().ok()
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ use lock::Locks;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The journal of a state folder. Several processes may have it open; a clone shares the connection.
@@ -50,6 +51,8 @@ struct Inner {
     /// The SQLite file.
     path: PathBuf,
     locks: Arc<Locks>,
+    /// The log could not be emptied, and may hold a purged pre-image.
+    unpurged: AtomicBool,
     /// The kernel's boot id: device numbers mean nothing after a reboot.
     boot: String,
     db: Mutex<Database>,
@@ -77,7 +80,16 @@ impl Journal {
         let path = state.join("journal.db");
         let db = Mutex::new(Database { db: schema::open(&path)?, waits: Wait::ForDisk });
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_string();
-        Ok(Self { inner: Arc::new(Inner { path, locks, boot, db, waiting: Mutex::default() }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                path,
+                locks,
+                unpurged: AtomicBool::default(),
+                boot,
+                db,
+                waiting: Mutex::default(),
+            }),
+        })
     }
 
     /// The SQLite file.
@@ -176,9 +188,10 @@ impl Inner {
     }
 
     /// Empties the write-ahead log into the file, so that no purged pre-image stays in it. Best effort: another process
-    /// that reads puts it off until the next time.
+    /// that reads puts it off until the end of this one, or the next `foil cleanup`.
     fn checkpoint(&self) {
-        let _ = self.db().db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        let busy = self.db().db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+        self.unpurged.store(busy.unwrap_or(true), Ordering::Release);
     }
 }
 
@@ -191,7 +204,8 @@ impl Drop for Inner {
         }
         let mut log = self.path.as_os_str().to_owned();
         log.push("-wal");
-        if std::fs::metadata(log).is_ok_and(|log| log.len() > schema::SHORT_LOG) {
+        let long = std::fs::metadata(log).is_ok_and(|log| log.len() > schema::SHORT_LOG);
+        if long || self.unpurged.load(Ordering::Acquire) {
             self.checkpoint();
         }
     }

@@ -42,6 +42,8 @@ impl Journal {
                 reports.push(report);
             }
         }
+        // A `foil` that was killed may have left a purged pre-image in the log.
+        self.inner.checkpoint();
         Ok(reports)
     }
 

@@ -96,7 +96,7 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
 }
 
 /// Refuses a file that somebody else could have written into.
-fn ours_alone(path: &Path) -> Result<()> {
+pub(super) fn ours_alone(path: &Path) -> Result<()> {
     let meta = match std::fs::symlink_metadata(path) {
         Ok(meta) => meta,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),

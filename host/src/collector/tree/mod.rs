@@ -176,7 +176,23 @@ impl ProcessTree {
         if start.is_some_and(|start| !lock(&self.lives).began(pid, start, event.at)) {
             return self.or_foil(Whose::Stranger, actor);
         }
-        self.by_lives(pid, ppid, event.at, event.grain(), actor)
+        match self.by_lives(pid, ppid, event.at, event.grain(), actor) {
+            Whose::Foil if actor.title().is_none() && self.executed(event, &actor) => Whose::Technique,
+            whose => whose,
+        }
+    }
+
+    /// Whether the kernel says that a process of the run, and not of the host's or the launcher's, executed a program that is not Foil's.
+    /// It stamps that with the moment of the call, at which the process was Foil's still: on a busy machine long before the program began.
+    fn executed(&self, event: &Recorded, actor: &Actor<'_>) -> bool {
+        let Some(Process { pid, ppid, .. }) = event.process else { return false };
+        event.likeness.is_none()
+            && matches!(event.kind.as_str(), "execve" | "execveat")
+            && event.fields.get("success").is_some_and(|success| success == "yes")
+            && actor.exe.is_some()
+            && !lock(&self.own).looks_like(actor)
+            && !self.is_foil(pid, ppid)
+            && lock(&self.lives).had(pid)
     }
 
     fn by_lives(&self, pid: u32, ppid: Option<u32>, at: u64, grain: ClockGrain, actor: Actor<'_>) -> Whose {

@@ -24,7 +24,8 @@ impl<'a> Actor<'a> {
             };
         }
         let field = |name: &str| event.fields.get(name).map(String::as_str);
-        Self { name: field("comm"), exe: field("exe"), command_line: field("proctitle") }
+        // Not `proctitle`: the kernel keeps that of the first event of a process, and tells it of the program that it executed later.
+        Self { name: field("comm"), exe: field("exe"), command_line: None }
     }
 
     /// Whether it bears the name or the command line of a process of Foil's that has executed nothing since.

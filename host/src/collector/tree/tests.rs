@@ -241,3 +241,41 @@ fn without_the_connector_orphans_are_told_from_init_s_own() {
     assert_eq!(orphan(T + S / 2), Member::Foil, "nobody of the technique's was there yet");
     assert_eq!(orphan(T + 2 * S), Member::Yes);
 }
+
+/// The audit stream stamps an execution with the moment of the call. On a busy machine the program begins long after it.
+#[test]
+fn who_executed_a_program_is_the_technique_however_long_that_took() {
+    let tree = ProcessTree::of_nobody();
+    let own = Image { exes: vec!["/opt/foil".into()], ..Image::default() };
+    lock(&tree.own).know(50, vec![own]);
+    {
+        let mut lives = lock(&tree.lives);
+        lives.init(100, T);
+        assert!(lives.fork(100, 101, T + S) && lives.fork(1, 200, T + S));
+        lives.exec(101, T + 2 * S);
+        lives.exec(200, T + 2 * S);
+    }
+    // The kernel tells the title of the first event that it recorded of a process.
+    let title = ("proctitle", "/proc/self/exe __launcher");
+    let event = |kind: &str, pid: u32, ppid: u32, exe: &str, success: &str| Recorded {
+        at: if kind == "unlinkat" { T + 3 * S } else { T + S + MS },
+        kind: kind.to_owned(),
+        own_observation: false,
+        process: Some(Process { pid, ppid: Some(ppid), start: None }),
+        likeness: None,
+        fields: [("exe", exe), ("success", success), title]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+    };
+    let whose = |kind, pid, ppid, exe, success| tree.whose(&event(kind, pid, ppid, exe, success));
+    assert_eq!(whose("execve", 101, 100, "/usr/bin/rm", "yes"), Whose::Technique);
+    assert_eq!(whose("unlinkat", 101, 100, "/usr/bin/rm", "yes"), Whose::Technique);
+    // What it did before is Foil's, and so is an execution that failed.
+    assert_eq!(whose("openat", 101, 100, "/opt/foil", "yes"), Whose::Foil);
+    assert_eq!(whose("openat", 101, 100, "/usr/bin/rm", "yes"), Whose::Foil);
+    assert_eq!(whose("execve", 101, 100, "/opt/foil", "no"), Whose::Foil);
+    assert_eq!(whose("execve", 101, 100, "/opt/foil", "yes"), Whose::Foil);
+    // Somebody else's program, and the launcher's own.
+    assert_eq!(whose("execve", 200, 1, "/usr/bin/rm", "yes"), Whose::Stranger);
+    assert_eq!(whose("execve", 50, 1, "/usr/bin/rm", "yes"), Whose::Foil);
+}
