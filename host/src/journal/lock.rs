@@ -116,7 +116,8 @@ impl Locks {
             // By the file and not by its name: another mount namespace has other names.
             let file = std::fs::metadata(fd.path()).ok().filter(std::fs::Metadata::is_file).as_ref().map(of);
             let Some(number) = files.iter().position(|known| file.is_some() && *known == file) else { continue };
-            let info = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", fd.file_name().display()));
+            let info = Path::new("/proc").join(pid.to_string()).join("fdinfo").join(fd.file_name());
+            let info = std::fs::read_to_string(info);
             let starts: Vec<i64> = info.unwrap_or_default().lines().filter_map(start).collect();
             let here = |run: &&RunId| {
                 let (of_run, at) = place(run);
