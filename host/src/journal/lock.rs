@@ -62,6 +62,14 @@ impl Locks {
             }
             _ => {}
         }
+        // Whoever may write in it can take a lock's file away, and a live run is taken for dead.
+        let meta = std::fs::symlink_metadata(&folder).map_err(JournalError::file(&folder, "looking at it"))?;
+        let ours = meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw() && meta.mode() & 0o022 == 0;
+        if !ours {
+            let why =
+                "it must be a folder of your own that nobody else can write; while no foil runs, remove it".into();
+            return Err(JournalError::Untrusted { path: folder, why });
+        }
         let files = (0..FILES).map(|number| open(&path(&folder, number))).collect::<Result<_>>()?;
         Ok(Arc::new(Self { folder, files, held: Mutex::default() }))
     }
@@ -196,6 +204,26 @@ mod tests {
         drop(lock);
         assert!(!one.is_held(&run).unwrap() && other.holders(std::slice::from_ref(&run)).is_empty());
         drop(other.take(&run).unwrap());
+    }
+
+    #[test]
+    fn what_somebody_else_could_take_away_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let refused = || matches!(Locks::open(dir.path()), Err(JournalError::Untrusted { .. }));
+        assert!(!refused());
+        let folder = dir.path().join("locks");
+        let mode = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap()
+        };
+        for path in [folder.clone(), folder.join("07")] {
+            let before = std::fs::metadata(&path).unwrap().permissions();
+            mode(&path, 0o777);
+            assert!(refused(), "{path:?}");
+            std::fs::set_permissions(&path, before).unwrap();
+        }
+        std::fs::rename(&folder, dir.path().join("elsewhere")).unwrap();
+        std::os::unix::fs::symlink("elsewhere", &folder).unwrap();
+        assert!(refused(), "a link");
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl Launcher {
         let (Some(run), Some(births)) = (fds.next(), fds.next()) else { return };
         match spawn::start(&parcel.message.spec, &run, &births, &self.lifeline) {
             Ok(spawn::Started { pid, cgroup, reach }) => {
-                self.held_last = cgroup.is_some().then(Instant::now);
+                self.held_last = cgroup.as_ref().map(|_| Instant::now()).or(self.held_last);
                 self.runs.insert(pid, Run { births, cgroup, reach });
             }
             Err(reason) => {
@@ -168,7 +168,7 @@ impl Launcher {
             match self.runs.remove(pid) {
                 Some(run) => {
                     orphans |= run.reach == Reach::Descendants;
-                    self.held_last = run.cgroup.is_some().then(Instant::now);
+                    self.held_last = run.cgroup.as_ref().map(|_| Instant::now()).or(self.held_last);
                     forget(run);
                 }
                 None if self.preparing == Some(*pid) => self.preparing = None,
