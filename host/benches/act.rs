@@ -51,8 +51,7 @@ fn main() {
     }
     let stage = tempfile::tempdir().expect("a folder");
     let stage = stage.path();
-    let parallel_one = "environment: bench\nparallel: 1\n";
-    std::fs::write(stage.join("foil.yaml"), parallel_one).expect("written");
+    std::fs::write(stage.join("foil.yaml"), environment(1)).expect("written");
     done(foil(stage).args(["grant", "--builtin", "--yes", "--reviewer", "bench", "--reason", "is measured"]));
     let generator = Command::new("event-generator").arg("version").output().is_ok_and(|o| o.status.success());
     if !generator {
@@ -84,7 +83,7 @@ fn pair(name: &str, mut ours: impl FnMut(), by_hand: &str, action: Option<&str>)
     }
 }
 
-/// Seven techniques one after another, in one process of each.
+/// Seven techniques in one process of each: one after another, and two at once, which event-generator cannot.
 fn seven(stage: &Path, generator: bool) {
     let ids: Vec<&str> = PAIRS.iter().map(|(id, ..)| *id).collect();
     let files: Vec<String> = ids.iter().map(|id| format!("{id}.yaml")).collect();
@@ -97,6 +96,13 @@ fn seven(stage: &Path, generator: bool) {
     let all = format!("^({})$", actions.join("|").replace('.', "\\."));
     let ours = || done(foil(stage).arg("run").args(&files).arg("--quiet"));
     pair("seven acts in one process", ours, &by_hand, generator.then_some(&all));
+    std::fs::write(stage.join("foil.yaml"), environment(2)).expect("written");
+    pair("seven acts in one process, two at once", ours, &by_hand, generator.then_some(&all));
+    std::fs::write(stage.join("foil.yaml"), environment(1)).expect("written");
+}
+
+fn environment(parallel: usize) -> String {
+    format!("environment: bench\nparallel: {parallel}\n")
 }
 
 /// A test of Atomic Red Team out of a folder with many.

@@ -122,6 +122,33 @@ fn a_live_run_is_not_recovered_and_a_dead_one_only_once() {
 }
 
 #[test]
+fn what_keeps_one_run_from_being_recovered_is_said_and_the_others_are_recovered() {
+    let bench = Bench::new();
+    let journal = bench.journal();
+    let runs = [(); 3].map(|()| journal.begin(&record()).unwrap());
+    let files = ["a", "b", "c"].map(|name| bench.work.join(name));
+    for (run, file) in runs.iter().zip(&files) {
+        Actor(run).create(file, b"x");
+    }
+    let broken = runs[1].run().to_string();
+    drop(runs);
+    let db = rusqlite::Connection::open(journal.path()).unwrap();
+    let when = format!("NEW.run = '{broken}' AND NEW.finished IS NOT NULL");
+    let trigger = format!("CREATE TRIGGER t BEFORE UPDATE ON runs WHEN {when} BEGIN SELECT RAISE(ABORT, 'no'); END");
+    db.execute_batch(&trigger).unwrap();
+    let reports = recover(&journal);
+    assert!(reports.len() == 3 && files.iter().all(|file| !file.exists()), "{reports:?}");
+    for report in &reports {
+        let residue: Vec<_> = report.residue().collect();
+        assert_eq!(residue.len(), usize::from(report.run == broken), "{residue:?}");
+        assert!(residue.iter().all(|(what, _)| what == "the journal"), "{residue:?}");
+    }
+    db.execute_batch("DROP TRIGGER t").unwrap();
+    assert!(recover(&journal).iter().all(|report| report.residue().next().is_none()));
+    assert!(journal.runs().unwrap().iter().all(|run| run.finished.is_some()));
+}
+
+#[test]
 fn a_finished_run_takes_nothing_more() {
     let bench = Bench::new();
     let run = bench.journal().begin(&record()).unwrap();

@@ -100,6 +100,8 @@ fn several_files_get_a_format_each() {
         (&["json="], "name the file"),
         (&["json=a.json", "csv=./a.json"], "names ./a.json twice"),
         (&["json=a.json", "csv=missing/a.csv"], "cannot write missing/a.csv"),
+        (&["json=good-1.yaml"], "Foil reads `.yaml` files"),
+        (&["grants.toml"], "Foil reads `.toml` files"),
     ] {
         let output: Vec<&str> = output.iter().flat_map(|file| ["--output", file]).collect();
         let before = bench.runs().len();

@@ -53,7 +53,7 @@ impl<'a> Wanted<'a> {
             cluster: &prepared.cluster,
             rules: &prepared.rules,
             history: prepared.history.as_ref(),
-            own_rules: prepared.experiment.audit.own_rules.as_ref(),
+            own_rules: prepared.own_rules(),
         }
     }
 

@@ -6,7 +6,8 @@ use super::mistakes::{PrepareError, PrepareErrors};
 use super::parameters;
 use crate::cluster::Cluster;
 use crate::collector::Sensors;
-use crate::collector::rules::{History, RuleSet};
+use crate::collector::audit::{self, RuleRequest};
+use crate::collector::rules::{self, History, RuleSet};
 use crate::engine::bindings::types::Parameter;
 use crate::module::Module;
 use crate::policy::Authorised;
@@ -208,6 +209,14 @@ impl Prepared {
     /// Every collector that a link reads.
     pub fn collectors(&self) -> BTreeSet<String> {
         self.links.iter().flat_map(|l| l.collectors.iter().cloned()).collect()
+    }
+
+    /// The audit rules that are added for the run where no audit daemon runs: those that the experiment asks for, if a link reads what
+    /// they record.
+    pub fn own_rules(&self) -> Option<&RuleRequest> {
+        let read = self.collectors();
+        let audited = read.contains(audit::NAME) || read.contains(rules::NAME);
+        self.experiment.audit.own_rules.as_ref().filter(|_| audited)
     }
 
     /// The report before anything happened.

@@ -59,7 +59,11 @@ pub(super) fn folder(global: &Global) -> anyhow::Result<PathBuf> {
 /// Recovers all dead runs and says what came of it.
 pub(super) fn clean(journal: &Journal, format: Format) -> anyhow::Result<Exit> {
     let reports = journal.recover(Scope::DeadAndResidue, &Machine, &mut |_, _| {})?;
-    let live: Vec<String> = journal.live()?.iter().map(ToString::to_string).collect();
+    // What was undone is said even where this cannot be told.
+    let (live, untold): (Vec<String>, _) = match journal.live() {
+        Ok(live) => (live.iter().map(ToString::to_string).collect(), None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
     let residue = reports.iter().map(|r| r.residue().count()).sum::<usize>();
     match format {
         Format::Json => {
@@ -71,7 +75,7 @@ pub(super) fn clean(journal: &Journal, format: Format) -> anyhow::Result<Exit> {
             for run in &live {
                 out!("{run}: alive, left alone (`{}` stops it)", of_state(["abort"]));
             }
-            if reports.is_empty() && live.is_empty() {
+            if reports.is_empty() && live.is_empty() && untold.is_none() {
                 out!("Nothing to clean up.");
             }
             let left = reports.iter().find(|report| report.residue().next().is_some());
@@ -84,6 +88,7 @@ pub(super) fn clean(journal: &Journal, format: Format) -> anyhow::Result<Exit> {
             }
         }
     }
+    untold.map_or(Ok(()), Err)?;
     Ok(if residue > 0 { Exit::Residue } else { Exit::Success })
 }
 

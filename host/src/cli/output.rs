@@ -7,6 +7,7 @@ use crate::console::err;
 use crate::report::{self, Format, Progress, RunReport};
 use anyhow::{Context as _, bail};
 use foil_manifest::Shown as _;
+use std::ffi::OsStr;
 use std::io::{IsTerminal as _, Result, Write as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,6 +36,10 @@ impl Printing {
             // The folder is there: the file could be made in it.
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
             let absolute = folder.canonicalize()?.join(path.file_name().unwrap_or_default());
+            let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+            if ONLY_READ.contains(&ending) {
+                bail!("`--output {}`: Foil reads `.{ending}` files, and writes no report over one", path.shown());
+            }
             if checked.contains(&absolute) {
                 bail!("`--output` names {} twice: name a file for each report", path.shown());
             }
@@ -43,6 +48,9 @@ impl Printing {
         Ok(())
     }
 }
+
+/// How the names of files end that Foil reads: experiments, the environment, grants, modules. No report has any of these formats.
+const ONLY_READ: [&str; 4] = ["yaml", "yml", "toml", "wasm"];
 
 /// What standard output gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

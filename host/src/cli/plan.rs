@@ -163,7 +163,7 @@ fn undo(plan: &Prepared) -> Vec<String> {
             lines.push("a file that it writes or removes gets its pre-image back; one that it makes is removed".into());
         }
     }
-    if plan.experiment.audit.own_rules.is_some() {
+    if plan.own_rules().is_some() {
         lines.push("audit rules that Foil adds are taken away, and auditing is switched off where it was off".into());
     }
     lines

@@ -23,17 +23,22 @@ pub fn parser() -> impl TypedValueParser<Value = ReportFile> {
     OsStringValueParser::new().try_map(|text| parse(&text))
 }
 
-/// What stands before the first `=` must be a format, unless it has something but small letters in it, such as `./a=b` or `a.b=c`.
+/// What stands before the first `=` must be a format, in either case, unless it has something but letters in it, such as `./a=b` or
+/// `a.b=c`.
 fn parse(text: &OsString) -> Result<ReportFile, String> {
     let bytes = text.as_bytes();
     let plain = || Ok(ReportFile { format: None, path: text.into() });
     let Some(at) = bytes.iter().position(|byte| *byte == b'=') else { return plain() };
     let (word, path) = (bytes.get(..at).unwrap_or_default(), bytes.get(at.saturating_add(1)..).unwrap_or_default());
     let word = match std::str::from_utf8(word) {
-        Ok(word) if !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase()) => word,
+        Ok(word) if word.bytes().all(|byte| byte.is_ascii_alphabetic()) => word,
         _ => return plain(),
     };
-    let Ok(format) = Format::from_str(word, false) else {
+    if word.is_empty() {
+        let shown = Path::new(text).shown();
+        return Err(format!("name the format before `=`; a file of that name is `./{shown}`"));
+    }
+    let Ok(format) = Format::from_str(word, true) else {
         let names: Vec<String> = Format::value_variants()
             .iter()
             .filter_map(|f| Some(f.to_possible_value()?.get_name().to_owned()))
@@ -64,13 +69,17 @@ mod tests {
             ("junit=a=b.xml", Some(Format::Junit), "a=b.xml"),
             ("./json=x", None, "./json=x"),
             ("a/b=c", None, "a/b=c"),
-            ("=x", None, "=x"),
+            ("JSON=x", Some(Format::Json), "x"),
+            ("./=x", None, "./=x"),
         ] {
             assert_eq!(read(text), Ok((format, path.to_owned())), "{text}");
         }
-        for (text, word) in
-            [("jsno=x", "do you mean `json`?"), ("xml=r.xml", "./xml=r.xml"), ("json=", "behind `json=`")]
-        {
+        for (text, word) in [
+            ("jsno=x", "do you mean `json`?"),
+            ("xml=r.xml", "./xml=r.xml"),
+            ("json=", "behind `json=`"),
+            ("=x", "`./=x`"),
+        ] {
             let error = read(text).unwrap_err();
             assert!(error.contains(word), "{error}");
         }

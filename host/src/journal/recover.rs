@@ -20,31 +20,46 @@ pub type Progress<'a> = dyn FnMut(&str, &(String, UndoOutcome)) + 'a;
 
 impl Journal {
     /// Undoes what dead runs left. A live run is never touched, and two recoveries at once share the work: whoever recovers
-    /// a run holds its lock. A run without anything to undo is marked as ended and not reported.
+    /// a run holds its lock. A run without anything to undo is marked as ended and not reported. What keeps one run from being
+    /// recovered stands in its report as residue, and the others are recovered.
+    ///
+    /// # Errors
+    /// The runs cannot be listed: nothing was undone.
     pub fn recover(&self, scope: Scope, host: &dyn UndoHost, progress: &mut Progress<'_>) -> Result<Vec<UndoReport>> {
         let mut reports = Vec::new();
         for run in self.pending(scope)? {
-            let lock = match self.inner.locks.take(&run) {
-                Err(JournalError::Alive(_)) => continue,
-                other => other?,
-            };
-            // Under the lock: somebody else may have recovered it since it was listed.
-            let Some((finished, undo_started)) = self.standing(&run)? else { continue };
-            let report = undo_run(&self.inner, &run, host, |_| true, progress)?;
-            if !finished {
-                let outcome = if report.residue().next().is_some() { "residue" } else { "recovered" };
-                run::finish(&self.inner, &run, outcome, None, true)?;
-            } else if !report.effects.is_empty() {
-                self.inner.checkpoint();
+            let mut report = UndoReport { run: run.to_string(), effects: Vec::new() };
+            match self.recover_run(&run, host, progress, &mut report) {
+                Ok(false) | Err(JournalError::Alive(_)) => continue,
+                Ok(true) => {}
+                Err(error) => report.effects.push(("the journal".into(), UndoOutcome::Failed(error.to_string()))),
             }
-            drop(lock);
-            if !report.effects.is_empty() || (!finished && undo_started) {
-                reports.push(report);
-            }
+            reports.push(report);
         }
         // A `foil` that was killed may have left a purged pre-image in the log.
         self.inner.checkpoint();
         Ok(reports)
+    }
+
+    /// Returns whether there is anything to report of it.
+    fn recover_run(
+        &self,
+        run: &RunId,
+        host: &dyn UndoHost,
+        progress: &mut Progress<'_>,
+        report: &mut UndoReport,
+    ) -> Result<bool> {
+        let _lock = self.inner.locks.take(run)?;
+        // Under the lock: somebody else may have recovered it since it was listed.
+        let Some((finished, undo_started)) = self.standing(run)? else { return Ok(false) };
+        *report = undo_run(&self.inner, run, host, |_| true, progress)?;
+        if !finished {
+            let outcome = if report.residue().next().is_some() { "residue" } else { "recovered" };
+            run::finish(&self.inner, run, outcome, None, true)?;
+        } else if !report.effects.is_empty() {
+            self.inner.checkpoint();
+        }
+        Ok(!report.effects.is_empty() || (!finished && undo_started))
     }
 
     /// The runs that have something to undo, newest first. Live ones among them.

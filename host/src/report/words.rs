@@ -2,7 +2,7 @@
 
 use super::{Evidence, LinkReport, RunReport, Uncounted};
 use crate::campaign::experiment::Hop;
-use crate::collector::rules::{Nearest, Unmatched};
+use crate::collector::rules::{Nearest, Tally, Unmatched};
 use crate::collector::{Attribution, NotCounted};
 use crate::engine::cut;
 use serde::Deserialize as _;
@@ -89,12 +89,15 @@ pub fn rests_on(evidence: &Evidence) -> String {
     if evidence.events.is_empty() { "; by the check's word".to_owned() } else { kinds.concat() }
 }
 
-/// Returns the event that came nearest to the rule of a missed link, and what that lacked, in a sentence without a full stop.
+/// Returns the event that came nearest to the rule of a missed link, and what that lacked, in a sentence without a full stop; before it
+/// how far a correlation got.
 pub fn nearest(link: &LinkReport) -> Option<String> {
-    let Nearest { rule, collector, sequence, kind, satisfied, items, unmatched } = link.nearest.as_ref()?;
+    let Nearest { rule, collector, sequence, kind, satisfied, items, unmatched, correlation } =
+        link.nearest.as_ref()?;
+    let tally = correlation.as_ref().map(tally).unwrap_or_default();
     let which = format!("event {sequence} of `{collector}` ({kind})");
     if unmatched.is_empty() {
-        return Some(format!("nearest to `{rule}`: {which}, which satisfies all that it asks for"));
+        return Some(format!("{tally}nearest to `{rule}`: {which}, which satisfies all that it asks for"));
     }
     let wants = unmatched.iter().map(|Unmatched { field, value, wants }| match (field, value) {
         (Some(field), Some(value)) => format!("`{field}` is `{value}`, the rule wants `{wants}`"),
@@ -102,7 +105,17 @@ pub fn nearest(link: &LinkReport) -> Option<String> {
         (None, _) => format!("no field has what the rule wants: `{wants}`"),
     });
     let wants = wants.collect::<Vec<_>>().join("; ");
-    Some(format!("nearest to `{rule}`: {which}, which satisfies {satisfied} of {items} items: {wants}"))
+    Some(format!("{tally}nearest to `{rule}`: {which}, which satisfies {satisfied} of {items} items: {wants}"))
+}
+
+fn tally(Tally { rule, kind, counted, wants, span, group }: &Tally) -> String {
+    let group = if group.is_empty() { String::new() } else { format!(" for {group}") };
+    let what = match kind.as_str() {
+        "value_count" => "values",
+        "temporal" | "temporal_ordered" => "of its rules",
+        _ => "events",
+    };
+    format!("`{rule}` counted {counted} {what}{group} within {span} s, and its condition is `{wants}`; ")
 }
 
 /// What arrived and was not counted, and why, in a sentence without a full stop; `None` where there was nothing.

@@ -145,7 +145,7 @@ impl Page {
         self.conditions(plan);
         plan.links.iter().for_each(|link| self.link(link));
         canaries(plan).iter().for_each(|line| self.field("canary", line));
-        if let Some(rules) = &plan.experiment.audit.own_rules {
+        if let Some(rules) = plan.own_rules() {
             let rules: Vec<&str> = rules.syscalls.iter().chain(&rules.rules).map(String::as_str).collect();
             self.field("audit", &format!("adds rules of its own where no audit daemon runs: {}", rules.join(", ")));
         }

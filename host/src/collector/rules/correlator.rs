@@ -120,6 +120,15 @@ impl Correlator {
         of.flat_map(|(_, group)| &group.hits).any(|hit| hit.reference == reference)
     }
 
+    /// Returns the most that a group has of what a correlation asks for, within its span, and the group in words. `None`: nothing was
+    /// counted.
+    pub fn fullest(&self, number: usize, correlation: &Correlation) -> Option<(usize, String)> {
+        let of = self.groups.iter().filter(|((of, _), _)| *of == number);
+        let counted = of.map(|((_, key), group)| (group.progress(correlation), key));
+        let (most, key) = counted.max_by_key(|(progress, _)| *progress)?;
+        (most > 0).then(|| (most, correlation.group_text(key)))
+    }
+
     /// Returns how many matches were dropped since the last call, of which an answer may hang on one.
     pub fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)
@@ -219,6 +228,13 @@ impl Correlator {
 }
 
 impl Group {
+    /// The most that a window has of what a correlation asks for.
+    fn progress(&self, correlation: &Correlation) -> usize {
+        let span = nanos(correlation);
+        let window = |end: u64| self.hits.iter().filter(move |hit| (end.saturating_sub(span)..=end).contains(&hit.at));
+        self.hits.iter().map(|hit| correlation.progress(window(hit.at))).max().unwrap_or(0)
+    }
+
     /// The matches that a new hit at this time makes: of the window that ends with it, and of those that end with later ones, where
     /// it came late.
     fn matches(&mut self, correlation: &Correlation, at: u64) -> Vec<Correlated> {

@@ -19,7 +19,7 @@ pub use correlator::Correlator;
 pub use evaluation::{Correlating, Evaluation};
 pub use events::Programs;
 pub use history::History;
-pub use nearest::{Nearest, Unmatched};
+pub use nearest::{Nearest, Tally, Unmatched};
 pub use set::{Loaded, Plan, Problem, RuleSet};
 pub use sigma::{Level, Logsource, Rule};
 

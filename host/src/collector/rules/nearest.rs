@@ -3,7 +3,7 @@
 use super::correlator::Correlator;
 use super::events::{Programs, is_about, streams, views};
 use super::set::{Loaded, RuleSet};
-use super::sigma::{Miss, Misses};
+use super::sigma::{Correlation, Miss, Misses};
 use crate::collector::{Event, EventLog, Judged};
 use crate::engine::cut;
 use schemars::JsonSchema;
@@ -34,6 +34,27 @@ pub struct Nearest {
     pub items: usize,
     /// What it does not satisfy; at most three.
     pub unmatched: Vec<Unmatched>,
+    /// How far a correlation that the link names got.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correlation: Option<Tally>,
+}
+
+/// How far a correlation got that did not match.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Tally {
+    /// The correlation's title.
+    pub rule: String,
+    /// Its type, such as `event_count`.
+    pub kind: String,
+    /// The most events, values or rules that one group had within the span.
+    pub counted: usize,
+    /// What its condition asks for, such as `gte 100`.
+    pub wants: String,
+    /// Seconds.
+    pub span: u64,
+    /// That group, such as `User=root`; empty where there is one group only.
+    pub group: String,
 }
 
 /// An item of a rule's detection that an event does not satisfy.
@@ -60,10 +81,15 @@ pub(super) fn find(
     counts: &dyn Fn(&Judged) -> bool,
 ) -> Option<Nearest> {
     let mut named: Vec<(usize, &Loaded)> = Vec::new();
+    let mut tally = None;
     for loaded in rules.named(wanted).take(MAX_RULES) {
         let number = rules.rules().iter().position(|other| std::ptr::eq(other, loaded))?;
         match loaded.rule.correlation() {
-            Some(_) => named.extend(uncounted(rules, number, correlator)),
+            Some(correlation) => {
+                let most = correlator.fullest(number, correlation);
+                tally = tally.or(most.map(|most| tally_of(loaded, correlation, most)));
+                named.extend(uncounted(rules, number, correlator));
+            }
             None => named.push((number, loaded)),
         }
     }
@@ -91,7 +117,13 @@ pub(super) fn find(
             }
         }
     }
-    best.map(|(_, nearest)| nearest)
+    best.map(|(_, nearest)| Nearest { correlation: tally, ..nearest })
+}
+
+fn tally_of(loaded: &Loaded, correlation: &Correlation, (counted, group): (usize, String)) -> Tally {
+    let (rule, kind) = (cut(&loaded.rule.head.title, 200), correlation.kind().to_owned());
+    let (wants, span) = (cut(&correlation.wants(), 200), correlation.timespan().as_secs());
+    Tally { rule, kind, counted, wants, span, group }
 }
 
 /// Better ones are greater.
@@ -105,7 +137,10 @@ struct Score {
 fn uncounted<'a>(rules: &'a RuleSet, number: usize, correlator: &Correlator) -> Vec<(usize, &'a Loaded)> {
     let references = rules.graph().references(number);
     let lacking = references.iter().enumerate().filter(|(reference, _)| !correlator.has(number, *reference));
-    let lacking: Vec<usize> = lacking.flat_map(|(_, rules)| rules.iter().copied()).collect();
+    let mut lacking: Vec<usize> = lacking.flat_map(|(_, rules)| rules.iter().copied()).collect();
+    if lacking.is_empty() {
+        lacking = references.iter().flatten().copied().collect();
+    }
     let mut found = Vec::new();
     for rule in lacking {
         match rules.rules().get(rule) {
@@ -154,5 +189,6 @@ fn nearest(loaded: &Loaded, feed: &str, event: &Event, misses: &Misses) -> Neare
         satisfied: misses.satisfied,
         items: misses.satisfied.saturating_add(misses.missing.len()),
         unmatched: misses.missing.iter().take(MAX_FIELDS).map(unmatched).collect(),
+        correlation: None,
     }
 }

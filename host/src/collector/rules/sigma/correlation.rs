@@ -7,6 +7,7 @@ use rsigma_eval::{CompiledCorrelation, GroupKey, WindowState};
 use rsigma_parser::{ConditionExpr, ConditionOperator, CorrelationRule, CorrelationType, WindowMode};
 use serde::Deserialize;
 use serde_json::Value as Yaml;
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// Most matches of a group that are kept, and so the highest count that a correlation may ask for.
@@ -184,6 +185,37 @@ impl Correlation {
             other => *other,
         };
         state.check_condition(condition, kind, rule_refs, extended_expr.as_ref())
+    }
+
+    /// Returns how much of what its condition asks for is in a window: how many events, values or rules; events where it compares
+    /// something else.
+    pub fn progress<'a, C: Counted + 'a>(&self, window: impl Iterator<Item = &'a C>) -> usize {
+        match self.compiled.correlation_type {
+            CorrelationType::ValueCount => window.map(Counted::value).collect::<HashSet<_>>().len(),
+            CorrelationType::Temporal | CorrelationType::TemporalOrdered => {
+                window.map(Counted::reference).collect::<HashSet<_>>().len()
+            }
+            _ => window.count(),
+        }
+    }
+
+    /// Returns what its condition asks for, such as `gte 100`, as Sigma writes it.
+    pub fn wants(&self) -> String {
+        if self.compiled.extended_expr.is_some() {
+            return "what its condition says of the rules".to_owned();
+        }
+        let predicates = self.compiled.condition.predicates.iter().map(|(operator, number)| {
+            let operator = match operator {
+                ConditionOperator::Lt => "lt",
+                ConditionOperator::Lte => "lte",
+                ConditionOperator::Gt => "gt",
+                ConditionOperator::Gte => "gte",
+                ConditionOperator::Eq => "eq",
+                ConditionOperator::Neq => "neq",
+            };
+            format!("{operator} {number}")
+        });
+        predicates.collect::<Vec<_>>().join(", ")
     }
 }
 

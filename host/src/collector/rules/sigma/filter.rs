@@ -49,8 +49,8 @@ impl Filter {
     }
 
     pub(super) fn apply(&self, rule: &mut IrRule, number: usize) {
-        // A selection's name has no space: none of the rule's own is replaced.
-        let own = |name: &str| format!("filter {number} {name}");
+        // A selection's name has no space: none of the rule's own is replaced. The number tells filters of one title apart.
+        let own = |name: &str| format!("{name} of filter {}, {}", number.saturating_add(1), self.title);
         for (name, detection) in &self.detections {
             rule.detections.insert(own(name), detection.clone());
         }

@@ -43,6 +43,7 @@ fn the_event_that_satisfies_most_is_named_with_what_it_lacks() {
         satisfied: 2,
         items: 3,
         unmatched: vec![unmatched],
+        correlation: None,
     };
     assert_eq!(found, expected);
     assert_eq!(nearest(REMOVES_ALL, "Removes*", &programs, &|judged| judged.sequence == 4).expect("one").sequence, 4);
@@ -76,4 +77,35 @@ fn of_a_correlation_the_rule_without_a_match_is_told() {
     );
     let found = nearest(&text, "Both", &["rm x", "cat /tmp/z"], &|_| true).expect("an event");
     assert_eq!((found.rule.as_str(), found.sequence), ("Reads", 2));
+    let tally = found.correlation.expect("it counted one");
+    assert_eq!((tally.counted, tally.wants.as_str(), tally.span), (1, "gte 2", 60));
+}
+
+#[test]
+fn how_far_a_correlation_got_is_told() {
+    let removal = REMOVAL.replace("title: Removal\n", "title: Removal\nname: removal\n");
+    let many = |kind: &str, condition: &str| {
+        format!(
+            "{removal}---\ntitle: Many\ncorrelation: {{ type: {kind}, rules: [removal], group-by: [ParentProcessId], timespan: 1m, \
+             condition: {{ {condition} }} }}\n"
+        )
+    };
+    let programs = ["rm x", "rm y", "rm x"];
+    for (kind, condition, counted, wants) in [
+        ("event_count", "gte: 100", 3, "gte 100"),
+        ("value_count", "field: CommandLine, gt: 4, lt: 9", 2, "lt 9, gt 4"),
+    ] {
+        let found = nearest(&many(kind, condition), "Many", &programs, &|_| true).expect("an event");
+        assert_eq!((found.rule.as_str(), found.unmatched.len()), ("Removal", 0));
+        let expected = Tally {
+            rule: "Many".into(),
+            kind: kind.into(),
+            counted,
+            wants: wants.into(),
+            span: 60,
+            group: "ParentProcessId=4000009".into(),
+        };
+        assert_eq!(found.correlation, Some(expected), "{kind}");
+    }
+    assert_eq!(nearest(&many("event_count", "gte: 100"), "Many", &["true"], &|_| true), None, "nothing was counted");
 }
