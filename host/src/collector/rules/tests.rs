@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 mod correlations;
+mod index;
 mod missed;
 
 const REMOVAL: &str = "title: Removal\nid: 7d1e3c3e-6a4e-4a62-8a55-9d6a2b1c0f11\nlevel: high\ntags: [attack.t1070.004]\n\

@@ -7,15 +7,20 @@ use std::borrow::Cow;
 /// of a rule matches if it matches one of them.
 #[derive(Debug, Default)]
 pub struct SigmaEvent<'a> {
-    /// By name, once `new` has sorted them.
+    /// By [`key`], once `new` has sorted them.
     fields: Vec<(&'a str, Cow<'a, str>)>,
+}
+
+/// What fields are sorted by. The length first: names are looked up for each item of each rule, and few are of one length.
+fn key(name: &str) -> (usize, &str) {
+    (name.len(), name)
 }
 
 impl<'a> SigmaEvent<'a> {
     /// An event with these fields.
     pub fn new(fields: impl IntoIterator<Item = (&'a str, Cow<'a, str>)>) -> Self {
         let mut fields: Vec<_> = fields.into_iter().collect();
-        fields.sort_by_key(|(name, _)| *name);
+        fields.sort_by_key(|(name, _)| key(name));
         Self { fields }
     }
 
@@ -25,9 +30,10 @@ impl<'a> SigmaEvent<'a> {
     }
 
     fn values(&self, name: &str) -> &[(&'a str, Cow<'a, str>)] {
-        let from = self.fields.partition_point(|(n, _)| *n < name);
+        let from = self.fields.partition_point(|(n, _)| key(n) < key(name));
         let rest = self.fields.get(from..).unwrap_or_default();
-        rest.get(..rest.partition_point(|(n, _)| *n == name)).unwrap_or_default()
+        let count = rest.iter().take_while(|(n, _)| *n == name).count();
+        rest.get(..count).unwrap_or_default()
     }
 }
 
