@@ -100,8 +100,10 @@ fn several_files_get_a_format_each() {
         (&["json="], "name the file"),
         (&["json=a.json", "csv=./a.json"], "names ./a.json twice"),
         (&["json=a.json", "csv=missing/a.csv"], "cannot write missing/a.csv"),
-        (&["json=good-1.yaml"], "Foil reads `.yaml` files"),
-        (&["grants.toml"], "Foil reads `.toml` files"),
+        (&["json=good-1.yaml"], "not a report of Foil's"),
+        (&["grants.toml"], "not a report of Foil's"),
+        (&["state/journal.db-wal"], "in the state folder"),
+        (&["state/new/../x"], "in the state folder"),
     ] {
         let output: Vec<&str> = output.iter().flat_map(|file| ["--output", file]).collect();
         let before = bench.runs().len();
@@ -160,10 +162,10 @@ fn a_file_that_cannot_be_written_is_refused_before_anything_is_fired() {
     }
     assert!(!bench.path("state").exists(), "nothing was fired");
     // A mistake elsewhere leaves an older report as it was.
-    bench.write("report.json", "old");
+    bench.write("report.json", "[{\"schema\": 1}]");
     bench.write("wrong.yaml", "experiment: [\n");
     bench.foil(&["run", "wrong.yaml", "--output", "report.json"]).says(2, &["wrong.yaml"]);
-    assert_eq!(std::fs::read_to_string(bench.path("report.json")).expect("there"), "old");
+    assert_eq!(std::fs::read_to_string(bench.path("report.json")).expect("there"), "[{\"schema\": 1}]");
 }
 
 #[test]

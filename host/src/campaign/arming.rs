@@ -5,7 +5,7 @@ use super::prepared::Prepared;
 use crate::cluster::Cluster;
 use crate::collector::audit::{self, OwnRules, RuleError, RuleRequest, plan_own_rules};
 use crate::collector::rules;
-use crate::collector::rules::{Correlating, History, Nearest, RuleSet};
+use crate::collector::rules::{Correlating, History, Lacking, RuleSet};
 use crate::collector::{
     ArmOptions, Armed, Blindness, EventLog, Interest, Judged, Observed, ProcessTree, Recorded, Sensors, arm, observed,
 };
@@ -131,10 +131,11 @@ impl Arming {
         self.detonated.store(at, Ordering::Release);
     }
 
-    /// Returns the event that came nearest to what a link names of the Sigma rules, of those that `counts` takes. Blocks for up to
-    /// some tenths of a second.
-    pub(super) fn nearest(&self, wanted: &str, counts: &dyn Fn(&Judged) -> bool) -> Option<Nearest> {
-        self.armed.get(rules::NAME)?.as_ref().ok()?.nearest(wanted, counts)
+    /// Returns what was lacking to what a link names of the Sigma rules, of the events that `counts` takes. Blocks for up to some
+    /// tenths of a second.
+    pub(super) fn lacking(&self, wanted: &str, counts: &dyn Fn(&Judged) -> bool) -> Lacking {
+        let armed = self.armed.get(rules::NAME).and_then(|armed| armed.as_ref().ok());
+        armed.map(|armed| armed.lacking(wanted, counts)).unwrap_or_default()
     }
 
     /// Where the host notes what it starts.

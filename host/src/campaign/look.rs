@@ -7,7 +7,7 @@ use super::prepared::PreparedLink;
 use super::run::Live;
 use super::watch::{Passed, Rest, Sight};
 use crate::capability::{Guest, LogLine, Reading, View, World, unix_nanos};
-use crate::collector::rules::Nearest;
+use crate::collector::rules::Lacking;
 use crate::collector::{Blindness, Counting, EventLog, foreign};
 use crate::engine::bindings::check::{Basis, Observation};
 use crate::engine::bindings::types::Context;
@@ -167,12 +167,12 @@ impl Sight for Look<'_> {
             || self.logs.iter().any(|(log, _)| log.newest() > 0 || log.blind().is_some())
     }
 
-    fn nearest(&self) -> Option<Nearest> {
+    fn lacking(&self) -> Lacking {
         let (counting, now) = (self.counting, unix_nanos());
-        let rule = interest::rule(self.link)?;
+        let Some(rule) = interest::rule(self.link) else { return Lacking::default() };
         match self.looker.live {
-            Some(_) => self.arming.nearest(&rule, &|judged| counting.counts(judged, now)),
-            None => self.arming.nearest(&rule, &|judged| judged.event.at >= counting.detonated),
+            Some(_) => self.arming.lacking(&rule, &|judged| counting.counts(judged, now)),
+            None => self.arming.lacking(&rule, &|judged| judged.event.at >= counting.detonated),
         }
     }
 

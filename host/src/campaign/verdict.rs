@@ -81,6 +81,11 @@ pub enum Verdict {
     Error,
 }
 
+impl Verdict {
+    /// Every one.
+    pub const ALL: [Self; 6] = [Self::Pass, Self::Flaky, Self::Fail, Self::Blocked, Self::Inconclusive, Self::Error];
+}
+
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

@@ -4,7 +4,7 @@ use super::attest::{Attested, Seen};
 use super::experiment::Link;
 use super::severity::{Severity, Weight};
 use super::verdict::LinkVerdict;
-use crate::collector::rules::Nearest;
+use crate::collector::rules::Lacking;
 use crate::collector::{Blindness, NotCounted};
 use crate::engine::{PhaseError, cut};
 use crate::report::{Caution, Evidence, EvidenceEvent, LinkReport, Uncounted, falco_hint};
@@ -45,8 +45,8 @@ pub trait Sight {
     fn is_worth_a_look(&self) -> bool {
         true
     }
-    /// What came nearest to the rule that the link names, where it names one.
-    fn nearest(&self) -> Option<Nearest>;
+    /// What was lacking to the rule that the link names, where it names one.
+    fn lacking(&self) -> Lacking;
     /// Why absence would prove nothing.
     fn blind(&self) -> Option<Blindness>;
 }
@@ -89,6 +89,7 @@ pub async fn watch(link: &Link, zero: Zero, demanded: TiedBy, sight: &mut impl S
         caution: None,
         uncounted: Vec::new(),
         nearest: None,
+        correlation: None,
         sensors: Vec::new(),
     };
     let deadline = zero.instant + link.within() + link.grace();
@@ -166,7 +167,8 @@ pub async fn watch(link: &Link, zero: Zero, demanded: TiedBy, sight: &mut impl S
         return report;
     }
     report.remark = remark.map(|remark| cut(&remark, 1024));
-    report.nearest = sight.nearest();
+    let lacking = sight.lacking();
+    (report.nearest, report.correlation) = (lacking.nearest, lacking.correlation);
     missed(report, link, sight.look_at_the_rest().await)
 }
 

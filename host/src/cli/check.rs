@@ -27,7 +27,7 @@ pub struct Args {
 
 pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let launcher = launcher()?;
-    args.printing.check()?;
+    args.printing.check(global)?;
     let files = files(&args.files)?;
     let mut loader = Loader::new(global);
     let mut units = loader.load_all(&files)?;

@@ -59,6 +59,8 @@ pub(super) fn folder(global: &Global) -> anyhow::Result<PathBuf> {
 /// Recovers all dead runs and says what came of it.
 pub(super) fn clean(journal: &Journal, format: Format) -> anyhow::Result<Exit> {
     let reports = journal.recover(Scope::DeadAndResidue, &Machine, &mut |_, _| {})?;
+    // Those of runs whose launcher was killed too. They are empty, and nothing depends on them.
+    crate::shield::sweep_cgroups();
     // What was undone is said even where this cannot be told.
     let (live, untold): (Vec<String>, _) = match journal.live() {
         Ok(live) => (live.iter().map(ToString::to_string).collect(), None),
@@ -81,7 +83,7 @@ pub(super) fn clean(journal: &Journal, format: Format) -> anyhow::Result<Exit> {
             let left = reports.iter().find(|report| report.residue().next().is_some());
             if let Some(run) = left.map(|report| report.run.as_str()) {
                 out!(
-                    "{residue} thing(s) could not be put back. Mend what is said above and clean up again, \
+                    "{residue} thing(s) could not be put back, or not be written down as such. Mend what is said above and clean up again, \
                      or accept it with `{}`.",
                     of_state(["cleanup", "--forget", run])
                 );

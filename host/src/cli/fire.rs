@@ -30,7 +30,7 @@ pub struct Args {
 
 pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let launcher = if args.dry { None } else { Some(launcher()?) };
-    args.printing.check()?;
+    args.printing.check(global)?;
     let (units, refused) = match matching::is_pattern(&args.technique) {
         true => several(&args, global)?,
         false => (vec![one(&args, global)?], Vec::new()),

@@ -7,8 +7,8 @@ use crate::console::err;
 use crate::report::{self, Format, Progress, RunReport};
 use anyhow::{Context as _, bail};
 use foil_manifest::Shown as _;
-use std::ffi::OsStr;
-use std::io::{IsTerminal as _, Result, Write as _};
+use std::fs::File;
+use std::io::{ErrorKind, IsTerminal as _, Read as _, Result, Write as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -25,21 +25,23 @@ pub struct Printing {
 }
 
 impl Printing {
-    /// Finds out, before anything is fired, that the files can be written.
+    /// Finds out, before anything is fired, that the files can be written, and that no file but an earlier report is replaced.
     ///
     /// # Errors
     /// A sentence that says why not.
-    pub fn check(&self) -> anyhow::Result<()> {
+    pub fn check(&self, global: &Global) -> anyhow::Result<()> {
+        let state = super::cleanup::folder(global)?;
+        let state = state.canonicalize().unwrap_or(state);
         let mut checked = Vec::new();
         for ReportFile { path, .. } in &self.output {
             Pending::create(path)?;
             // The folder is there: the file could be made in it.
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
             let absolute = folder.canonicalize()?.join(path.file_name().unwrap_or_default());
-            let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default();
-            if ONLY_READ.contains(&ending) {
-                bail!("`--output {}`: Foil reads `.{ending}` files, and writes no report over one", path.shown());
+            if absolute.starts_with(&state) {
+                bail!("`--output {}`: this is in the state folder, which is Foil's own; name another", path.shown());
             }
+            replaceable(path)?;
             if checked.contains(&absolute) {
                 bail!("`--output` names {} twice: name a file for each report", path.shown());
             }
@@ -49,8 +51,19 @@ impl Printing {
     }
 }
 
-/// How the names of files end that Foil reads: experiments, the environment, grants, modules. No report has any of these formats.
-const ONLY_READ: [&str; 4] = ["yaml", "yml", "toml", "wasm"];
+/// Only an earlier report is replaced: an experiment, the grants or a log of that name would be lost.
+fn replaceable(path: &Path) -> anyhow::Result<()> {
+    let mut head = Vec::new();
+    match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        opened => opened.and_then(|file| file.take(report::HEAD as u64).read_to_end(&mut head)),
+    }
+    .with_context(|| format!("cannot read {}, which a report would replace", path.shown()))?;
+    if !report::is_report(&head) {
+        bail!("`--output {}`: this file is not a report of Foil's; remove it, or name another", path.shown());
+    }
+    Ok(())
+}
 
 /// What standard output gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,6 +186,8 @@ impl<'a> Printer<'a> {
             }
             format => report::write(&mut document, format, reports).context("a report")?,
         }
+        // Whatever came there meanwhile.
+        replaceable(&file.path)?;
         Pending::create(&file.path)?.commit(&document)
     }
 }

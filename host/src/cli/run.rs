@@ -47,7 +47,7 @@ pub struct Args {
 
 pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let launcher = if args.dry { None } else { Some(launcher()?) };
-    args.printing.check()?;
+    args.printing.check(global)?;
     let files = files(&args.files)?;
     let mut loader = Loader::new(global);
     loader.obtain = args.get_prereqs;

@@ -5,7 +5,7 @@ use super::file::{self, Follower};
 use super::inbox::{self, Subscription};
 use super::kubernetes::{self, FalcoLogs};
 use super::observed::{self, Observed};
-use super::rules::{self, Correlating, Evaluation, Nearest, RuleSet};
+use super::rules::{self, Correlating, Evaluation, Lacking, RuleSet};
 use super::{Blindness, EventLog, Interest, Judged, LogLimits, ProcessTree, Sensors};
 use crate::cluster::Cluster;
 use crate::run_id::RunId;
@@ -145,11 +145,11 @@ impl Armed {
         }
     }
 
-    /// Returns the event that came nearest to what a link names of the Sigma rules, of those that `counts` takes.
-    pub fn nearest(&self, wanted: &str, counts: &dyn Fn(&Judged) -> bool) -> Option<Nearest> {
+    /// Returns what was lacking to what a link names of the Sigma rules, of the events that `counts` takes.
+    pub fn lacking(&self, wanted: &str, counts: &dyn Fn(&Judged) -> bool) -> Lacking {
         match &self.source {
-            Source::Rules(evaluation) => evaluation.nearest(wanted, counts),
-            _ => None,
+            Source::Rules(evaluation) => evaluation.lacking(wanted, counts),
+            _ => Lacking::default(),
         }
     }
 

@@ -141,6 +141,7 @@ pub fn link(name: &str, verdict: LinkVerdict) -> LinkReport {
         caution: None,
         uncounted: Vec::new(),
         nearest: None,
+        correlation: None,
         sensors: Vec::new(),
     }
 }

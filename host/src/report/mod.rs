@@ -8,6 +8,7 @@ pub(crate) mod fixture;
 mod here;
 mod json;
 mod junit;
+mod known;
 mod markdown;
 mod navigator;
 mod nodes;
@@ -18,6 +19,7 @@ mod tie;
 mod words;
 
 pub use explain::explain;
+pub use known::{HEAD, is_report};
 pub use outcome::{Outcome, outcome};
 pub use progress::{Progress, Waiting};
 pub use text::{brief, details, plain, print};
@@ -29,7 +31,7 @@ use crate::campaign::verdict::{LinkVerdict, Verdict};
 use crate::capability::LogLine;
 use crate::cli::Exit;
 use crate::collector::Attribution;
-use crate::collector::rules::Nearest;
+use crate::collector::rules::{Nearest, Tally};
 use crate::journal::UndoReport;
 use foil_manifest::TiedBy;
 use schemars::JsonSchema;
@@ -231,6 +233,9 @@ pub struct LinkReport {
     /// What came nearest to the Sigma rule that a missed link names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nearest: Option<Nearest>,
+    /// How far a correlation got that a missed link names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correlation: Option<Tally>,
     /// It was missed, and a link behind it was seen: then the check, or what it reads, is wrong, and not the sensor.
     pub contradicted: bool,
     /// Whether the sensors of a link that saw nothing were shown to be alive.

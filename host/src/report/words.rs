@@ -89,15 +89,19 @@ pub fn rests_on(evidence: &Evidence) -> String {
     if evidence.events.is_empty() { "; by the check's word".to_owned() } else { kinds.concat() }
 }
 
-/// Returns the event that came nearest to the rule of a missed link, and what that lacked, in a sentence without a full stop; before it
-/// how far a correlation got.
-pub fn nearest(link: &LinkReport) -> Option<String> {
-    let Nearest { rule, collector, sequence, kind, satisfied, items, unmatched, correlation } =
-        link.nearest.as_ref()?;
-    let tally = correlation.as_ref().map(tally).unwrap_or_default();
+/// Returns how far the correlation of a missed link got, and which event came nearest to a rule that matched nothing, with what it
+/// lacked, in a sentence without a full stop.
+pub fn lacking(link: &LinkReport) -> Option<String> {
+    let said = [link.correlation.as_ref().map(tally), link.nearest.as_ref().map(nearest)];
+    let said: Vec<String> = said.into_iter().flatten().collect();
+    (!said.is_empty()).then(|| said.join("; "))
+}
+
+fn nearest(nearest: &Nearest) -> String {
+    let Nearest { rule, collector, sequence, kind, satisfied, items, unmatched } = nearest;
     let which = format!("event {sequence} of `{collector}` ({kind})");
     if unmatched.is_empty() {
-        return Some(format!("{tally}nearest to `{rule}`: {which}, which satisfies all that it asks for"));
+        return format!("nearest to `{rule}`: {which}, which satisfies all that it asks for");
     }
     let wants = unmatched.iter().map(|Unmatched { field, value, wants }| match (field, value) {
         (Some(field), Some(value)) => format!("`{field}` is `{value}`, the rule wants `{wants}`"),
@@ -105,17 +109,24 @@ pub fn nearest(link: &LinkReport) -> Option<String> {
         (None, _) => format!("no field has what the rule wants: `{wants}`"),
     });
     let wants = wants.collect::<Vec<_>>().join("; ");
-    Some(format!("{tally}nearest to `{rule}`: {which}, which satisfies {satisfied} of {items} items: {wants}"))
+    format!("nearest to `{rule}`: {which}, which satisfies {satisfied} of {items} items: {wants}")
 }
 
-fn tally(Tally { rule, kind, counted, wants, span, group }: &Tally) -> String {
+fn tally(Tally { rule, kind, counted, wants, span, group, incomplete }: &Tally) -> String {
     let group = if group.is_empty() { String::new() } else { format!(" for {group}") };
+    let plural = if *counted == 1 { "" } else { "s" };
     let what = match kind.as_str() {
-        "value_count" => "values",
-        "temporal" | "temporal_ordered" => "of its rules",
-        _ => "events",
+        "value_count" => format!("value{plural}"),
+        "temporal" => format!("rule{plural}"),
+        "temporal_ordered" => format!("rule{plural} in their order"),
+        _ => format!("event{plural}"),
     };
-    format!("`{rule}` counted {counted} {what}{group} within {span} s, and its condition is `{wants}`; ")
+    let lack = match incomplete {
+        0 => String::new(),
+        1 => ", and 1 match lacks a field that it groups by or counts".to_owned(),
+        many => format!(", and {many} matches lack a field that it groups by or counts"),
+    };
+    format!("`{rule}` counted {counted} {what}{group} within {span} s, and its condition is `{wants}`{lack}")
 }
 
 /// What arrived and was not counted, and why, in a sentence without a full stop; `None` where there was nothing.

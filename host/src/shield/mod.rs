@@ -21,5 +21,6 @@ pub use api::{
 };
 pub use file_op::{FileFailure, FileOp, Fingerprint};
 pub use init::{EFFECT_NAME, INIT_NAME};
+pub use launcher::cgroup::sweep as sweep_cgroups;
 pub use launcher::{ARGUMENT as LAUNCHER_ARGUMENT, NAME as LAUNCHER_NAME};
 pub(crate) use steps::landlock;

@@ -24,8 +24,8 @@ impl Sight for Script {
     async fn news(&self) {
         std::future::pending().await
     }
-    fn nearest(&self) -> Option<Nearest> {
-        None
+    fn lacking(&self) -> Lacking {
+        Lacking::default()
     }
     fn blind(&self) -> Option<Blindness> {
         self.blind.clone()
@@ -137,8 +137,8 @@ async fn nobody_looks_again_where_nothing_is_recorded() {
         async fn news(&self) {
             std::future::pending().await
         }
-        fn nearest(&self) -> Option<Nearest> {
-            None
+        fn lacking(&self) -> Lacking {
+            Lacking::default()
         }
         fn is_worth_a_look(&self) -> bool {
             false
@@ -168,8 +168,8 @@ async fn what_is_known_late_to_be_this_runs_is_seen_in_the_end() {
         async fn news(&self) {
             std::future::pending().await
         }
-        fn nearest(&self) -> Option<Nearest> {
-            None
+        fn lacking(&self) -> Lacking {
+            Lacking::default()
         }
         fn blind(&self) -> Option<Blindness> {
             Some(Blindness::Lost("2".into()))

@@ -51,8 +51,14 @@ pub struct Hit {
 }
 
 impl Counted for Hit {
-    fn at(&self) -> u64 {
-        self.at
+    /// Events of one log and one moment are in the log's order; of two logs, nobody knows.
+    fn may_follow(&self, other: &Self) -> bool {
+        match self.sources.last().zip(other.sources.last()) {
+            Some((own, before)) if self.at == other.at && own.feed == before.feed && own.step == before.step => {
+                own.sequence >= before.sequence
+            }
+            _ => self.at >= other.at,
+        }
     }
 
     fn reference(&self) -> usize {
@@ -96,6 +102,8 @@ pub struct Correlator {
     held: usize,
     /// Matches that were dropped and that an answer may hang on.
     dropped: u64,
+    /// By correlation, matches without a field that it groups by or counts.
+    incomplete: HashMap<usize, u64>,
 }
 
 impl Correlator {
@@ -129,6 +137,11 @@ impl Correlator {
         (most > 0).then(|| (most, correlation.group_text(key)))
     }
 
+    /// Returns how many matches a correlation could not count, since they lack a field that it groups by or counts.
+    pub fn incomplete(&self, correlation: usize) -> u64 {
+        self.incomplete.get(&correlation).copied().unwrap_or_default()
+    }
+
     /// Returns how many matches were dropped since the last call, of which an answer may hang on one.
     pub fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)
@@ -151,6 +164,7 @@ impl Correlator {
             let written = correlation.references().get(*reference).map(String::as_str);
             let names: Vec<&str> = [written, head.id.as_deref(), head.name.as_deref()].into_iter().flatten().collect();
             let (Some(group), Some(value)) = (correlation.group(view, &names), correlation.value(view)) else {
+                *self.incomplete.entry(*number).or_default() += 1;
                 continue;
             };
             let attribution = source.attribution;

@@ -3,7 +3,7 @@
 use super::correlator::{Correlated, Correlator, Source};
 use super::events::Programs;
 use super::history::History;
-use super::nearest::{self, Nearest};
+use super::nearest::{self, Lacking};
 use super::set::{Loaded, Plan, RuleSet};
 use crate::collector::loss::{Cause, Loss, Origin};
 use crate::collector::{Attribution, Blindness, Event, EventLog, Interest, Judged, Recorded, lock};
@@ -101,8 +101,8 @@ impl Evaluation {
         self.shared.log.blind_about(interest).or_else(|| self.shared.blind_feed(interest))
     }
 
-    /// Returns the event that came nearest to what a link names by id or by a pattern of titles, of those that `counts` takes.
-    pub fn nearest(&self, wanted: &str, counts: &dyn Fn(&Judged) -> bool) -> Option<Nearest> {
+    /// Returns what was lacking to what a link names by id or by a pattern of titles, of the events that `counts` takes.
+    pub fn lacking(&self, wanted: &str, counts: &dyn Fn(&Judged) -> bool) -> Lacking {
         let feeds: Vec<_> = self.shared.feeds.iter().map(|feed| (feed.name.as_str(), &*feed.log)).collect();
         let state = lock(&self.shared.state);
         nearest::find(&self.shared.rules, wanted, &feeds, (&state.programs, &state.correlator), counts)

@@ -14,14 +14,16 @@ mod history;
 mod nearest;
 mod set;
 mod sigma;
+mod tally;
 
 pub use correlator::Correlator;
 pub use evaluation::{Correlating, Evaluation};
 pub use events::Programs;
 pub use history::History;
-pub use nearest::{Nearest, Tally, Unmatched};
+pub use nearest::{Lacking, Nearest, Unmatched};
 pub use set::{Loaded, Plan, Problem, RuleSet};
 pub use sigma::{Level, Logsource, Rule};
+pub use tally::Tally;
 
 /// Its name.
 pub const NAME: &str = "rules";

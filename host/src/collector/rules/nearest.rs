@@ -3,7 +3,8 @@
 use super::correlator::Correlator;
 use super::events::{Programs, is_about, streams, views};
 use super::set::{Loaded, RuleSet};
-use super::sigma::{Correlation, Miss, Misses};
+use super::sigma::{Miss, Misses};
+use super::tally::Tally;
 use crate::collector::{Event, EventLog, Judged};
 use crate::engine::cut;
 use schemars::JsonSchema;
@@ -34,27 +35,15 @@ pub struct Nearest {
     pub items: usize,
     /// What it does not satisfy; at most three.
     pub unmatched: Vec<Unmatched>,
-    /// How far a correlation that the link names got.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub correlation: Option<Tally>,
 }
 
-/// How far a correlation got that did not match.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub struct Tally {
-    /// The correlation's title.
-    pub rule: String,
-    /// Its type, such as `event_count`.
-    pub kind: String,
-    /// The most events, values or rules that one group had within the span.
-    pub counted: usize,
-    /// What its condition asks for, such as `gte 100`.
-    pub wants: String,
-    /// Seconds.
-    pub span: u64,
-    /// That group, such as `User=root`; empty where there is one group only.
-    pub group: String,
+/// What a rule lacked that a missed link names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lacking {
+    /// The event that came nearest; `None`: no event satisfies any part of the rule, or none is lacking.
+    pub nearest: Option<Nearest>,
+    /// How far a correlation got.
+    pub correlation: Option<Tally>,
 }
 
 /// An item of a rule's detection that an event does not satisfy.
@@ -72,22 +61,22 @@ pub struct Unmatched {
 }
 
 /// Finds the event that came nearest to a rule that a link names by id or by a pattern of titles. `counts`: whether an event counts
-/// for the link. `None`: no event satisfies any part of the rule.
+/// for the link.
 pub(super) fn find(
     rules: &RuleSet,
     wanted: &str,
     feeds: &[(&str, &EventLog)],
     (programs, correlator): (&Programs, &Correlator),
     counts: &dyn Fn(&Judged) -> bool,
-) -> Option<Nearest> {
+) -> Lacking {
     let mut named: Vec<(usize, &Loaded)> = Vec::new();
     let mut tally = None;
     for loaded in rules.named(wanted).take(MAX_RULES) {
-        let number = rules.rules().iter().position(|other| std::ptr::eq(other, loaded))?;
+        let number = rules.rules().iter().position(|other| std::ptr::eq(other, loaded));
+        let Some(number) = number else { continue };
         match loaded.rule.correlation() {
             Some(correlation) => {
-                let most = correlator.fullest(number, correlation);
-                tally = tally.or(most.map(|most| tally_of(loaded, correlation, most)));
+                tally.get_or_insert_with(|| Tally::of(number, loaded, correlation, correlator));
                 named.extend(uncounted(rules, number, correlator));
             }
             None => named.push((number, loaded)),
@@ -117,13 +106,7 @@ pub(super) fn find(
             }
         }
     }
-    best.map(|(_, nearest)| Nearest { correlation: tally, ..nearest })
-}
-
-fn tally_of(loaded: &Loaded, correlation: &Correlation, (counted, group): (usize, String)) -> Tally {
-    let (rule, kind) = (cut(&loaded.rule.head.title, 200), correlation.kind().to_owned());
-    let (wants, span) = (cut(&correlation.wants(), 200), correlation.timespan().as_secs());
-    Tally { rule, kind, counted, wants, span, group }
+    Lacking { nearest: best.map(|(_, nearest)| nearest), correlation: tally }
 }
 
 /// Better ones are greater.
@@ -133,14 +116,11 @@ struct Score {
     missing: std::cmp::Reverse<usize>,
 }
 
-/// The rules over single events below a correlation of which no match was counted; all of them where each was.
+/// The rules over single events below a correlation of which no match was counted.
 fn uncounted<'a>(rules: &'a RuleSet, number: usize, correlator: &Correlator) -> Vec<(usize, &'a Loaded)> {
     let references = rules.graph().references(number);
     let lacking = references.iter().enumerate().filter(|(reference, _)| !correlator.has(number, *reference));
-    let mut lacking: Vec<usize> = lacking.flat_map(|(_, rules)| rules.iter().copied()).collect();
-    if lacking.is_empty() {
-        lacking = references.iter().flatten().copied().collect();
-    }
+    let lacking: Vec<usize> = lacking.flat_map(|(_, rules)| rules.iter().copied()).collect();
     let mut found = Vec::new();
     for rule in lacking {
         match rules.rules().get(rule) {
@@ -189,6 +169,5 @@ fn nearest(loaded: &Loaded, feed: &str, event: &Event, misses: &Misses) -> Neare
         satisfied: misses.satisfied,
         items: misses.satisfied.saturating_add(misses.missing.len()),
         unmatched: misses.missing.iter().take(MAX_FIELDS).map(unmatched).collect(),
-        correlation: None,
     }
 }

@@ -5,7 +5,7 @@
 
 mod missed;
 
-use super::words::{chain, hop, nearest, span, span_ms, uncounted};
+use super::words::{chain, hop, lacking, span, span_ms, uncounted};
 use super::{LinkReport, RunReport};
 use crate::campaign::experiment::Hop;
 use crate::campaign::severity::Severity;
@@ -125,9 +125,9 @@ fn arrived(link: &LinkReport) -> Option<String> {
     Some(format!("`{}`: {}.", link.link, cut(&arrived, LONGEST)))
 }
 
-/// The event that came nearest to a rule that matched none.
+/// What was lacking to a rule that matched nothing.
 fn closest(link: &LinkReport) -> Option<String> {
-    Some(format!("`{}`: {}.", link.link, cut(&nearest(link)?, LONGEST)))
+    Some(format!("`{}`: {}.", link.link, cut(&lacking(link)?, LONGEST)))
 }
 
 /// Links that could not be looked at for one reason, which is told once.

@@ -72,7 +72,7 @@ pub fn stay_ready() {
     }
 }
 
-/// Removes the empty cgroups of launchers that were killed themselves.
+/// Removes the empty cgroups of launchers that were killed themselves: below this process's own, where runs have theirs.
 pub fn sweep() {
     let Some(entries) = parent().and_then(|parent| fs::read_dir(parent).ok()) else { return };
     for entry in entries.flatten() {

@@ -36,8 +36,8 @@ pub struct Correlation {
 
 /// A match that a correlation counts.
 pub trait Counted {
-    /// Nanoseconds since 1970.
-    fn at(&self) -> u64;
+    /// Returns whether it may have come after the other, or is of the same event.
+    fn may_follow(&self, other: &Self) -> bool;
     /// Which of the correlation's references it is a match of.
     fn reference(&self) -> usize;
     /// What [`Correlation::value`] said of it.
@@ -180,21 +180,20 @@ impl Correlation {
         }
         // rsigma tries all orders, which takes the number of matches to the power of that of the rules.
         let kind = match correlation_type {
-            CorrelationType::TemporalOrdered if !in_order(window, rule_refs.len()) => return None,
+            CorrelationType::TemporalOrdered if in_order(window, rule_refs.len()) < rule_refs.len() => return None,
             CorrelationType::TemporalOrdered => CorrelationType::Temporal,
             other => *other,
         };
         state.check_condition(condition, kind, rule_refs, extended_expr.as_ref())
     }
 
-    /// Returns how much of what its condition asks for is in a window: how many events, values or rules; events where it compares
-    /// something else.
-    pub fn progress<'a, C: Counted + 'a>(&self, window: impl Iterator<Item = &'a C>) -> usize {
+    /// Returns how much of what its condition asks for is in a window, oldest first: how many events, values or rules; events where it
+    /// compares something else.
+    pub fn progress<'a, C: Counted + 'a>(&self, window: impl Iterator<Item = &'a C> + Clone) -> usize {
         match self.compiled.correlation_type {
             CorrelationType::ValueCount => window.map(Counted::value).collect::<HashSet<_>>().len(),
-            CorrelationType::Temporal | CorrelationType::TemporalOrdered => {
-                window.map(Counted::reference).collect::<HashSet<_>>().len()
-            }
+            CorrelationType::Temporal => window.map(Counted::reference).collect::<HashSet<_>>().len(),
+            CorrelationType::TemporalOrdered => in_order(window, self.compiled.rule_refs.len()),
             _ => window.count(),
         }
     }
@@ -219,16 +218,16 @@ impl Correlation {
     }
 }
 
-/// Returns whether there is a match of each reference, none before that of the reference before it.
-fn in_order<'a, C: Counted + 'a>(window: impl Iterator<Item = &'a C> + Clone, references: usize) -> bool {
-    let mut earliest = 0;
-    (0..references).all(|reference| {
-        let found = window.clone().find(|counted| counted.reference() == reference && counted.at() >= earliest);
-        found.is_some_and(|counted| {
-            earliest = counted.at();
-            true
-        })
-    })
+/// Returns how many of the references have a match each, none before that of the reference before it.
+fn in_order<'a, C: Counted + 'a>(window: impl Iterator<Item = &'a C> + Clone, references: usize) -> usize {
+    let mut last: Option<&C> = None;
+    let follows = |reference: &usize| {
+        let mut of = window.clone().filter(|counted| counted.reference() == *reference);
+        let found = of.find(|counted| last.is_none_or(|last| counted.may_follow(last)));
+        last = found.or(last);
+        found.is_some()
+    };
+    (0..references).take_while(follows).count()
 }
 
 /// That a condition names references only.

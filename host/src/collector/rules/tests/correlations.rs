@@ -284,3 +284,18 @@ fn a_correlation_looks_at_what_its_rules_look_at() {
     let why = never(&[audit::NAME, "file.sshd"]).expect("never");
     assert!(why.contains("counts matches of `b0b0b0b0-") && why.contains("`OriginalFileName`"), "{why}");
 }
+
+#[test]
+fn events_of_one_moment_are_in_the_order_of_their_log() {
+    let ordered = correlation("Ordered", "type: temporal_ordered, rules: [failed_login, logged_in], timespan: 10s");
+    let text = format!("{FAIL}{ordered}").replace("id: b0b0b0b0-0000-4000-8000-000000000001", "name: logged_in");
+    for (events, found) in
+        [(["5 event=fail", "5 event=login"], &["Ordered"][..]), (["5 event=login", "5 event=fail"], &[])]
+    {
+        let run = Run::new(&text, Correlating::default());
+        run.own(&events);
+        assert_eq!(run.titles(), found, "{events:?}");
+        let tally = run.evaluation.lacking("Ordered", &|_| true).correlation.expect("a tally");
+        assert_eq!(tally.counted, found.len() + 1, "in their order");
+    }
+}

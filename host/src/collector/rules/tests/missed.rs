@@ -16,6 +16,10 @@ fn program(run: &RunId, argv: &str) -> Recorded {
 }
 
 fn nearest(text: &str, wanted: &str, programs: &[&str], counts: &dyn Fn(&Judged) -> bool) -> Option<Nearest> {
+    lacking(text, wanted, programs, counts).nearest
+}
+
+fn lacking(text: &str, wanted: &str, programs: &[&str], counts: &dyn Fn(&Judged) -> bool) -> Lacking {
     let run = RunId::new();
     let log = || Arc::new(EventLog::new(run.clone(), None, LogLimits::default()));
     let (matches, feed) = (log(), log());
@@ -23,7 +27,7 @@ fn nearest(text: &str, wanted: &str, programs: &[&str], counts: &dyn Fn(&Judged)
     let evaluation = Evaluation::arm(matches, rules(&[text]), &[], feeds, Correlating::default()).expect("armed");
     programs.iter().for_each(|argv| feed.push(program(&run, argv)));
     assert_eq!(evaluation.verify_about(&Interest::default()), None);
-    evaluation.nearest(wanted, counts)
+    evaluation.lacking(wanted, counts)
 }
 
 #[test]
@@ -43,7 +47,6 @@ fn the_event_that_satisfies_most_is_named_with_what_it_lacks() {
         satisfied: 2,
         items: 3,
         unmatched: vec![unmatched],
-        correlation: None,
     };
     assert_eq!(found, expected);
     assert_eq!(nearest(REMOVES_ALL, "Removes*", &programs, &|judged| judged.sequence == 4).expect("one").sequence, 4);
@@ -75,37 +78,43 @@ fn of_a_correlation_the_rule_without_a_match_is_told() {
     let text = format!(
         "{removal}---\n{other}---\ntitle: Both\ncorrelation: {{ type: temporal, rules: [removal, reads], timespan: 1m }}\n"
     );
-    let found = nearest(&text, "Both", &["rm x", "cat /tmp/z"], &|_| true).expect("an event");
-    assert_eq!((found.rule.as_str(), found.sequence), ("Reads", 2));
+    let found = lacking(&text, "Both", &["rm x", "cat /tmp/z"], &|_| true);
+    assert_eq!(found.nearest.map(|nearest| (nearest.rule, nearest.sequence)), Some(("Reads".to_owned(), 2)));
     let tally = found.correlation.expect("it counted one");
     assert_eq!((tally.counted, tally.wants.as_str(), tally.span), (1, "gte 2", 60));
+    // No event has anything of the other rule.
+    let found = lacking(&text, "Both", &["rm x"], &|_| true);
+    assert_eq!((found.nearest, found.correlation.map(|tally| tally.counted)), (None, Some(1)));
 }
 
 #[test]
 fn how_far_a_correlation_got_is_told() {
     let removal = REMOVAL.replace("title: Removal\n", "title: Removal\nname: removal\n");
-    let many = |kind: &str, condition: &str| {
+    let many = |kind: &str, by: &str, condition: &str| {
         format!(
-            "{removal}---\ntitle: Many\ncorrelation: {{ type: {kind}, rules: [removal], group-by: [ParentProcessId], timespan: 1m, \
+            "{removal}---\ntitle: Many\ncorrelation: {{ type: {kind}, rules: [removal], group-by: [{by}], timespan: 1m, \
              condition: {{ {condition} }} }}\n"
         )
     };
     let programs = ["rm x", "rm y", "rm x"];
-    for (kind, condition, counted, wants) in [
-        ("event_count", "gte: 100", 3, "gte 100"),
-        ("value_count", "field: CommandLine, gt: 4, lt: 9", 2, "lt 9, gt 4"),
+    let tally =
+        |counted, wants: &str, group: &str, incomplete| (counted, wants.to_owned(), group.to_owned(), incomplete);
+    for (kind, by, condition, expected) in [
+        ("event_count", "ParentProcessId", "gte: 100", tally(3, "gte 100", "ParentProcessId=4000009", 0)),
+        (
+            "value_count",
+            "ParentProcessId",
+            "field: CommandLine, gt: 4, lt: 9",
+            tally(2, "lt 9, gt 4", "ParentProcessId=4000009", 0),
+        ),
+        ("event_count", "Nope", "gte: 2", tally(0, "gte 2", "", 3)),
     ] {
-        let found = nearest(&many(kind, condition), "Many", &programs, &|_| true).expect("an event");
-        assert_eq!((found.rule.as_str(), found.unmatched.len()), ("Removal", 0));
-        let expected = Tally {
-            rule: "Many".into(),
-            kind: kind.into(),
-            counted,
-            wants: wants.into(),
-            span: 60,
-            group: "ParentProcessId=4000009".into(),
-        };
-        assert_eq!(found.correlation, Some(expected), "{kind}");
+        let found = lacking(&many(kind, by, condition), "Many", &programs, &|_| true);
+        let told = found.correlation.expect("a tally");
+        assert_eq!((told.counted, told.wants, told.group, told.incomplete), expected, "{kind}");
+        // What is counted lacks nothing.
+        assert_eq!(found.nearest.is_some(), by == "Nope", "{kind}");
     }
-    assert_eq!(nearest(&many("event_count", "gte: 100"), "Many", &["true"], &|_| true), None, "nothing was counted");
+    let found = lacking(&many("event_count", "User", "gte: 100"), "Many", &["true"], &|_| true);
+    assert_eq!((found.nearest, found.correlation.map(|tally| tally.counted)), (None, Some(0)));
 }
