@@ -26,8 +26,6 @@ mod severity;
 #[path = "../../host/src/span.rs"]
 mod span;
 #[allow(dead_code, reason = "the host uses more of it")]
-#[path = "../../host/src/suggest.rs"]
-mod suggest;
 #[path = "../common/swell.rs"]
 mod swell;
 #[allow(dead_code, reason = "the host uses more of it")]

@@ -1,7 +1,7 @@
 //! The state folder: journal, locks of live runs, compiled modules.
 
 use anyhow::{Context, bail};
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,6 @@
 //! The folder for temporary files, in which scratch folders are made.
 
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 

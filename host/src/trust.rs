@@ -1,7 +1,7 @@
 //! Whether anybody else controls what a path leads to.
 
 use anyhow::{Context as _, bail};
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::Metadata;

@@ -17,7 +17,7 @@ pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
 /// # Errors
 /// As of [`parse`].
 pub fn parse_reviewed<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    foil_manifest::text::deceives_a_reviewer(text).map_or_else(|| parse(text), Err)
+    foil_text::deceives_a_reviewer(text).map_or_else(|| parse(text), Err)
 }
 
 /// Small budgets: a file is some pages, and a few nested aliases can stand for gigabytes.
@@ -225,7 +225,7 @@ fn sentence(error: &serde_saphyr::Error, document: &str) -> String {
         let there: String = there.chars().skip(nth(column)).collect();
         let there = match there.split([',', ']', '}', '#']).next().unwrap_or_default().trim() {
             "" => "nothing".to_owned(),
-            there => format!("`{}`", foil_manifest::text::one_line(there)),
+            there => format!("`{}`", foil_text::one_line(there)),
         };
         return format!("{line}:{column}: {wanted} is expected here, not {there}");
     }
@@ -247,7 +247,7 @@ fn sentence(error: &serde_saphyr::Error, document: &str) -> String {
     let text = error.to_string();
     // The library adds the place at the end as well.
     let text = text.split(" at line ").next().unwrap_or_default();
-    format!("{line}:{column}: {}", foil_manifest::text::one_line(text))
+    format!("{line}:{column}: {}", foil_text::one_line(text))
 }
 
 /// A type of Rust's, as the library names it, in words.

@@ -1,7 +1,7 @@
 //! What Foil knows of ATT&CK for Enterprise (MITRE, see NOTICE): its techniques, which ids are checked against, its tactics, and what
 //! became of ids that it had once. CONTRIBUTING.md says how the data is brought up to date.
 
-use crate::text::{QUOTE, visible};
+use foil_text::{QUOTE, visible};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 

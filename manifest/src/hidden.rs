@@ -1,6 +1,6 @@
 //! Characters in a manifest that nobody sees: what a reviewer reads must be all that there is.
 
-use crate::text::{code_point, is_hidden, is_odd_space};
+use foil_text::{code_point, is_hidden, is_odd_space};
 use serde_json::Value;
 
 /// What is wrong with the first text of a manifest that has a hidden character in it, and the character.

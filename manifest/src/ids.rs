@@ -1,6 +1,6 @@
 //! Identifiers that are checked once, where they enter.
 
-use crate::text::{QUOTE, visible};
+use foil_text::{QUOTE, visible};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;

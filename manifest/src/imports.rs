@@ -3,7 +3,7 @@
 use crate::contract::{self, Interfaces, PACKAGE};
 use crate::manifest::{Kind, Manifest};
 use crate::refusal::{Refusal, plain};
-use crate::text::visible;
+use foil_text::visible;
 use std::collections::BTreeSet;
 use wasmparser::component_types::{ComponentAnyTypeId, ComponentEntityType};
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};

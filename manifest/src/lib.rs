@@ -20,7 +20,6 @@ pub mod parameter;
 pub mod pattern;
 pub mod refusal;
 pub mod section;
-pub mod text;
 pub mod tie;
 
 pub use capability::{Capability, CapabilityName, ExecScope, Network, PathScope};
@@ -33,5 +32,4 @@ pub use manifest::{Impact, Kind, Limits, Manifest, ShieldLevel};
 pub use parameter::{Parameter, ParameterType, Shape};
 pub use pattern::{CommandPattern, NamePattern, PathPattern};
 pub use refusal::Refusal;
-pub use text::{Shown, deceives};
 pub use tie::TiedBy;

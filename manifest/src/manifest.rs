@@ -5,7 +5,6 @@ use crate::digest::Digest;
 use crate::hidden;
 use crate::ids::{AttackId, ModuleId};
 use crate::parameter::Parameter;
-use crate::text;
 use crate::tie::TiedBy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -368,10 +367,10 @@ impl Manifest {
 
 /// What a file's text hides from its reviewer, with its place: in a field, or in a comment.
 fn hidden(text: &str, table: &toml::Table) -> Option<String> {
-    let place = |c: char| text.find(c).map(|at| format!(":{}", text::place(text, at))).unwrap_or_default();
+    let place = |c: char| text.find(c).map(|at| format!(":{}", foil_text::place(text, at))).unwrap_or_default();
     match hidden::find(&serde_json::to_value(table).unwrap_or_default()) {
         Some((why, c)) => Some(format!("{}: {why}", place(c))),
-        None => text::first_deceiving(text).map(|(place, c)| {
+        None => foil_text::first_deceiving(text).map(|(place, c)| {
             format!(":{place}: there is the invisible character {c}, which deceives whoever reviews it: take it out")
         }),
     }
@@ -379,8 +378,8 @@ fn hidden(text: &str, table: &toml::Table) -> Option<String> {
 
 /// The error's text with the line and column that the author sees; `added` bytes were put before theirs.
 fn locate(error: &toml::de::Error, text: &str, kind: Kind, added: usize) -> String {
-    let place = error.span().map(|span| format!(":{}", text::place(text, span.start.saturating_sub(added))));
-    format!("{}{}: {}", kind.file_name(), place.unwrap_or_default(), text::one_line(error.message()))
+    let place = error.span().map(|span| format!(":{}", foil_text::place(text, span.start.saturating_sub(added))));
+    format!("{}{}: {}", kind.file_name(), place.unwrap_or_default(), foil_text::one_line(error.message()))
 }
 
 /// An id by which imported tests are known elsewhere: a UUID in lower case.

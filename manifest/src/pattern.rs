@@ -10,7 +10,7 @@
 //! them (quotes group, nothing expands): the program's path pattern, then one pattern an argument; the word `...` at the
 //! end stands for any further arguments.
 
-use crate::text::{QUOTE, code_point, is_hidden, visible};
+use foil_text::{QUOTE, code_point, is_hidden, visible};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;

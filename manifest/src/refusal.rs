@@ -1,7 +1,7 @@
 //! Why a module is refused: one variant a rule, each with a stable code for programs and a sentence for people.
 
 use crate::manifest::Kind;
-use crate::text::visible;
+use foil_text::visible;
 
 /// A module was refused. The text names the rule and says what to do next.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -27,7 +27,7 @@ pub fn lint() -> Result<()> {
 /// What Foil is made of shows no path but by `Shown`: a file's name may be made to paint over a terminal.
 fn paths() -> Result<()> {
     let mut files = Vec::new();
-    for folder in ["host/src", "manifest/src", "atomic/src"] {
+    for folder in ["host/src", "host/text/src", "manifest/src", "atomic/src"] {
         collect(&root().join(folder), &mut files)?;
     }
     let mut bare = Vec::new();
@@ -37,7 +37,7 @@ fn paths() -> Result<()> {
         bare.extend(lines.map(|(number, _)| format!("{}:{}", file.display(), number + 1)));
     }
     if !bare.is_empty() {
-        let help = "show a path by `.shown()` (foil_manifest::Shown), keep its value by `.to_string_lossy()`";
+        let help = "show a path by `.shown()` (foil_text::Shown), keep its value by `.to_string_lossy()`";
         bail!("{help}:\n  {}", bare.join("\n  "));
     }
     Ok(())

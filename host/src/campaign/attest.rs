@@ -2,8 +2,9 @@
 
 use crate::capability::Reading;
 use crate::collector::{Attribution, Judged};
+use crate::engine::PhaseError;
 use crate::engine::bindings::check::{Basis, EventReference, Observation, Sighting};
-use crate::engine::{PhaseError, clip, cut};
+use foil_text::{clip, cut};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most events that a sighting may rest on.

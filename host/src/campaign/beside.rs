@@ -1,6 +1,7 @@
 //! Files of other kinds that lie beside experiments, such as `*.yaml` or a folder names with them.
 
-use crate::{suggest, yaml};
+use crate::yaml;
+use foil_text::suggest;
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
 

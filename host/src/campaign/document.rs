@@ -214,7 +214,7 @@ pub fn parse_single(text: &str) -> Result<(Experiment, String), String> {
 /// The documents of a file that people review, at least one.
 fn documents(text: &str) -> Result<Vec<String>, String> {
     // In the whole file, since comments between documents belong to none of them.
-    foil_manifest::text::deceives_a_reviewer(text).map_or(Ok(()), Err)?;
+    foil_text::deceives_a_reviewer(text).map_or(Ok(()), Err)?;
     let documents = crate::yaml::documents(text)?;
     if documents.is_empty() {
         return Err("1:1: the file is empty: write an `experiment` or a `campaign`".into());
@@ -243,7 +243,7 @@ pub fn parse(text: &str) -> Result<Document, String> {
         // With `techniqe` it is no experiment of checks only.
         (None, Some(_))
             if head.technique.is_none()
-                && crate::suggest::nearest("technique", head.others.keys().map(String::as_str)).is_none() =>
+                && foil_text::suggest::nearest("technique", head.others.keys().map(String::as_str)).is_none() =>
         {
             super::checks::parse(text).map(|read| Document::Checks(Box::new(read)))
         }

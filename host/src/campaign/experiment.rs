@@ -3,8 +3,8 @@
 use super::severity::Severity;
 use crate::collector::audit::RuleRequest;
 use crate::span::Span;
-use foil_manifest::Shown as _;
 use foil_manifest::{ShieldLevel, TiedBy};
+use foil_text::Shown as _;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -4,13 +4,13 @@
 use super::prepared::Prepared;
 use super::run::Live;
 use crate::engine::bindings::types::{Context, Fact, Parameter, Value};
-use crate::engine::{clip, cut};
 use crate::module::{Imported, OBTAIN};
 use crate::report::{CleanupReport, TestReport};
 use crate::shield::ShieldedRun;
 use crate::shield::scene::Scene;
 use foil_atomic::judge::judge_with;
 use foil_atomic::{Script, substitute};
+use foil_text::{clip, cut};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -2,9 +2,9 @@
 
 use crate::collector::audit::parse;
 use crate::engine::bindings::types::{Parameter, Value};
-use crate::suggest::hint;
-use foil_manifest::Shown as _;
 use foil_manifest::{Manifest, Parameter as Declared, ParameterType, Shape};
+use foil_text::Shown as _;
+use foil_text::suggest::hint;
 use regex::RegexBuilder;
 use std::collections::BTreeMap;
 

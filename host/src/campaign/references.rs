@@ -4,7 +4,7 @@ use super::experiment::Experiment;
 use super::mistakes::PrepareError;
 use super::outputs;
 use super::prepared::Prepared;
-use crate::suggest::hint;
+use foil_text::suggest::hint;
 use std::collections::BTreeSet;
 
 /// A step that runs before.

@@ -4,7 +4,7 @@ use crate::journal::{Effect, Learned, RunJournal, Undo};
 use crate::shield::Identity;
 use anyhow::Context as _;
 use foil_manifest::ShieldLevel;
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use std::fs::Permissions;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;

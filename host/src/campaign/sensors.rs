@@ -6,9 +6,9 @@ use crate::collector::{audit, file, inbox, kubernetes, observed, rules};
 use crate::engine::bindings::types::{Parameter, Value};
 use crate::policy::Environment;
 use crate::policy::sources::{FileFormat, FileSource};
-use crate::suggest::hint;
-use foil_manifest::Shown as _;
 use foil_manifest::{Capability, Manifest, ParameterType, pattern};
+use foil_text::Shown as _;
+use foil_text::suggest::hint;
 use std::collections::BTreeSet;
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 //! How bad something is, in anybody's words.
 
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use serde::Deserialize;
 
 /// A severity, comparable across the scales of Sigma, Falco, syslog and SIEMs.

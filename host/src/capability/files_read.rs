@@ -11,7 +11,7 @@ use crate::engine::bindings::imports::files_read::{Host, Kind, Metadata};
 use crate::engine::bindings::types::Error;
 use crate::policy::Exactness;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use rustix::fs::OFlags;
 use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};

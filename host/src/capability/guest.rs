@@ -92,7 +92,7 @@ impl Guest {
     pub(crate) fn decide<T>(&self, what: &str, decision: Result<T, policy::Denial>) -> Result<T, Error> {
         let refused = decision.as_ref().err().map(|d| d.rule.as_str());
         let entry = serde_json::json!({ "decision": if refused.is_some() { "denied" } else { "allowed" },
-            "call": crate::engine::cut(what, 512), "rule": refused });
+            "call": foil_text::cut(what, 512), "rule": refused });
         // An audit log that cannot be written is an operator's loss of evidence, and no reason to widen or narrow a decision.
         if let Err(error) = self.world.journal.journal().audit(Some(&self.world.run), &entry) {
             tracing::error!("the audit log cannot be written: {error}");

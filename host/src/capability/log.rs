@@ -10,7 +10,7 @@ const MAX_LINE: usize = 4 << 10;
 impl Host for Guest {
     async fn write(&mut self, level: Level, message: String) -> wasmtime::Result<Result<(), Error>> {
         self.begin()?;
-        let message = crate::engine::cut(&message, MAX_LINE);
+        let message = foil_text::cut(&message, MAX_LINE);
         self.budget.log(message.len())?;
         let level = match level {
             Level::Debug => "debug",

@@ -3,8 +3,8 @@
 use super::{Exit, Format, Global};
 use crate::console::out;
 use anyhow::Context as _;
-use foil_manifest::Shown as _;
 use foil_manifest::build::{self, Options};
+use foil_text::Shown as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 

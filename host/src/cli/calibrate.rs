@@ -11,7 +11,7 @@ use crate::console::out;
 use crate::report::RunReport;
 use anyhow::bail;
 use foil_manifest::ShieldLevel;
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -6,7 +6,7 @@ use super::session::{Conduct, launcher, run_all};
 use super::sources::files;
 use super::{Exit, Global, nodes};
 use anyhow::bail;
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use std::path::PathBuf;
 
 /// Its arguments.

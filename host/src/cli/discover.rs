@@ -6,7 +6,7 @@ use crate::campaign::experiment::Expectations;
 use crate::collector::audit::check_request;
 use crate::policy::{Environment, Grants, Refusal, environment, grants};
 use anyhow::{Context as _, bail};
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use std::path::{Path, PathBuf};
 
 /// The grants file's name.

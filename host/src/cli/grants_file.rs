@@ -8,7 +8,7 @@ use crate::policy::{Environment, Judged, Refusal, grants};
 use crate::trust::check_owner;
 use anyhow::{Context as _, bail};
 use foil_manifest::Digest;
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{File, Permissions};
 use std::io::Write as _;
@@ -127,7 +127,7 @@ pub fn decided(reviewer: Option<String>, reason: &str, act: &str, done: &str) ->
         bail!("the reason is empty: say why this is {done}");
     }
     for (what, text) in [("--reviewer", &*who), ("--reason", reason)] {
-        if let Some((_, c)) = foil_manifest::text::first_deceiving(text) {
+        if let Some((_, c)) = foil_text::first_deceiving(text) {
             bail!(
                 "`{what}` has the invisible or control character {c}, which deceives whoever reads grants.toml: take it out"
             );

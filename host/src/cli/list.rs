@@ -7,8 +7,8 @@ use crate::console::{err, out};
 use crate::module::{Catalog, Filter, Module, Origin, Source};
 use clap::ValueEnum;
 use comfy_table::Table;
-use foil_manifest::Shown as _;
 use foil_manifest::{AttackId, Kind};
+use foil_text::Shown as _;
 
 /// Its arguments.
 #[derive(Debug, clap::Args)]

@@ -4,7 +4,7 @@ use super::{Cli, Exit};
 use anyhow::Context as _;
 use clap::{Command, CommandFactory as _};
 use clap_mangen::Man;
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 

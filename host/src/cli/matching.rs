@@ -1,11 +1,12 @@
 //! The techniques that a pattern such as `linux.*` names, and what each of them is given.
 
 use crate::campaign::parameters::from_command_line;
-use crate::glob;
 use crate::module::{Catalog, Filter, Module};
-use crate::suggest;
 use anyhow::{anyhow, bail};
-use foil_manifest::{Kind, Shown as _};
+use foil_manifest::Kind;
+use foil_text::Shown as _;
+use foil_text::glob;
+use foil_text::suggest;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 

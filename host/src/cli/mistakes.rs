@@ -3,7 +3,7 @@
 use crate::campaign::{PrepareError, PrepareErrors};
 use crate::policy::Environment;
 use anyhow::anyhow;
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use std::path::Path;
 
 /// Mistakes, at least one; each is told once.

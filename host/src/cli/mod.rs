@@ -267,7 +267,7 @@ pub fn main() -> ExitCode {
 
 /// Prints an error. Whatever names, files and servers put into its text, no terminal obeys it.
 fn say_error(text: &str) {
-    err!("foil: {}", foil_manifest::text::visible_lines(text));
+    err!("foil: {}", foil_text::visible_lines(text));
 }
 
 /// Prints a document, in which what a terminal obeys or nobody sees is escaped. A reader that has seen enough is no error.

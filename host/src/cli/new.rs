@@ -4,8 +4,8 @@ use super::{Exit, Format, Global};
 use crate::console::out;
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
-use foil_manifest::Shown as _;
 use foil_manifest::{Kind, ModuleId};
+use foil_text::Shown as _;
 use std::path::{Path, PathBuf};
 
 /// Its arguments.

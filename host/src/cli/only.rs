@@ -1,7 +1,7 @@
 //! `--only`: experiments and campaigns picked by name.
 
-use crate::glob::matches;
 use anyhow::bail;
+use foil_text::glob::matches;
 
 /// How many of the known names an error lists.
 const MOST_LISTED: usize = 20;

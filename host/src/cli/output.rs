@@ -6,7 +6,7 @@ use super::{Global, InternalError};
 use crate::console::err;
 use crate::report::{self, Format, Progress, RunReport};
 use anyhow::{Context as _, bail};
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use std::fs::File;
 use std::io::{ErrorKind, IsTerminal as _, Read as _, Result, Write as _};
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! A file that is there as a whole or not at all: written beside its place, then renamed.
 
 use anyhow::{Context as _, bail};
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use std::fs::File;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};

@@ -1,10 +1,10 @@
 //! A file of `--output`: where, and in which format.
 
 use crate::report::Format;
-use crate::suggest;
 use clap::ValueEnum as _;
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
+use foil_text::suggest;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};

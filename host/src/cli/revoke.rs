@@ -6,7 +6,7 @@ use crate::module::Catalog;
 use crate::policy::grants::{Revocation, When, revoke};
 use anyhow::bail;
 use foil_manifest::ModuleId;
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use jiff::Timestamp;
 
 /// Its arguments.

@@ -6,7 +6,7 @@ use crate::campaign::beside::Beside;
 use crate::campaign::document::{self, Document, Part};
 use crate::campaign::experiment;
 use anyhow::{Context as _, anyhow, bail};
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use std::path::{Path, PathBuf};
 
 /// The most files of one folder.

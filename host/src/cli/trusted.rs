@@ -2,7 +2,7 @@
 
 use crate::trust::follow;
 use anyhow::{Context as _, bail};
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -27,7 +27,7 @@ pub fn read_trusted(path: &Path, most: usize) -> anyhow::Result<String> {
     match String::from_utf8(bytes) {
         Ok(text) => Ok(text),
         Err(e) => {
-            let place = crate::policy::text::place(
+            let place = foil_text::place(
                 &String::from_utf8_lossy(e.as_bytes().get(..e.utf8_error().valid_up_to()).unwrap_or_default()),
                 e.utf8_error().valid_up_to(),
             );

@@ -134,7 +134,7 @@ fn check(
     if whole {
         return Ok(());
     }
-    Err(KubeError::Invalid(format!("the {what} {} is none that Kubernetes has", crate::policy::text::quote(text))))
+    Err(KubeError::Invalid(format!("the {what} {} is none that Kubernetes has", foil_text::quote(text))))
 }
 
 /// A subresource's name.

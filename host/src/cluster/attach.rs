@@ -4,7 +4,7 @@ use super::access::{Facts, Ready};
 use super::exec::{Ended, Exec, Kept};
 use super::refusal::{Refusal, Unmet};
 use super::{KubeError, Session, transport};
-use crate::policy::text::visible;
+use foil_text::visible;
 use http::Request;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, AttachParams};
@@ -79,7 +79,7 @@ fn meaning(status: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Status) -> (
         causes.filter(|c| c.reason.as_deref() == Some("ExitCode")).find_map(|c| c.message.as_deref()?.parse().ok());
     match exit {
         Some(code) => (Some(code), None),
-        None => (None, Some(crate::engine::cut(status.message.as_deref().unwrap_or("it was not started"), 400))),
+        None => (None, Some(foil_text::cut(status.message.as_deref().unwrap_or("it was not started"), 400))),
     }
 }
 

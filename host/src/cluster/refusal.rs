@@ -3,7 +3,7 @@
 //! The two have the same status and reason. The cluster itself is asked, by a `SelfSubjectAccessReview`, whether the right is there; the
 //! words of a refusal only give a control its name.
 
-use crate::policy::text::visible;
+use foil_text::visible;
 use http::Method;
 use serde_json::{Value, json};
 use std::fmt;

@@ -167,7 +167,7 @@ async fn kinds(session: &Session) -> Result<(Vec<Address>, Vec<String>), KubeErr
         let list = match list {
             Ok(list) => list,
             Err(error) => {
-                let title = crate::policy::text::visible(&format!("{group}/{version}"), 200);
+                let title = foil_text::visible(&format!("{group}/{version}"), 200);
                 unseen.push(format!("the kinds of {}: {error}", title.trim_start_matches('/')));
                 continue;
             }

@@ -234,7 +234,7 @@ pub async fn remove(session: &Session, address: &Address, uid: &str) -> Result<U
             let held = if held.is_empty() {
                 String::new()
             } else {
-                format!(", held by its finalizers {}", crate::engine::cut(&held, 200))
+                format!(", held by its finalizers {}", foil_text::cut(&held, 200))
             };
             return Ok(UndoOutcome::Failed(format!("it is being deleted, and still there after {most:?}{held}")));
         }

@@ -131,7 +131,7 @@ fn pod(pod: &Value, condition: Condition) -> State {
         ];
         hopeless.contains(&reason).then(|| {
             let message = super::object::text(container, "/state/waiting/message");
-            format!("its container does not start: {reason}: {}", crate::engine::cut(message, 200))
+            format!("its container does not start: {reason}: {}", foil_text::cut(message, 200))
         })
     });
     if let Some(why) = stuck {
@@ -154,7 +154,7 @@ fn pod(pod: &Value, condition: Condition) -> State {
                 .find(|message| !message.is_empty())
                 .unwrap_or_default();
             State::NotYet(
-                format!("the pod is {} {}", if phase.is_empty() { "new" } else { phase }, crate::engine::cut(why, 200))
+                format!("the pod is {} {}", if phase.is_empty() { "new" } else { phase }, foil_text::cut(why, 200))
                     .trim()
                     .to_owned(),
             )

@@ -1,6 +1,6 @@
 //! What was lost on the way in, where it was lost, and which links that blinds.
 
-use crate::policy::text::printable;
+use foil_text::printable;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;

@@ -2,8 +2,8 @@
 //! environment, no arguments, no preopened folders, no sockets; standard output and error go to the module's log.
 //! Nothing of the target can be reached through it.
 
-use super::cut;
 use crate::capability::{Guest, LogLine};
+use foil_text::cut;
 use std::sync::{Arc, Mutex, PoisonError};
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView};

@@ -18,7 +18,7 @@ mod ticker;
 pub use compile::Compiler;
 pub use inert::Inert;
 pub use limits::{Budget, Spent};
-pub use outcome::{PhaseError, clip, cut};
+pub use outcome::PhaseError;
 pub use phase::{Phase, detonate, probe, warmup};
 
 use crate::capability::Guest;

@@ -2,7 +2,7 @@
 
 use super::bindings::types;
 use super::limits::Spent;
-use foil_manifest::text::push_visible;
+use foil_text::cut;
 
 /// Why a phase did not end well.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,26 +63,6 @@ impl From<types::Error> for PhaseError {
             types::Error::Other(f) => failed(&cut(&f.code, 64), cut(&f.message, 1024)),
         }
     }
-}
-
-/// A guest's text as it is, at most `limit` bytes of it: what later steps, checks and programs read. Whoever shows it escapes it.
-pub fn clip(text: &str, limit: usize) -> String {
-    let kept = text.get(..text.floor_char_boundary(limit.min(text.len()))).unwrap_or_default();
-    if kept.len() < text.len() { format!("{kept}…") } else { kept.to_owned() }
-}
-
-/// A guest's text, made fit to be printed: control characters, and those that turn the direction of writing or show
-/// nothing, are escaped; at most `limit` bytes of it.
-pub fn cut(text: &str, limit: usize) -> String {
-    let end = text.floor_char_boundary(limit.min(text.len()));
-    let mut out = String::with_capacity(end);
-    for c in text.get(..end).unwrap_or_default().chars() {
-        push_visible(&mut out, c);
-    }
-    if end < text.len() {
-        out.push('…');
-    }
-    out
 }
 
 impl PhaseError {

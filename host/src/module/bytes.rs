@@ -1,7 +1,7 @@
 //! A module's bytes: in this binary, or in a file that is read again where they are needed.
 
-use foil_manifest::Shown as _;
 use foil_manifest::{Digest, section};
+use foil_text::Shown as _;
 use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;

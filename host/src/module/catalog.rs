@@ -2,8 +2,9 @@
 
 use super::pack::{Builtin, listed};
 use super::{LoadError, Module, Origin, load_file, script};
-use crate::glob;
-use foil_manifest::{AttackId, Kind, Shown as _, attack};
+use foil_manifest::{AttackId, Kind, attack};
+use foil_text::Shown as _;
+use foil_text::glob;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -228,14 +229,14 @@ impl Catalog {
             // What the platform was left out of: `shadow-read`.
             None if !name.contains('.') => {
                 let ends = ids().filter_map(|id| id.split_once('.').map(|(_, end)| end));
-                let whole = crate::suggest::nearest(name, ends)
+                let whole = foil_text::suggest::nearest(name, ends)
                     .and_then(|end| ids().find(|id| id.split_once('.').is_some_and(|(_, own)| own == end)));
-                crate::suggest::hint(whole.unwrap_or(name), ids())
+                foil_text::suggest::hint(whole.unwrap_or(name), ids())
             }
             None if self.files.is_empty() && self.unlisted.is_empty() => {
-                crate::suggest::hint(name, ids()) + " (those of other folders are named by `--modules`)"
+                foil_text::suggest::hint(name, ids()) + " (those of other folders are named by `--modules`)"
             }
-            None => crate::suggest::hint(name, ids()),
+            None => foil_text::suggest::hint(name, ids()),
         };
         match self.problems().count() {
             0 => near,

@@ -1,8 +1,8 @@
 //! A module in a file: read once, hashed, inspected.
 
 use super::{Bytes, Module, Source, script};
-use foil_manifest::Shown as _;
 use foil_manifest::{Manifest, ModuleId, Refusal, inspect, section};
+use foil_text::Shown as _;
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};

@@ -14,8 +14,8 @@ pub use catalog::{Catalog, Filter, NotFound, Problem};
 pub use file::{LoadError, load_file};
 pub use script::{Imported, OBTAIN};
 
-use foil_manifest::Shown as _;
 use foil_manifest::{Digest, Imports, Manifest};
+use foil_text::Shown as _;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -143,7 +143,7 @@ fn line(text: &str) -> String {
 
 /// Without characters that deceive whoever reads it on a terminal.
 fn plain(text: &str) -> String {
-    text.chars().map(|c| if foil_manifest::deceives(c) { ' ' } else { c }).collect()
+    text.chars().map(|c| if foil_text::deceives(c) { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

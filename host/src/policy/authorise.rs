@@ -2,10 +2,10 @@
 
 use super::{
     ChildScope, EffectiveLimits, Environment, Grant, Permission, Refusal, UNDOABLE_FILE, choose_shield, covering_rule,
-    text::quote,
 };
 use foil_manifest::pattern::Variables;
 use foil_manifest::{Impact, Kind, Manifest, ShieldLevel};
+use foil_text::quote;
 
 /// What is decided on.
 pub struct Case<'a> {

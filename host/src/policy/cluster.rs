@@ -1,8 +1,8 @@
 //! What `foil.yaml` says of the environment's Kubernetes cluster.
 
-use super::text::quote;
 use foil_manifest::NamePattern;
 use foil_manifest::pattern::Variables;
+use foil_text::quote;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

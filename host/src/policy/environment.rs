@@ -6,11 +6,11 @@ use super::limits::check_environment;
 use super::paths::check_literal;
 use super::permission::exec_scopes;
 use super::sources::{FileFormat, FileSource, InboxSource, Sources};
-use super::text::quote;
 use super::windows::{Blackout, Hours, Windows};
-use foil_manifest::Shown as _;
 use foil_manifest::pattern::Variables;
 use foil_manifest::{Capability, Impact, Limits, PathPattern, ShieldLevel, TiedBy};
+use foil_text::Shown as _;
+use foil_text::quote;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -254,7 +254,7 @@ fn file_source((name, source): (String, Spanned<FileSource>)) -> Result<(String,
         };
         match source.time.as_ref().filter(|time| !fields.contains(*time)) {
             Some(time) => {
-                let hint = crate::suggest::hint(time, fields.iter().map(String::as_str));
+                let hint = foil_text::suggest::hint(time, fields.iter().map(String::as_str));
                 let all: Vec<&str> = fields.iter().map(String::as_str).collect();
                 let all = if all.is_empty() { "it has none".to_owned() } else { format!("it has {}", all.join(", ")) };
                 let time = quote(time);

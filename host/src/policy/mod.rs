@@ -32,7 +32,6 @@ mod paths;
 mod permission;
 mod shield;
 pub mod sources;
-pub mod text;
 mod versions;
 mod warn;
 pub mod windows;

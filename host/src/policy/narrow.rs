@@ -4,9 +4,9 @@ mod kube;
 
 use super::denial::Refusal;
 use super::paths::contains;
-use super::text::quote;
 use foil_manifest::pattern::Variables;
 use foil_manifest::{Capability, CapabilityName, CommandPattern, ExecScope, Network, PathPattern};
+use foil_text::quote;
 
 /// One flag `--narrow KEY=VALUE`. All values of one key together replace what the module asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -41,7 +41,7 @@ pub(super) fn check_literal(path: &str) -> Result<(), String> {
     if path.contains(['*', '?']) {
         return Err(format!(
             "{} has a pattern in it: `reads` and `writes` take folders and files, each with all below",
-            super::text::quote(path)
+            foil_text::quote(path)
         ));
     }
     path.parse::<foil_manifest::PathPattern>().map(|_| ()).map_err(|e| e.to_string())

@@ -2,10 +2,10 @@
 
 use super::denial::{Denial, Layer, bounded};
 use super::paths::{contains, usable};
-use super::text::{quote, visible};
 use foil_manifest::kube::{KubeCall, Mismatch};
 use foil_manifest::pattern::{Variables, names_collector};
 use foil_manifest::{Capability, CapabilityName, ExecScope, KubeRule, PathPattern, PathScope};
+use foil_text::{quote, visible};
 use std::collections::BTreeSet;
 
 /// The effective permission of one run: three layers, each of which must agree to every call.
@@ -229,7 +229,7 @@ fn words(program: &str, arguments: &[String]) -> String {
     let mut line = program.to_owned();
     for argument in arguments {
         // What follows is cut anyway: a guest's 128 KiB of arguments need not be copied.
-        if line.len() > 4 * super::text::QUOTE {
+        if line.len() > 4 * foil_text::QUOTE {
             break;
         }
         line.push(' ');

@@ -1,6 +1,6 @@
 //! When Foil may act: hours of the week, and blackout windows.
 
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil};
 use schemars::JsonSchema;

@@ -5,7 +5,7 @@
 use super::here::Here;
 use super::outcome::runs;
 use super::{RunReport, json};
-use crate::engine::cut;
+use foil_text::cut;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

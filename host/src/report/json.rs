@@ -1,6 +1,6 @@
 //! JSON that may be shown on a terminal.
 
-use foil_manifest::text::is_hidden;
+use foil_text::is_hidden;
 use serde::Serialize;
 use std::io::{Result, Write};
 

@@ -8,7 +8,7 @@ use super::outcome::outcome;
 use super::words::{attack, title};
 use super::{RunReport, text};
 use crate::campaign::verdict::Verdict;
-use crate::engine::cut;
+use foil_text::cut;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
 use std::collections::BTreeMap;
 use std::io::{Error, Result, Write};

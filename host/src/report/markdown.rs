@@ -9,8 +9,8 @@ use super::text::{broken, counts};
 use super::words::{attack, chain, rests_on, span, span_ms, tied, title};
 use super::{LinkReport, RunReport, TestReport};
 use crate::campaign::verdict::Verdict;
-use crate::engine::cut;
 use crate::journal::UndoOutcome;
+use foil_text::cut;
 use std::io::{Result, Write};
 
 /// A comment on GitHub has at most 65,536 characters: details beyond this many bytes are left out, and counted.

@@ -5,7 +5,7 @@ use super::text::counts;
 use super::words::{chain, rules, title};
 use super::{LinkReport, RunReport, json};
 use crate::campaign::verdict::{LinkVerdict, Verdict};
-use crate::engine::cut;
+use foil_text::cut;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{Result, Write};

@@ -2,7 +2,7 @@
 
 use super::RunReport;
 use crate::campaign::verdict::{LinkVerdict, Verdict};
-use crate::engine::cut;
+use foil_text::cut;
 use std::collections::BTreeMap;
 
 /// Names that a line lists; a cluster may have thousands.

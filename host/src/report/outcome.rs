@@ -2,7 +2,7 @@
 
 use super::{RunReport, TestReport};
 use crate::campaign::verdict::Verdict;
-use crate::engine::cut;
+use foil_text::cut;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::fmt;

@@ -4,7 +4,7 @@
 //! it does nothing at all.
 
 use crate::campaign::verdict::LinkVerdict;
-use crate::engine::cut;
+use foil_text::cut;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

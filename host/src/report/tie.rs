@@ -2,8 +2,8 @@
 
 use crate::campaign::attest::Cited;
 use crate::collector::{Attribution, NotCounted, foreign};
-use crate::engine::cut;
 use foil_manifest::TiedBy;
+use foil_text::cut;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;

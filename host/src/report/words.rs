@@ -4,7 +4,7 @@ use super::{Evidence, LinkReport, RunReport, Uncounted};
 use crate::campaign::experiment::Hop;
 use crate::collector::rules::{Nearest, Tally, Unmatched};
 use crate::collector::{Attribution, NotCounted};
-use crate::engine::cut;
+use foil_text::cut;
 use serde::Deserialize as _;
 use serde::de::IntoDeserializer as _;
 use serde::de::value::{Error, StrDeserializer};

@@ -1,8 +1,8 @@
 //! Runs cargo so that its output depends on the sources, the lock file and the compiler alone.
 
 use super::{MissingTarget, Options, TARGET};
-use crate::text::Shown as _;
 use anyhow::{Context as _, bail};
+use foil_text::Shown as _;
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;

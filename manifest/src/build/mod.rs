@@ -11,8 +11,8 @@ pub use source::{Source, read as read_source};
 
 use crate::inspect::Inspection;
 use crate::manifest::{Kind, Manifest};
-use crate::text::Shown as _;
 use anyhow::{Context as _, bail};
+use foil_text::Shown as _;
 use std::path::{Path, PathBuf};
 
 /// The one target that modules are built for. `wasm32-wasip2` drags in WASI imports that mean nothing to a reviewer.

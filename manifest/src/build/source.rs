@@ -2,8 +2,8 @@
 
 use super::kind;
 use crate::manifest::{MAX_MANIFEST, Manifest};
-use crate::text::{Shown as _, place};
 use anyhow::{Context as _, bail};
+use foil_text::{Shown as _, place};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};

@@ -26,7 +26,7 @@ pub(super) fn read_certificate(base64_pem: &str) -> Result<Credential, Error> {
     let (_, pem) = x509_parser::pem::parse_x509_pem(&pem).map_err(|_| unreadable())?;
     let certificate = pem.parse_x509().map_err(|_| unreadable())?;
     let seconds = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or_default();
-    let subject = crate::engine::cut(&certificate.subject().to_string(), 512);
+    let subject = foil_text::cut(&certificate.subject().to_string(), 512);
     Ok(Credential { subject, expires_at: seconds.saturating_mul(1_000_000_000) })
 }
 

@@ -18,7 +18,7 @@ pub(super) fn parse(text: &str) -> Result<(Map<String, Value>, String), Error> {
     let Ok(Value::Object(object)) = serde_json::from_str(text) else { return Err(invalid("it is no JSON object")) };
     let metadata = object.get("metadata").and_then(Value::as_object).ok_or_else(|| invalid("it has no `metadata`"))?;
     if let Some(key) = metadata.keys().find(|key| !METADATA.contains(&key.as_str())) {
-        return Err(invalid(&format!("`metadata.{}` cannot be given", crate::policy::text::visible(key, 40))));
+        return Err(invalid(&format!("`metadata.{}` cannot be given", foil_text::visible(key, 40))));
     }
     let name =
         metadata.get("name").and_then(Value::as_str).ok_or_else(|| invalid("it has no `metadata.name`"))?.to_owned();

@@ -196,7 +196,7 @@ fn patch_of(text: &str) -> Result<Value, Error> {
     let Some(metadata) = patch.get("metadata") else { return Ok(patch) };
     let keys = metadata.as_object().ok_or_else(|| Error::Invalid("`metadata` is no object".into()))?;
     if let Some(key) = keys.keys().find(|key| !matches!(key.as_str(), "labels" | "annotations")) {
-        let key = crate::policy::text::visible(key, 40);
+        let key = foil_text::visible(key, 40);
         return Err(Error::Invalid(format!("`metadata.{key}` cannot be changed")));
     }
     for list in keys.values() {

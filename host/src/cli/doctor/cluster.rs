@@ -80,7 +80,7 @@ fn remedy(error: &KubeError, place: &str) -> String {
 }
 
 fn shown(text: &str) -> String {
-    crate::policy::text::visible(text, 60)
+    foil_text::visible(text, 60)
 }
 
 /// Whether it is the cluster that foil.yaml means, as far as it says.

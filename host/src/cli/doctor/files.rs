@@ -5,7 +5,7 @@ use crate::cli::discover::{self, Found};
 use crate::cli::{Global, cleanup};
 use crate::hint::of_state;
 use crate::journal::Journal;
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use std::path::Path;
 
 /// Pre-images of what a technique changes are kept there.

@@ -14,10 +14,10 @@ mod shields;
 
 use super::{Exit, Format, Global};
 use crate::console::out;
-use crate::engine::cut;
 use crate::report::wrap;
 use crate::shield::Launcher;
 use anstyle::{AnsiColor, Style};
+use foil_text::cut;
 use serde::Serialize;
 
 /// Its arguments.

@@ -6,7 +6,7 @@ use crate::cli::rules::{lacking, paths};
 use crate::cli::{Global, discover};
 use crate::collector::rules::{self, RuleSet};
 use crate::policy::sources::{CanaryMaker, CanarySource, InboxSource, SensorSource, Sources};
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::net::TcpListener;

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use foil_atomic::Script;
 use foil_atomic::judge::judge;
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use std::fmt::Write as _;
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! Files of tests below what was named.
 
 use anyhow::{Context as _, bail};
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use std::path::{Path, PathBuf};
 
 /// The deepest folder that is looked into: `atomics/T1059/` and one around it.

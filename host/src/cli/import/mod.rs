@@ -10,7 +10,7 @@ use experiments::Expect;
 use foil_atomic::Script;
 use foil_atomic::document::{self, NotRunnable};
 use foil_manifest::AttackId;
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};

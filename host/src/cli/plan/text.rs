@@ -8,10 +8,10 @@ use crate::campaign::sequence::PreparedCampaign;
 use crate::campaign::{Prepared, PreparedLink};
 use crate::cli::load::Unit;
 use crate::console::out;
-use crate::engine::cut;
 use crate::report::{RunReport, wrap};
-use foil_manifest::Shown as _;
 use foil_manifest::{Capability, Manifest, Network};
+use foil_text::Shown as _;
+use foil_text::cut;
 use serde_json::Value;
 use std::collections::BTreeMap;
 

@@ -1,10 +1,10 @@
 //! What a rule takes of the cluster's authorisation: exactly the requests that the host makes for it.
 
 use super::Settings;
-use crate::policy::text::visible;
 use foil_manifest::kube::KubeCall;
 use foil_manifest::pattern::{Variables, names_collector};
 use foil_manifest::{Capability, CapabilityName, Kind, KubeRule, KubeVerb, Manifest, NamePattern, PodScope};
+use foil_text::visible;
 use std::collections::BTreeSet;
 
 const RBAC: &str = "rbac.authorization.k8s.io";

@@ -1,7 +1,7 @@
 //! Wrapped text with styles. All that is put on a page is escaped here, so that no module can paint over its review.
 
-use crate::policy::text::visible;
 use anstyle::{AnsiColor, Style};
+use foil_text::visible;
 
 /// Columns.
 const WIDTH: usize = 80;

@@ -2,7 +2,8 @@
 
 use crate::module::{Catalog, Module, NotFound};
 use foil_manifest::build::{self, Source};
-use foil_manifest::{Digest, Manifest, Shown as _};
+use foil_manifest::{Digest, Manifest};
+use foil_text::Shown as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 

@@ -6,7 +6,8 @@ use super::request::{limits, request};
 use crate::cli::grants_file::short;
 use crate::policy::{Direction, Grant, interface_name};
 use anstyle::Style;
-use foil_manifest::{CapabilityName, Impact, ShieldLevel, Shown as _, attack};
+use foil_manifest::{CapabilityName, Impact, ShieldLevel, attack};
+use foil_text::Shown as _;
 
 pub fn render(review: &Review<'_>) -> String {
     let mut page = Page::default();

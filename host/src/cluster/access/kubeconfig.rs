@@ -2,7 +2,7 @@
 
 use super::AccessError;
 use super::files::{self, Files, MAX_KUBECONFIG};
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use kube::config::{AuthInfo, Cluster, Kubeconfig, KubeconfigError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 use super::super::{Address, Cluster, KubeError, Session};
 use super::*;
 use axum::http::{HeaderMap, StatusCode};
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use super::parse::syscalls;
 use super::rule_data::RuleData;
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 
 /// `AUDIT_EQUAL`, the operator.
 pub const EQUAL: u32 = 0x4000_0000;
@@ -86,7 +86,7 @@ pub fn known(name: &str) -> Result<(), String> {
     if syscalls::known_elsewhere(name) {
         return Ok(());
     }
-    Err(format!("there is no system call `{}`{}", name.shown(), crate::suggest::hint(name, syscalls::names())))
+    Err(format!("there is no system call `{}`{}", name.shown(), foil_text::suggest::hint(name, syscalls::names())))
 }
 
 /// One `-F`; `arch=b64` says nothing, since rules are for this machine's own system calls.

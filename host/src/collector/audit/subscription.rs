@@ -12,7 +12,7 @@ use super::super::{Blindness, EventLog, Process, Recorded, clock};
 use super::own_rules::KEY_PREFIX;
 use super::parse::{Assembled, Assembler, parse_message};
 use super::{READLOG, dead};
-use crate::engine::cut;
+use foil_text::cut;
 use rustix::io::Errno;
 use std::collections::{BTreeMap, HashSet};
 use std::io;

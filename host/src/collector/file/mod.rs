@@ -9,7 +9,7 @@ mod tail;
 
 use super::{Blindness, EventLog, Interest};
 use crate::policy::sources::FileSource;
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use reader::Reader;
 use std::path::Path;
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use futures_util::StreamExt as _;
 use std::net::IpAddr;
 use std::time::Duration;

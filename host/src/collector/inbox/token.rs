@@ -1,7 +1,7 @@
 //! What senders prove themselves with.
 
 use anyhow::{Context as _, ensure};
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use rustix::fs::Mode;
 use sha2::{Digest as _, Sha256};
 use std::fmt;

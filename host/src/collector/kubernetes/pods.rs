@@ -60,7 +60,7 @@ impl Container {
         let restarts = status.get("restartCount").and_then(Value::as_u64).unwrap_or_default();
         let reasons = ["/state/waiting/reason", "/state/terminated/reason"];
         let reason = reasons.iter().map(|pointer| text(status, pointer)).find(|reason| !reason.is_empty());
-        let reason = crate::policy::text::visible(reason.unwrap_or("not started"), 60);
+        let reason = foil_text::visible(reason.unwrap_or("not started"), 60);
         Self { id: id.to_owned(), restarts, over: !running, reason: if running { String::new() } else { reason } }
     }
 }

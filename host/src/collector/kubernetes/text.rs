@@ -107,7 +107,7 @@ fn split(line: &[u8]) -> Option<(Timestamp, &[u8])> {
 }
 
 fn said(line: &[u8]) -> String {
-    format!("it is no log: {}", crate::policy::text::printable(line, 200))
+    format!("it is no log: {}", foil_text::printable(line, 200))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 use super::*;
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use std::time::Duration;
 
 fn recorded(at: u64, pid: Option<u32>, text: &str) -> Recorded {

@@ -1,7 +1,7 @@
 //! The files of rules: what operators name, and what is in folders below.
 
 use anyhow::Context as _;
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use std::path::{Path, PathBuf};
 
 /// Most files, deepest folder, largest file in bytes.

@@ -6,7 +6,7 @@ use super::set::{Loaded, RuleSet};
 use super::sigma::{Miss, Misses};
 use super::tally::Tally;
 use crate::collector::{Event, EventLog, Judged};
-use crate::engine::cut;
+use foil_text::cut;
 use schemars::JsonSchema;
 use serde::Serialize;
 

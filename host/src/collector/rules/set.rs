@@ -5,8 +5,8 @@ use super::files;
 use super::graph::Graph;
 use super::sigma::{Document, Filter, Logsource, Rule, SigmaEvent};
 use crate::collector::{Event, lock};
-use foil_manifest::Shown as _;
 use foil_manifest::pattern::glob;
+use foil_text::Shown as _;
 use rsigma_eval::Engine;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -132,7 +132,7 @@ impl RuleSet {
             } else {
                 "which no rule that was read has as its id or name"
             };
-            let (title, unknown) = (crate::engine::cut(&rule.head.title, 80), crate::engine::cut(&unknown, 80));
+            let (title, unknown) = (foil_text::cut(&rule.head.title, 80), foil_text::cut(&unknown, 80));
             let reason = format!("the correlation `{title}` refers to `{unknown}`, {why}");
             self.problems.push(Problem { file: file.clone(), reason });
         }
@@ -213,7 +213,7 @@ impl RuleSet {
             true => whys.into_iter().flatten().next()?,
             false => whys.into_iter().collect::<Option<Vec<_>>>()?.into_iter().next()?,
         };
-        Some(format!("it counts matches of `{}`, which can never match: {why}", crate::engine::cut(reference, 80)))
+        Some(format!("it counts matches of `{}`, which can never match: {why}", foil_text::cut(reference, 80)))
     }
 
     /// How many rules look at this feed.
@@ -311,7 +311,7 @@ fn index<'a>(indices: &'a [Index], view: &SigmaEvent<'_>) -> Option<&'a Engine> 
 /// That a filter names a rule that is not there: what it is to exclude may stand in the rule's place.
 fn unnamed(filter: &Filter, file: &Path, known: &dyn Fn(&String) -> bool) -> Option<Problem> {
     let unknown = filter.names()?.iter().find(|name| !known(name))?;
-    let (title, unknown) = (crate::engine::cut(&filter.title, 80), crate::engine::cut(unknown, 80));
+    let (title, unknown) = (foil_text::cut(&filter.title, 80), foil_text::cut(unknown, 80));
     let reason = format!("the filter `{title}` names `{unknown}`, which no rule that was read has as its id or name");
     Some(Problem { file: file.to_owned(), reason })
 }

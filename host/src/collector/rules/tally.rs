@@ -3,7 +3,7 @@
 use super::correlator::Correlator;
 use super::set::Loaded;
 use super::sigma::Correlation;
-use crate::engine::cut;
+use foil_text::cut;
 use schemars::JsonSchema;
 use serde::Serialize;
 

@@ -78,7 +78,7 @@ pub(super) async fn by_helper(program: &Path, module: &[u8], within: Duration) -
         return Ok(code);
     }
     if ended.code() == Some(i32::from(DOES_NOT_COMPILE)) {
-        bail!("the module does not compile: {}", super::cut(&String::from_utf8_lossy(&reason), 1024));
+        bail!("the module does not compile: {}", foil_text::cut(&String::from_utf8_lossy(&reason), 1024));
     }
     let memory = MEMORY >> 20;
     bail!("stopped: compiling the module took more than {memory} MiB or broke off ({ended}); it is made to be costly")

@@ -2,8 +2,8 @@
 
 use super::{Grant, Grants, Pin, When};
 use crate::policy::Judged;
-use crate::policy::text::quote;
 use foil_manifest::ModuleId;
+use foil_text::quote;
 use jiff::Timestamp;
 
 /// Why no grant holds. What to do next depends on where the module and the grants are, and is said where that is known.

@@ -1,9 +1,9 @@
 //! From text to grants.
 
 use super::{Entry, Grant, Grants, MAX_FILE, Pin};
-use crate::policy::text::place;
 use crate::policy::{Refusal, environment::check_capabilities};
-use foil_manifest::text::{deceives_a_reviewer, one_line};
+use foil_text::place;
+use foil_text::{deceives_a_reviewer, one_line};
 use schemars::JsonSchema;
 use serde::Deserialize;
 

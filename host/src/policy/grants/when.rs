@@ -45,7 +45,7 @@ impl std::str::FromStr for When {
         when.map_err(|_| {
             format!(
                 "{} is neither a day such as 2027-01-31 nor a moment such as 2027-01-31T12:00:00Z",
-                crate::policy::text::quote(text)
+                foil_text::quote(text)
             )
         })
     }

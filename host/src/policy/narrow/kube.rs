@@ -3,8 +3,8 @@
 
 use super::{beyond, covers_command, covers_path, filled, list, stand_ins};
 use crate::policy::denial::Refusal;
-use crate::policy::text::quote;
 use foil_manifest::{CapabilityName, KubeRule, KubeScope, KubeVerb, NamePattern, PathPattern, PodScope};
+use foil_text::quote;
 
 /// What may follow the capability's name in a key.
 const FIELDS: [&str; 4] = ["verbs", "namespace", "name", "resource"];

@@ -4,9 +4,9 @@ use super::recorded;
 use crate::campaign::canary::SensorProof;
 use crate::campaign::experiment::Hop;
 use crate::campaign::verdict::LinkVerdict;
-use crate::engine::cut;
 use crate::report::LinkReport;
 use crate::report::words::{hop, span, span_ms};
+use foil_text::cut;
 
 /// What is known of the chain before a link.
 enum Before<'a> {

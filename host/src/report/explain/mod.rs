@@ -10,7 +10,7 @@ use super::{LinkReport, RunReport};
 use crate::campaign::experiment::Hop;
 use crate::campaign::severity::Severity;
 use crate::campaign::verdict::{LinkVerdict, Verdict};
-use crate::engine::cut;
+use foil_text::cut;
 
 /// The longest reason that is repeated in a sentence, in bytes.
 const LONGEST: usize = 600;

@@ -2,11 +2,11 @@
 
 use super::paint::{DIM, Page, link_style, style};
 use crate::campaign::verdict::Verdict;
-use crate::engine::cut;
 use crate::report::outcome::{Outcome, outcome};
 use crate::report::words::{attack, best, chain, span, span_ms, tied, title};
 use crate::report::{LinkReport, RunReport};
 use anstyle::Style;
+use foil_text::cut;
 use std::io::Result;
 
 /// The chain, one row a link.

@@ -12,7 +12,7 @@ use super::protocol::OpenRun;
 use super::{launcher, wire};
 use anyhow::Context as _;
 use foil_manifest::ShieldLevel;
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;

@@ -4,7 +4,7 @@
 //! end. A read-only bind mount keeps both alive. What no overlay takes is masked, but for file systems that
 //! cannot hold sockets, FIFOs or devices.
 
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};

@@ -38,7 +38,7 @@ mod stage;
 pub(in crate::shield) mod tree;
 mod userns;
 
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;

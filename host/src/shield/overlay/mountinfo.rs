@@ -2,7 +2,7 @@
 //!
 //! Fields and escapes: proc_pid_mountinfo(5).
 
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;

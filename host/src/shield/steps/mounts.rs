@@ -2,7 +2,7 @@
 
 use super::holds::{Holds, Purpose};
 use crate::shield::RunSpec;
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use rustix::fs::{FileType, Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::mount::{

@@ -7,7 +7,7 @@
 
 use crate::shield::RunSpec;
 use crate::shield::overlay::tree;
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2};
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
 use std::os::fd::{AsFd, OwnedFd};

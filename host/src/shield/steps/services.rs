@@ -8,7 +8,7 @@ use super::holds::{Holds, Purpose};
 use super::mounts::set_read_only;
 use crate::shield::RunSpec;
 use crate::shield::overlay::tree;
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};

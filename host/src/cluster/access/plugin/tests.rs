@@ -1,5 +1,5 @@
 use super::*;
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 use std::time::Instant;
 
 /// A plugin that is this shell script, in a folder of its own.

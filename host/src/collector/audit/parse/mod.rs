@@ -1,5 +1,5 @@
 //! Audit records, read. Everything here may come from a process that wants to be misread, so nothing panics and nothing grows
-//! without bound. Texts are as they were said, since rules look at them: whoever shows one escapes it (`engine::cut`). Pure, and free
+//! without bound. Texts are as they were said, since rules look at them: whoever shows one escapes it (`foil_text::cut`). Pure, and free
 //! of the rest of the host: `fuzz/` compiles this folder alone.
 
 mod arguments;

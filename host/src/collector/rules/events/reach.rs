@@ -90,7 +90,7 @@ pub fn never(rule: &Detection, feeds: &[String]) -> Option<String> {
         .asked()
         .iter()
         .filter(|asked| !shapes.iter().any(|shape| shape.may_have(asked)))
-        .map(|asked| format!("`{}`", crate::engine::cut(&asked.name(), 80)))
+        .map(|asked| format!("`{}`", foil_text::cut(&asked.name(), 80)))
         .collect();
     if !unknown.is_empty() {
         let list = unknown.into_iter().collect::<Vec<_>>().join(", ");
@@ -111,7 +111,7 @@ fn apart(fields: &[Asked<'_>], shapes: &[Shape]) -> Option<(String, String)> {
             .enumerate()
             .flat_map(|(n, one)| fields.iter().skip(n.saturating_add(1)).map(move |other| (one, other)))
     };
-    let name = |asked: &Asked<'_>| crate::engine::cut(&asked.name(), 80);
+    let name = |asked: &Asked<'_>| foil_text::cut(&asked.name(), 80);
     let found = pairs().filter(|(one, other)| !together(one, other)).map(|(one, other)| {
         let (one, other) = (name(one), name(other));
         if one <= other { (one, other) } else { (other, one) }

@@ -4,7 +4,7 @@ use super::super::sigma::Rule;
 use super::*;
 use crate::collector::Attribution;
 use crate::collector::audit::parse::{Assembler, parse_line};
-use foil_manifest::Shown as _;
+use foil_text::Shown as _;
 
 const RECORDED: &str = include_str!("../../audit/parse/fixtures/kernel-6.18.log");
 

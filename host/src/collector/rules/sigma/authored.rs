@@ -46,14 +46,14 @@ pub(super) fn detection(detection: &mut Detection) -> Result<(), String> {
         }
         Detection::ArrayMatch { field, .. } => Err(format!(
             "field `{}`: array matching is not supported: fields of followed logs are flat",
-            crate::engine::cut(field, 80)
+            foil_text::cut(field, 80)
         )),
         Detection::Conditional { .. } => Err("a condition inside a selection is not supported".to_owned()),
     }
 }
 
 fn item(item: &mut DetectionItem) -> Result<(), String> {
-    let name = crate::engine::cut(item.field.name.as_deref().unwrap_or_default(), 80);
+    let name = foil_text::cut(item.field.name.as_deref().unwrap_or_default(), 80);
     check(item).map_err(|why| format!("field `{name}`: {why}"))
 }
 
@@ -70,7 +70,7 @@ fn check(item: &mut DetectionItem) -> Result<(), String> {
             Some(placeholder) => {
                 return Err(format!(
                     "the modifier `expand` asks for what `{}` stands for, which Foil is not told: write the values into the rule",
-                    crate::engine::cut(&placeholder, 80)
+                    foil_text::cut(&placeholder, 80)
                 ));
             }
             None => item.field.modifiers.retain(|modifier| *modifier != Modifier::Expand),

@@ -18,7 +18,7 @@ pub(super) fn check(text: &str) -> Result<(), String> {
     if let Some((_, aggregation)) = text.split_once('|') {
         return Err(format!(
             "the condition counts events (`| {}`), which Sigma has given up: write a correlation rule",
-            crate::engine::cut(aggregation.trim(), 80)
+            foil_text::cut(aggregation.trim(), 80)
         ));
     }
     let (mut depth, mut nots) = (0_usize, 0_usize);
@@ -47,7 +47,7 @@ pub(super) fn resolve(condition: &ConditionExpr, names: &[String]) -> Result<Con
         ConditionExpr::Identifier(name) => {
             return Err(format!(
                 "the condition names `{}`, which is not a selection of the rule: there are {}",
-                crate::engine::cut(name, 80),
+                foil_text::cut(name, 80),
                 names.join(", ")
             ));
         }
@@ -65,7 +65,7 @@ pub(super) fn resolve(condition: &ConditionExpr, names: &[String]) -> Result<Con
                 _ if parts.is_empty() => {
                     return Err(format!(
                         "no selection is named as `of {}` in the condition says: there are {}",
-                        crate::engine::cut(what, 80),
+                        foil_text::cut(what, 80),
                         names.join(", ")
                     ));
                 }

@@ -148,7 +148,7 @@ impl Correlation {
     pub fn group_text(&self, key: &GroupKey) -> String {
         let pairs = key.to_pairs(&self.compiled.group_by);
         let pairs = pairs.iter().map(|(name, value)| format!("{name}={value}"));
-        crate::engine::cut(&pairs.collect::<Vec<_>>().join(", "), 1024)
+        foil_text::cut(&pairs.collect::<Vec<_>>().join(", "), 1024)
     }
 
     /// Returns what is counted of an event: the values of its fields; empty where events are counted. `None` where it lacks a field.
@@ -236,8 +236,8 @@ fn known(condition: &ConditionExpr, references: &[String]) -> Result<(), String>
         ConditionExpr::Identifier(name) if references.contains(name) => Ok(()),
         ConditionExpr::Identifier(name) => Err(format!(
             "its condition names `{}`, which is not among its `rules`: there are {}",
-            crate::engine::cut(name, 80),
-            crate::engine::cut(&references.join(", "), 200)
+            foil_text::cut(name, 80),
+            foil_text::cut(&references.join(", "), 200)
         )),
         ConditionExpr::And(parts) | ConditionExpr::Or(parts) => {
             parts.iter().try_for_each(|part| known(part, references))

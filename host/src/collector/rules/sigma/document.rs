@@ -139,7 +139,7 @@ pub(super) fn one_line(error: &str) -> String {
     let first = error.lines().next().unwrap_or_default().trim_end_matches([' ', ':', '>', '-']);
     let last = error.lines().next_back().unwrap_or_default().trim_start_matches([' ', '=']);
     let text = if error.lines().count() > 1 { format!("{first}: {last}") } else { error.to_owned() };
-    crate::engine::cut(&text, 300)
+    foil_text::cut(&text, 300)
 }
 
 /// Checks what rsigma does not.
@@ -185,7 +185,7 @@ fn plain_values(selection: &Yaml) -> Result<(), String> {
                 value => wrong(value),
             };
             match inner {
-                Some(what) => Err(format!("field `{}`: its value is {what}", crate::engine::cut(field, 80))),
+                Some(what) => Err(format!("field `{}`: its value is {what}", foil_text::cut(field, 80))),
                 None => Ok(()),
             }
         }),
@@ -208,7 +208,7 @@ fn settle(detections: &mut Detections) -> Result<(), String> {
 }
 
 fn of_selection(name: &str, why: &str) -> String {
-    format!("selection `{}`: {why}", crate::engine::cut(name, 80))
+    format!("selection `{}`: {why}", foil_text::cut(name, 80))
 }
 
 fn lowered(mut rule: SigmaRule) -> Result<IrRule, String> {
@@ -248,7 +248,7 @@ fn misplaced(text: &str, outside: bool, detection: &BTreeMap<String, Yaml>) -> S
     match detection.iter().find(|(_, selection)| selection.get("condition").is_some()) {
         Some((name, _)) => format!(
             "its detection has no condition; there is one inside the selection `{}`, line {}: move it out, beside the selection",
-            crate::engine::cut(name, 80),
+            foil_text::cut(name, 80),
             line(&["detection", name, "condition"])
         ),
         None => "its detection has no condition: add one, such as `condition: selection`".to_owned(),

@@ -39,7 +39,7 @@ pub(super) fn compile(source: &str, insensitive: bool, multiline: bool, dotall: 
 }
 
 fn cannot(source: &str, why: &str) -> String {
-    format!("the expression `{}` cannot be compiled: {why}", crate::engine::cut(source, 80))
+    format!("the expression `{}` cannot be compiled: {why}", foil_text::cut(source, 80))
 }
 
 /// The same expression in the crate's spelling.

@@ -78,7 +78,7 @@ fn excluded(inner: &ConditionExpr, detections: &HashMap<String, CompiledDetectio
     let name = first(inner, detections, event).unwrap_or("a selection");
     let field = detections.get(name).and_then(field).map(|field| plain_name(field).into_owned());
     let value = field.as_ref().and_then(|field| shown(event, field));
-    let wants = format!("not to be excluded by `{}`", crate::engine::cut(name, 80));
+    let wants = format!("not to be excluded by `{}`", foil_text::cut(name, 80));
     Misses { satisfied: 0, missing: vec![Miss { field, value, wants }] }
 }
 
@@ -156,7 +156,7 @@ fn shown(event: &SigmaEvent<'_>, field: &str) -> Option<String> {
 
 /// What a rule wants, in words.
 fn wants(matcher: &CompiledMatcher) -> String {
-    let quoted = |text: &str| format!("'{}'", crate::engine::cut(text, 120));
+    let quoted = |text: &str| format!("'{}'", foil_text::cut(text, 120));
     let one_of = |all: &mut dyn Iterator<Item = String>, count: usize, word: &str| {
         let named = all.take(MAX_NAMED).collect::<Vec<_>>().join(word);
         match count.saturating_sub(MAX_NAMED) {

@@ -41,7 +41,7 @@ pub(super) fn detection(detection: IrDetection) -> Result<IrDetection, String> {
 fn item(item: IrDetectionItem) -> Result<IrDetection, String> {
     let IrDetectionItem { field, matcher, exists } = item;
     let Some(name) = field else { return keywords(matcher) };
-    let of_name = |why| format!("field `{}`: {why}", crate::engine::cut(&name, 80));
+    let of_name = |why| format!("field `{}`: {why}", foil_text::cut(&name, 80));
     let one = |matcher| IrDetection::AllOf(vec![IrDetectionItem { field: Some(name.clone()), matcher, exists }]);
     let matcher = value(matcher).map_err(of_name)?;
     Ok(match matcher {
@@ -179,7 +179,7 @@ fn text(op: IrStrOp, pattern: IrPattern, case_insensitive: bool) -> Result<IrMat
 
 /// A network. An IPv4 address inside of IPv6 (`::ffff:192.0.2.1`) is that address, which rsigma does not know.
 fn networks(network: &str) -> Result<IrMatcher, String> {
-    let wrong = || format!("`{}` is not a network: write ADDRESS/PREFIX", crate::engine::cut(network, 80));
+    let wrong = || format!("`{}` is not a network: write ADDRESS/PREFIX", foil_text::cut(network, 80));
     let (address, prefix) = network.split_once('/').ok_or_else(wrong)?;
     let address: std::net::IpAddr = address.parse().map_err(|_| wrong())?;
     let prefix: u8 = prefix.parse().map_err(|_| wrong())?;

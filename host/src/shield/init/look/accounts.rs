@@ -1,9 +1,9 @@
 //! Users and groups, without what may be secret.
 
 use super::{Eye, MOST, NAME, list};
-use crate::policy::text::printable;
 use crate::shield::overlay;
 use crate::shield::scene::{Account, AccountKind, Passwords, Scene};
+use foil_text::printable;
 use rustix::fs::{AtFlags, Stat, statat};
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};

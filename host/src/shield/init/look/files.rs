@@ -5,9 +5,9 @@
 //! layer's root, so that neither depth nor number keeps handles or memory.
 
 use super::{Eye, NAME};
-use crate::policy::text::printable;
 use crate::shield::overlay::{self, Layer};
 use crate::shield::scene::{Change, File, FileKind, Scene};
+use foil_text::printable;
 use rustix::fs::{Dir, FileType, Mode, OFlags, Stat, fgetxattr, fstat, getxattr, openat, readlinkat};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};

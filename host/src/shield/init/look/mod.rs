@@ -10,9 +10,9 @@ pub mod listening;
 mod sockets;
 
 use super::tree;
-use crate::policy::text::printable;
 use crate::shield::overlay::{Layer, mountinfo};
 use crate::shield::scene::{Mount, Process, Scene};
+use foil_text::printable;
 use rustix::fs::{Mode, OFlags, openat};
 use std::collections::HashSet;
 use std::io::Read;

@@ -1,8 +1,8 @@
 //! Sockets that others can reach: those of TCP from the kernel, the others from `/proc/net` (proc_pid_net(5)).
 
 use super::{Eye, MOST, NAME, list, listening};
-use crate::policy::text::printable;
 use crate::shield::scene::{Listener, Scene};
+use foil_text::printable;
 use rustix::fs::{Mode, OFlags, openat, readlinkat};
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -1,9 +1,6 @@
-//! Text that a guest or a stranger's file wrote, made safe to show: no control characters, no bidirectional tricks, no
-//! megabytes.
+//! Bytes and words of strangers in messages.
 
-pub use foil_manifest::text::{QUOTE, place, visible};
-
-use foil_manifest::text::is_hidden;
+use crate::visible::{QUOTE, is_hidden, visible};
 
 /// Bytes as text that a terminal prints and does not obey: what is not UTF-8, control characters and what nobody sees become `\xNN`; cut after `most` bytes of the original.
 pub fn printable(bytes: &[u8], most: usize) -> String {
