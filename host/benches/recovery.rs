@@ -4,9 +4,9 @@
 
 mod common;
 
-use foil::capability::safe_path::{entry, look, open_parent, xattr};
 use foil::journal::{Change, Journal, Learned, NoHost, Preimage, RunRecord, Scope, UndoOutcome};
 use foil::run_id::RunId;
+use foil_safe_path::{entry, look, open_parent, xattr};
 use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
@@ -87,7 +87,7 @@ fn journaled(count: usize) -> Duration {
         let id =
             run.intend_with_preimage("files-write", &what, path, &preimage, Change::Replace(AFTER)).expect("intent");
         fs::write(path, AFTER).expect("a change");
-        let learned = foil::capability::safe_path::fingerprint(path).expect("a fingerprint");
+        let learned = foil_safe_path::fingerprint(path).expect("a fingerprint");
         run.applied(id, Learned::File(learned.as_ref())).expect("a mark");
     }
     drop(run);

@@ -33,6 +33,4 @@ pub mod run_id;
 pub mod shield;
 pub mod span;
 pub mod state;
-pub mod temporary;
-pub mod trust;
 pub mod yaml;

@@ -2,8 +2,8 @@
 
 mod journal_support;
 
-use foil::capability::safe_path::fingerprint;
 use foil::journal::{Change, Effect, JournalError, NoHost, Preimage, Scope, Undo, UndoOutcome, UndoReport};
+use foil_safe_path::fingerprint;
 use journal_support::{Actor, Bench, odd_file, record, snapshot};
 use proptest::prelude::*;
 use std::fs;

@@ -265,7 +265,7 @@ pub(super) fn variables(run: &RunId, scratch: &Path, cluster: Option<&Cluster>) 
 
 /// The scratch folder of a run: in a folder of the run's own, through which nobody else gets.
 pub(super) fn scratch(run: &RunId) -> Result<PathBuf, String> {
-    Ok(crate::temporary::folder()?.join(format!("foil-{run}")).join("scratch"))
+    Ok(foil_safe_path::temporary::folder()?.join(format!("foil-{run}")).join("scratch"))
 }
 
 impl RunReport {

@@ -3,13 +3,14 @@
 use super::files_read::from_path;
 use super::files_write::from_journal;
 use super::guest::{failure, from_shield};
-use super::safe_path::{self, PathError};
 use super::{Guest, World};
 use crate::engine::bindings::imports::exec::{Command, Ending, Host, Output};
 use crate::engine::bindings::types::Error;
 use crate::journal::{Change, Effect, EffectId, Learned, Undo, fault};
-use crate::shield::{self, Bound, Fingerprint, ShieldError};
+use crate::shield::{self, Bound, ShieldError};
 use foil_manifest::ShieldLevel;
+use foil_safe_path::Fingerprint;
+use foil_safe_path::{self as safe_path, PathError};
 use std::fs::FileType;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;

@@ -5,12 +5,12 @@
 //! is ever opened for reading: what is found is held with `O_PATH` first, which neither blocks on a FIFO nor wakes a device.
 
 use super::guest::failure;
-use super::safe_path::{self, PathError};
 use super::{Guest, World};
 use crate::engine::bindings::imports::files_read::{Host, Kind, Metadata};
 use crate::engine::bindings::types::Error;
 use crate::policy::Exactness;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use foil_safe_path::{self as safe_path, PathError};
 use foil_text::Shown as _;
 use rustix::fs::OFlags;
 use std::fs::File;

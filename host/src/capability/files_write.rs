@@ -4,13 +4,14 @@
 
 use super::files_read::from_path;
 use super::guest::{failure, from_shield};
-use super::safe_path::{self, PathError};
 use super::{Guest, World};
 use crate::engine::bindings::imports::files_write::{Disposition, Host};
 use crate::engine::bindings::types::{Error, Failure};
 use crate::journal::{Change, Effect, EffectId, JournalError, Learned, Preimage, Undo, fault};
-use crate::shield::{FileFailure, FileOp, Fingerprint};
+use crate::shield::{FileFailure, FileOp};
 use foil_manifest::ShieldLevel;
+use foil_safe_path::Fingerprint;
+use foil_safe_path::{self as safe_path, PathError};
 use std::future::Future;
 use std::os::fd::AsFd;
 use std::path::Path;

@@ -14,7 +14,6 @@ mod kube;
 mod log;
 mod loopback_serve;
 mod reading;
-pub mod safe_path;
 
 pub use clock::unix_nanos;
 pub use guest::{Guest, LogLine, World};
@@ -24,6 +23,9 @@ use crate::engine::bindings::imports;
 use foil_manifest::CapabilityName;
 use std::collections::BTreeSet;
 use wasmtime::component::{HasSelf, Linker};
+
+/// A file that a program may change is one whose pre-image is taken.
+const _: () = assert!(foil_safe_path::CONTENT_LIMIT == crate::policy::UNDOABLE_FILE);
 
 /// Links exactly the interfaces in `linked`, and the inert ones.
 pub fn link(linker: &mut Linker<Guest>, linked: &BTreeSet<CapabilityName>) -> wasmtime::Result<()> {

@@ -1,7 +1,7 @@
 //! Files that decide what Foil does with the rights of whoever runs it: read only where nobody else can have written or chosen them.
 
-use crate::trust::follow;
 use anyhow::{Context as _, bail};
+use foil_safe_path::trust::follow;
 use foil_text::Shown as _;
 use std::fs::File;
 use std::io::Read as _;

@@ -1,6 +1,6 @@
 //! What can go wrong with the journal, as sentences.
 
-use crate::capability::safe_path::PathError;
+use foil_safe_path::PathError;
 use std::path::{Path, PathBuf};
 
 /// Why the journal did not do what it was asked. Where `intend` fails, the effect must not happen.

@@ -2,7 +2,7 @@
 
 use crate::cluster::{ClusterRef, undo::Act};
 use crate::run_id::RunId;
-use crate::shield::Fingerprint;
+use foil_safe_path::Fingerprint;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

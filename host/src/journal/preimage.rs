@@ -1,8 +1,8 @@
 //! What a file was before an effect: enough to make it again.
 
 use super::error::{JournalError, Result};
-use crate::capability::safe_path::{self, PathError, flags, open_parent_in, open_root, xattr};
-use crate::shield::Fingerprint;
+use foil_safe_path::Fingerprint;
+use foil_safe_path::{self as safe_path, PathError, flags, open_parent_in, open_root, xattr};
 use serde::{Deserialize, Serialize};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;

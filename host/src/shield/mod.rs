@@ -19,7 +19,7 @@ pub use api::{
     Birth, BirthLog, BirthStage, Bound, ChildLimits, Ending, ExecOutcome, ExecRequest, Identity, Launcher, RunSpec,
     ShieldError, ShieldedRun, Tree,
 };
-pub use file_op::{FileFailure, FileOp, Fingerprint};
+pub use file_op::{FileFailure, FileOp};
 pub use init::{EFFECT_NAME, INIT_NAME};
 pub use launcher::cgroup::sweep as sweep_cgroups;
 pub use launcher::{ARGUMENT as LAUNCHER_ARGUMENT, NAME as LAUNCHER_NAME};

@@ -1,8 +1,9 @@
 //! The messages between the host, the launcher and a run's init.
 
 use super::api::{Bound, RunSpec};
-use super::file_op::{FileFailure, FileOp, Fingerprint};
+use super::file_op::{FileFailure, FileOp};
 use super::scene::Scene;
+use foil_safe_path::Fingerprint;
 use serde::{Deserialize, Serialize};
 
 /// Host to launcher, with the init's two socket ends: its orders, and the births of its children.

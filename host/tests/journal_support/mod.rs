@@ -1,9 +1,9 @@
 //! A stand-in for the capabilities: performs file effects as they do, journal first.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-use foil::capability::safe_path::{fingerprint, xattr};
 use foil::journal::{Change, Effect, EffectId, Journal, Learned, Preimage, RunJournal, RunRecord, Undo, fault};
 use foil::run_id::RunId;
+use foil_safe_path::{fingerprint, xattr};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;

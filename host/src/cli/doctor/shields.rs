@@ -170,7 +170,7 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn new() -> Result<Self, String> {
-        let folder = crate::temporary::folder()?;
+        let folder = foil_safe_path::temporary::folder()?;
         let path = folder.join(format!("foil-doctor-{}", RunId::new()));
         let made = std::fs::DirBuilder::new().mode(0o700).create(&path);
         made.map_err(|error| format!("no scratch folder in {}: {error}", folder.shown()))?;

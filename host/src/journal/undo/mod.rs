@@ -13,13 +13,13 @@ mod torn;
 
 use super::error::Result;
 use super::{EffectState, Inner, Undo, UndoOutcome, UndoReport, Wait, fault, model};
-use crate::capability::safe_path::{self, Look, PathError};
 use crate::cluster::ClusterRef;
 use crate::cluster::undo::{Act, Known};
 use crate::panics::caught;
 use crate::run_id::RunId;
-use crate::shield::Fingerprint;
 use batch::{Batch, Mark};
+use foil_safe_path::Fingerprint;
+use foil_safe_path::{self as safe_path, Look, PathError};
 use rusqlite::{Connection, OptionalExtension, Transaction};
 use std::collections::HashMap;
 use std::fs::File;

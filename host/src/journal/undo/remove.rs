@@ -3,8 +3,8 @@
 use super::super::error::Result;
 use super::super::{UndoOutcome, fault};
 use super::{Row, Step, Undoing, place, torn};
-use crate::capability::safe_path::{self, PathError, flags as inode_flags};
-use crate::shield::Fingerprint;
+use foil_safe_path::Fingerprint;
+use foil_safe_path::{self as safe_path, PathError, flags as inode_flags};
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};

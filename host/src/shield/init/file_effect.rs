@@ -4,8 +4,9 @@
 //! looked at before it is opened (opening a device or a FIFO has effects), and looked at again once it is open.
 
 use super::birth;
-use crate::shield::file_op::{FileFailure, FileOp, Fingerprint};
+use crate::shield::file_op::{FileFailure, FileOp};
 use crate::shield::{BirthStage, wire};
+use foil_safe_path::Fingerprint;
 use rustix::fs::{
     AtFlags, FallocateFlags, FileType, Mode, OFlags, ResolveFlags, Stat, fallocate, fchmod, fstat, ftruncate, mkdirat,
     openat2, statat, unlinkat,

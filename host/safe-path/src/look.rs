@@ -1,8 +1,8 @@
 //! What is at a path, exactly enough to know it again.
 
-use super::open::kind_in_words;
-use super::{CONTENT_LIMIT, PathError, entry, open_parent_in, open_root, reopen};
-use crate::shield::Fingerprint;
+use crate::Fingerprint;
+use crate::open::kind_in_words;
+use crate::{CONTENT_LIMIT, PathError, entry, open_parent_in, open_root, reopen};
 use rustix::fs::OFlags;
 use sha2::Digest as _;
 use std::fs::{File, FileType, Metadata};

@@ -1,6 +1,6 @@
 //! From a folder's descriptor to what is in it.
 
-use super::{PathError, open_parent_in, open_root};
+use crate::{PathError, open_parent_in, open_root};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 use std::ffi::OsStr;

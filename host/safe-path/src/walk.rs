@@ -1,6 +1,6 @@
 //! From a path to the descriptor of its folder.
 
-use super::PathError;
+use crate::PathError;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
 use std::ffi::OsStr;

@@ -2,7 +2,7 @@
 //!
 //! Through the descriptor's magic link in `/proc`, since `O_PATH` descriptors (and links) have no other way.
 
-use super::{PathError, fd_path};
+use crate::{PathError, fd_path};
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 use std::ffi::OsStr;
@@ -66,7 +66,7 @@ pub fn restore(held: &File, wanted: &Attributes, path: &Path) -> Result<(), Path
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capability::safe_path::{entry, open_parent};
+    use crate::{entry, open_parent};
     use std::os::fd::AsFd;
 
     #[test]

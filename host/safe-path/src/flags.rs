@@ -3,7 +3,7 @@
 //! Two of them stop even root from changing or removing a file, so an undo takes them away first. Not every file system has
 //! flags; where there are none, nothing is read and nothing is restored.
 
-use super::{PathError, reopen};
+use crate::{PathError, reopen};
 use rustix::fs::{IFlags, OFlags, ioctl_getflags, ioctl_setflags};
 use rustix::io::Errno;
 use std::fs::File;
@@ -67,7 +67,7 @@ fn set(file: &File, flags: IFlags, path: &Path) -> Result<(), PathError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capability::safe_path::{entry, open_parent};
+    use crate::{entry, open_parent};
     use std::os::fd::AsFd;
 
     #[test]
