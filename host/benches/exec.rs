@@ -4,9 +4,9 @@
 mod common;
 
 use common::line;
-use foil::run_id::RunId;
-use foil::shield::{ChildLimits, ExecRequest, Launcher, RunSpec, ShieldedRun};
 use foil_manifest::{Network, ShieldLevel};
+use foil_shield::{ChildLimits, ExecRequest, Launcher, RunSpec, ShieldedRun};
+use foil_text::RunId;
 use std::path::Path;
 use std::time::{Duration, Instant};
 

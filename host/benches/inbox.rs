@@ -9,7 +9,7 @@ use axum::routing::post;
 use foil::collector::inbox::Inbox;
 use foil::collector::{EventLog, LogLimits, ProcessTree};
 use foil::policy::sources::InboxSource;
-use foil::run_id::RunId;
+use foil_text::RunId;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;

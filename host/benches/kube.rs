@@ -6,7 +6,7 @@ mod common;
 
 use foil::cluster::{Address, Cluster, Session, exec};
 use foil::policy::environment;
-use foil::run_id::RunId;
+use foil_text::RunId;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;

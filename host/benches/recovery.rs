@@ -5,8 +5,8 @@
 mod common;
 
 use foil::journal::{Change, Journal, Learned, NoHost, Preimage, RunRecord, Scope, UndoOutcome};
-use foil::run_id::RunId;
 use foil_safe_path::{entry, look, open_parent, xattr};
+use foil_text::RunId;
 use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;

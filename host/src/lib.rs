@@ -29,8 +29,6 @@ pub mod module;
 pub mod panics;
 pub mod policy;
 pub mod report;
-pub mod run_id;
-pub mod shield;
 pub mod span;
 pub mod state;
 pub mod yaml;

@@ -197,7 +197,7 @@ fn residue_stays_until_it_is_mended_or_accepted() {
     assert_eq!(recover(&journal).len(), 2, "tried again, and said again");
     fs::write(&path, "ours").unwrap();
     let reports = recover(&journal);
-    let of = |run: &foil::run_id::RunId| &reports.iter().find(|r| r.run == run.as_str()).unwrap().effects[0].1;
+    let of = |run: &foil_text::RunId| &reports.iter().find(|r| r.run == run.as_str()).unwrap().effects[0].1;
     assert_eq!((of(&mended), fs::read(&path).unwrap()), (&UndoOutcome::Undone, b"before".to_vec()));
     assert!(matches!(of(&accepted), UndoOutcome::Conflict(_)));
     assert_eq!(journal.prune(Duration::ZERO).unwrap().runs, 1, "residue is kept");

@@ -5,7 +5,7 @@ mod overlay;
 
 use std::time::{Duration, Instant};
 
-use foil::shield::overlay::enter;
+use foil_shield::overlay::enter;
 use overlay::{child, namespaced, root};
 
 #[test]
@@ -41,7 +41,7 @@ fn entering_and_joining_is_cheap() {
 
 extern "C" fn join(view: *mut libc::c_void) -> libc::c_int {
     // SAFETY: `clone` below passes a view that outlives the child, since its parent waits.
-    let view = unsafe { &*view.cast::<foil::shield::overlay::View>() };
+    let view = unsafe { &*view.cast::<foil_shield::overlay::View>() };
     i32::from(view.join().is_err())
 }
 

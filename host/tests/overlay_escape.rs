@@ -165,7 +165,7 @@ fn the_hosts_network_cannot_be_changed() {
 #[test]
 fn it_refuses_to_run_outside_an_init() {
     let spec = overlay::spec(std::path::Path::new("/tmp"));
-    let reason = foil::shield::overlay::enter(&spec).unwrap_err();
+    let reason = foil_shield::overlay::enter(&spec).unwrap_err();
     assert!(reason.contains("init of a pid namespace"), "{reason}");
 }
 

@@ -4,9 +4,9 @@
 mod overlay;
 mod shield_support;
 
-use foil::shield::scene::{Change, FileKind, Left, Scene};
-use foil::shield::{ExecRequest, FileOp, ShieldError};
 use foil_manifest::{Network, ShieldLevel};
+use foil_shield::scene::{Change, FileKind, Left, Scene};
+use foil_shield::{ExecRequest, FileOp, ShieldError};
 use shield_support::*;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ struct Machine(PathBuf);
 
 impl Machine {
     fn new() -> Self {
-        let folder = Path::new("/var/tmp").join(format!("foil-look-{}", foil::run_id::RunId::new()));
+        let folder = Path::new("/var/tmp").join(format!("foil-look-{}", foil_text::RunId::new()));
         std::fs::create_dir_all(folder.join("dir/sub")).unwrap();
         for name in ["one", "two", "three", "dir/a", "dir/b", "dir/sub/c"] {
             std::fs::write(folder.join(name), format!("before {name}\n")).unwrap();

@@ -53,7 +53,7 @@ fn abstract_sockets_of_the_machine_refuse() {
     if !root() {
         return;
     }
-    let name = format!("foil-test-{}", foil::run_id::RunId::new());
+    let name = format!("foil-test-{}", foil_text::RunId::new());
     let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
     listener.set_nonblocking(true).unwrap();
     assert!(inside(&format!("PROBE abstract {name}")).contains("probe:abstract ECONNREFUSED"));
@@ -107,7 +107,7 @@ fn without_scopes_there_are_no_unix_sockets() {
     use std::os::unix::net::{UnixDatagram, UnixStream};
     let refused = |error: std::io::Error| error.raw_os_error() == Some(libc::EAFNOSUPPORT);
     let status = overlay::child(|| {
-        foil::shield::overlay::deny::Filter::new(false).install().unwrap();
+        foil_shield::overlay::deny::Filter::new(false).install().unwrap();
         assert!(refused(UnixDatagram::unbound().unwrap_err()));
         assert!(refused(UnixDatagram::pair().unwrap_err()));
         UnixStream::pair().unwrap();

@@ -3,8 +3,8 @@
 
 mod shield_support;
 
-use foil::shield::{Ending, ShieldedRun};
 use foil_manifest::{Network, ShieldLevel};
+use foil_shield::{Ending, ShieldedRun};
 use shield_support::*;
 use std::fs;
 use std::os::fd::AsRawFd;

@@ -2,8 +2,8 @@
 
 mod shield_support;
 
-use foil::shield::{Ending, ExecRequest, ShieldError};
 use foil_manifest::{Network, ShieldLevel};
+use foil_shield::{Ending, ExecRequest, ShieldError};
 use shield_support::*;
 use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt;

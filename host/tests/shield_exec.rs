@@ -2,8 +2,8 @@
 
 mod shield_support;
 
-use foil::shield::{Ending, ExecRequest, ShieldError};
 use foil_manifest::ShieldLevel;
+use foil_shield::{Ending, ExecRequest, ShieldError};
 use shield_support::*;
 use std::time::{Duration, Instant};
 

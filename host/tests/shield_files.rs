@@ -2,9 +2,9 @@
 
 mod shield_support;
 
-use foil::shield::{FileFailure, FileOp};
 use foil_manifest::ShieldLevel;
 use foil_safe_path::Fingerprint;
+use foil_shield::{FileFailure, FileOp};
 use sha2::Digest;
 use shield_support::*;
 use std::fs;

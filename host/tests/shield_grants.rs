@@ -3,8 +3,8 @@
 
 mod shield_support;
 
-use foil::shield::{Bound, Ending, ShieldError};
 use foil_manifest::ShieldLevel;
+use foil_shield::{Bound, Ending, ShieldError};
 use shield_support::*;
 use std::fs;
 use std::os::unix::fs::symlink;

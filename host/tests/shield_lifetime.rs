@@ -2,8 +2,8 @@
 
 mod shield_support;
 
-use foil::shield::Ending;
 use foil_manifest::ShieldLevel;
+use foil_shield::Ending;
 use shield_support::*;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -117,7 +117,7 @@ async fn killing_an_init_kills_its_run_and_the_handle_says_so() {
         rustix::process::kill_process(init, rustix::process::Signal::KILL).unwrap();
         assert!(wait_for(&sleep, false), "{level}");
         let error = stage.run.exec(shell("true")).await.unwrap_err();
-        assert!(matches!(error, foil::shield::ShieldError::Lost(_)), "{error}");
+        assert!(matches!(error, foil_shield::ShieldError::Lost(_)), "{error}");
     }
 }
 
@@ -134,7 +134,7 @@ async fn killing_the_launcher_kills_its_runs() {
         rustix::process::kill_process(parent, rustix::process::Signal::KILL).unwrap();
         assert!(wait_for(&sleep, false), "{level}");
         let error = stage.run.exec(shell("true")).await.unwrap_err();
-        assert!(matches!(error, foil::shield::ShieldError::Lost(_)), "{error}");
+        assert!(matches!(error, foil_shield::ShieldError::Lost(_)), "{error}");
     }
 }
 

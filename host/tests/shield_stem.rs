@@ -2,8 +2,8 @@
 
 mod shield_support;
 
-use foil::shield::FileOp;
 use foil_manifest::ShieldLevel;
+use foil_shield::FileOp;
 use shield_support::*;
 
 /// Prints the pids of Foil's processes in the view, but for init: of the stem, and of programs that are being started.

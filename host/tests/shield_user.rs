@@ -2,8 +2,8 @@
 
 mod shield_support;
 
-use foil::shield::{Ending, ShieldError};
 use foil_manifest::{Network, ShieldLevel};
+use foil_shield::{Ending, ShieldError};
 use shield_support::*;
 use std::process::{Command, Output};
 

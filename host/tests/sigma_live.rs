@@ -8,7 +8,7 @@ mod support;
 
 use foil::collector::rules::{self, RuleSet};
 use foil::collector::{ArmOptions, Armed, Attribution, Event, ProcessTree, arm, audit};
-use foil::run_id::RunId;
+use foil_text::RunId;
 use std::io::Write;
 use std::sync::Arc;
 use support::{Init, Machine};

@@ -270,7 +270,7 @@ fn the_cluster_itself_says_whether_a_right_or_a_control_refused() {
 #[test]
 fn objects_that_are_too_young_to_sweep_are_left_and_said() {
     let bench = Bench::new();
-    let run = foil::run_id::RunId::new();
+    let run = foil_text::RunId::new();
     let port = e2e_api::serve(move |_, path, _| {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         match path {

@@ -11,8 +11,8 @@ use crate::collector::{
 };
 use crate::journal::{Effect, Learned, RunJournal, Undo};
 use crate::report::Evidence;
-use crate::run_id::RunId;
 use foil_manifest::ShieldLevel;
+use foil_text::RunId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

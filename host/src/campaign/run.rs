@@ -22,8 +22,8 @@ use crate::journal::{Journal, JournalError, RunJournal, RunRecord, UndoHost, Und
 use crate::panics::caught_in;
 use crate::policy::EffectiveLimits;
 use crate::report::{LinkReport, Progress, RunReport, Waiting};
-use crate::shield::{ChildLimits, Launcher, RunSpec, ShieldedRun};
 use foil_manifest::ShieldLevel;
+use foil_shield::{ChildLimits, Launcher, RunSpec, ShieldedRun};
 use foil_text::{clip, cut};
 use futures_util::FutureExt as _;
 use std::collections::BTreeMap;

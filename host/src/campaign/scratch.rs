@@ -1,9 +1,9 @@
 //! A run's scratch folder, written down before it is made.
 
 use crate::journal::{Effect, Learned, RunJournal, Undo};
-use crate::shield::Identity;
 use anyhow::Context as _;
 use foil_manifest::ShieldLevel;
+use foil_shield::Identity;
 use foil_text::Shown as _;
 use std::fs::Permissions;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};

@@ -3,7 +3,7 @@
 use super::{Exit, Format, Global, cleanup};
 use crate::console::{err, out};
 use crate::journal::Journal;
-use crate::run_id::RunId;
+use foil_text::RunId;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;

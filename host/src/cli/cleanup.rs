@@ -7,7 +7,7 @@ use crate::campaign::Machine;
 use crate::console::out;
 use crate::hint::of_state;
 use crate::journal::{EffectEntry, Journal, Scope, UndoOutcome, UndoReport};
-use crate::run_id::RunId;
+use foil_text::RunId;
 use foil_text::visible;
 use jiff::SignedDuration;
 use std::collections::BTreeMap;
@@ -60,7 +60,7 @@ pub(super) fn folder(global: &Global) -> anyhow::Result<PathBuf> {
 pub(super) fn clean(journal: &Journal, format: Format) -> anyhow::Result<Exit> {
     let reports = journal.recover(Scope::DeadAndResidue, &Machine, &mut |_, _| {})?;
     // Those of runs whose launcher was killed too. They are empty, and nothing depends on them.
-    crate::shield::sweep_cgroups();
+    foil_shield::sweep_cgroups();
     // What was undone is said even where this cannot be told.
     let (live, untold): (Vec<String>, _) = match journal.live() {
         Ok(live) => (live.iter().map(ToString::to_string).collect(), None),

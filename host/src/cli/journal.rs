@@ -6,9 +6,9 @@ use super::{Exit, Format, Global};
 use crate::console::out;
 use crate::hint::of_state;
 use crate::journal::{EffectEntry, EffectState, Journal, RunEntry};
-use crate::run_id::RunId;
 use anyhow::bail;
 use comfy_table::Table;
+use foil_text::RunId;
 use std::collections::BTreeSet;
 use std::time::Duration;
 

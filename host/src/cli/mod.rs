@@ -206,7 +206,7 @@ pub struct InternalError(pub anyhow::Error);
 /// Runs the command line and returns its exit code.
 pub fn main() -> ExitCode {
     crate::panics::hide_messages();
-    if let Some(served) = crate::shield::launcher::maybe_serve().or_else(crate::engine::compile::maybe_serve) {
+    if let Some(served) = foil_shield::launcher::maybe_serve().or_else(crate::engine::compile::maybe_serve) {
         return served;
     }
     let mut cli = Cli::parse();

@@ -3,7 +3,7 @@
 use super::object::{self, PATCHED_LABEL, RUN_LABEL};
 use super::{Address, KubeError, Selection, Session, undo};
 use crate::journal::UndoOutcome;
-use crate::run_id::RunId;
+use foil_text::RunId;
 use futures_util::stream::{self, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;

@@ -4,7 +4,7 @@ use super::object::{self, RUN_LABEL, difference, fingerprint, merged, substance}
 use super::wait::Pauses;
 use super::{Address, Cluster, ClusterRef, KubeError, Session, Unverified};
 use crate::journal::UndoOutcome;
-use crate::run_id::RunId;
+use foil_text::RunId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::HashMap;

@@ -8,7 +8,7 @@ use super::foreign::Likeness;
 use super::loss::{Interest, Loss, Losses};
 use super::tree::{ProcessTree, Whose};
 use super::{Attribution, Blindness, ClockGrain, Event, clock, lock};
-use crate::run_id::RunId;
+use foil_text::RunId;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;

@@ -4,7 +4,7 @@
 use super::audit::parse::{shell_join, text};
 use super::tree::Image;
 use super::{EventLog, Process, ProcessTree, Recorded, clock};
-use crate::shield::Ending;
+use foil_shield::Ending;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

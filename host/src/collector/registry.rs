@@ -8,7 +8,7 @@ use super::observed::{self, Observed};
 use super::rules::{self, Correlating, Evaluation, Lacking, RuleSet};
 use super::{Blindness, EventLog, Interest, Judged, LogLimits, ProcessTree, Sensors};
 use crate::cluster::Cluster;
-use crate::run_id::RunId;
+use foil_text::RunId;
 use std::sync::Arc;
 
 /// What a collector is armed with.

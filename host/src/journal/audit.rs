@@ -145,7 +145,7 @@ impl super::Journal {
     /// Adds an event to the audit log. Cheap: it is kept in memory and written with the next durable commit of this
     /// process (an effect, the end of the run), or when 256 wait or the oldest has waited for a second, or by
     /// [`flush`](Self::flush) and at drop. `kill -9` can therefore cost the last second's events that no effect followed.
-    pub fn audit(&self, run: Option<&crate::run_id::RunId>, event: &serde_json::Value) -> Result<()> {
+    pub fn audit(&self, run: Option<&foil_text::RunId>, event: &serde_json::Value) -> Result<()> {
         const MOST: usize = 256;
         const OLDEST_NS: i64 = 1_000_000_000;
         let at = super::now_ns();

@@ -2,7 +2,7 @@
 
 use super::error::{JournalError, Result};
 use super::{EffectState, Journal, RunRecord, Undo, audit, now_ns, rfc3339};
-use crate::run_id::RunId;
+use foil_text::RunId;
 use rusqlite::{OptionalExtension, params};
 use std::time::Duration;
 

@@ -4,7 +4,7 @@
 //! than all else that a run without effects does. Two ids of one hash (one of 2^63 pairs) would only keep each other waiting.
 
 use super::error::{JournalError, Result};
-use crate::run_id::RunId;
+use foil_text::RunId;
 use nix::fcntl::{FcntlArg, fcntl};
 use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};

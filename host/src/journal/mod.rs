@@ -31,8 +31,8 @@ pub use recover::{Progress, Scope};
 pub use run::{Change, EffectId, Learned, RunJournal};
 pub use undo::{AuditState, NoHost, UndoHost};
 
-use crate::run_id::RunId;
 use error::Result;
+use foil_text::RunId;
 use lock::Locks;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::collections::BTreeMap;
@@ -237,7 +237,7 @@ mod tests {
             let journal = Journal::open(&folder.path().join("state")).expect("a journal");
             let text = || "test".to_owned();
             let record = RunRecord {
-                run: crate::run_id::RunId::new(),
+                run: foil_text::RunId::new(),
                 started: now(),
                 experiment: text(),
                 technique: text(),

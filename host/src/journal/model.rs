@@ -1,8 +1,8 @@
 //! What the journal holds.
 
 use crate::cluster::{ClusterRef, undo::Act};
-use crate::run_id::RunId;
 use foil_safe_path::Fingerprint;
+use foil_text::RunId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

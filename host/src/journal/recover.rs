@@ -3,7 +3,7 @@
 use super::error::{JournalError, Result};
 use super::undo::{UndoHost, undo_run};
 use super::{Journal, UndoOutcome, UndoReport, run};
-use crate::run_id::RunId;
+use foil_text::RunId;
 use rusqlite::OptionalExtension;
 
 /// Which runs a recovery is about.

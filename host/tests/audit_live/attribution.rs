@@ -2,7 +2,7 @@
 
 use super::support::{Init, Machine, armed, execs, find};
 use foil::collector::{Attribution, ProcessTree, arm};
-use foil::run_id::RunId;
+use foil_text::RunId;
 use std::process::Command;
 
 /// Our tree and a stranger do the same; ours forks twice and leaves its session, too.

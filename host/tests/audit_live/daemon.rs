@@ -3,7 +3,7 @@
 use super::support::{Init, Machine, execs, find};
 use foil::collector::audit::{self, Control, RuleError, RuleRequest};
 use foil::collector::{ArmOptions, Attribution, ProcessTree, arm};
-use foil::run_id::RunId;
+use foil_text::RunId;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};

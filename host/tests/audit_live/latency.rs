@@ -2,7 +2,7 @@
 
 use super::support::{Init, Machine, armed, execs};
 use foil::collector::ProcessTree;
-use foil::run_id::RunId;
+use foil_text::RunId;
 use std::time::{Duration, Instant};
 
 #[test]

@@ -3,7 +3,7 @@
 use super::support::{Init, Machine, Rules, armed};
 use foil::collector::audit;
 use foil::collector::{ArmOptions, Attribution, Blindness, LogLimits, ProcessTree, arm};
-use foil::run_id::RunId;
+use foil_text::RunId;
 
 #[test]
 fn a_socket_that_overflows() {

@@ -3,9 +3,9 @@
 use super::shield_support::{Stage, is_administrator};
 use super::support::{Machine, armed};
 use foil::collector::{Attribution, Event, ProcessTree};
-use foil::run_id::RunId;
-use foil::shield::FileOp;
 use foil_manifest::ShieldLevel;
+use foil_shield::FileOp;
+use foil_text::RunId;
 
 /// Sensors take joining a namespace for an escape: in an overlay neither programs nor file effects nor looks do it.
 #[tokio::test]

@@ -3,7 +3,7 @@
 use super::support::{Init, Machine, Rules, armed, execs, find};
 use foil::collector::audit::{self, Control, OwnRules, RuleRequest};
 use foil::collector::{ArmOptions, Blindness, ProcessTree, arm};
-use foil::run_id::RunId;
+use foil_text::RunId;
 
 #[test]
 fn rules_come_and_go() {

@@ -2,8 +2,8 @@
 
 use foil::collector::audit::{self, Control, OwnRules, RuleRequest};
 use foil::collector::{ArmOptions, Armed, Event, EventLog, ProcessTree, arm};
-use foil::run_id::RunId;
-use foil::shield::Tree;
+use foil_shield::Tree;
+use foil_text::RunId;
 use std::fs::File;
 use std::io::Write;
 use std::process::{Child, Command, Stdio};

@@ -7,10 +7,10 @@ use std::ffi::CString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use foil::run_id::RunId;
-use foil::shield::overlay::{Hold, View, enter};
-use foil::shield::{ChildLimits, RunSpec};
 use foil_manifest::{Network, ShieldLevel};
+use foil_shield::overlay::{Hold, View, enter};
+use foil_shield::{ChildLimits, RunSpec};
+use foil_text::RunId;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};

@@ -2,8 +2,8 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use foil::journal::{Change, Effect, EffectId, Journal, Learned, Preimage, RunJournal, RunRecord, Undo, fault};
-use foil::run_id::RunId;
 use foil_safe_path::{fingerprint, xattr};
+use foil_text::RunId;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;

@@ -3,7 +3,7 @@
 use foil::collector::inbox::{Inbox, Subscription};
 use foil::collector::{Event, EventLog, LogLimits, ProcessTree};
 use foil::policy::sources::{FileFormat, FileSource, InboxSource};
-use foil::run_id::RunId;
+use foil_text::RunId;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;

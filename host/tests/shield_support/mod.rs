@@ -1,9 +1,9 @@
 //! What the shield's tests share.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
-use foil::run_id::RunId;
-use foil::shield::{ChildLimits, ExecOutcome, ExecRequest, Identity, Launcher, RunSpec, ShieldError, ShieldedRun};
 use foil_manifest::{Network, ShieldLevel};
+use foil_shield::{ChildLimits, ExecOutcome, ExecRequest, Identity, Launcher, RunSpec, ShieldError, ShieldedRun};
+use foil_text::RunId;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};

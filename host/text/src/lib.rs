@@ -1,5 +1,6 @@
 //! Text that somebody else wrote (a guest, a server, a stranger's file), made fit to be shown: no control characters, no bidirectional
-//! tricks, no megabytes. Also how names that a person typed are compared with those that are known.
+//! tricks, no megabytes. Also how names that a person typed are compared with those that are known, and the id of a run, which is safe wherever
+//! it stands.
 //!
 //! ```
 //! assert_eq!(foil_text::cut("a\u{1b}[2Jb", 80), "a\\u{1b}[2Jb");
@@ -15,11 +16,13 @@
 mod bytes;
 mod cut;
 pub mod glob;
+mod run_id;
 pub mod suggest;
 mod visible;
 
 pub use bytes::{printable, quote};
 pub use cut::{clip, cut};
+pub use run_id::RunId;
 pub use visible::{
     QUOTE, Shown, code_point, deceives, deceives_a_reviewer, first_deceiving, is_hidden, is_odd_space, one_line, place,
     push_visible, visible, visible_lines,

@@ -2,8 +2,8 @@ use super::*;
 use crate::capability::View;
 use crate::collector::tree::ProcessTree;
 use crate::collector::{Counting, EventLog, LogLimits, Process, Recorded};
-use crate::run_id::RunId;
 use foil_manifest::TiedBy;
+use foil_text::RunId;
 use std::sync::Arc;
 
 const ZERO: u64 = 1_700_000_000_000_000_000;

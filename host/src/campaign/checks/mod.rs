@@ -19,7 +19,7 @@ use crate::collector::Sensors;
 use crate::collector::rules::RuleSet;
 use crate::policy::sources::Sources;
 use crate::report::RunReport;
-use crate::run_id::RunId;
+use foil_text::RunId;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

@@ -93,7 +93,7 @@ mod tests {
     use super::*;
     use crate::cluster::Cluster;
     use crate::policy::environment::parse as environment;
-    use crate::run_id::RunId;
+    use foil_text::RunId;
     use std::sync::Arc;
 
     fn session(node: Option<&str>) -> Session {

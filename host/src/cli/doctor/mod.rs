@@ -15,8 +15,8 @@ mod shields;
 use super::{Exit, Format, Global};
 use crate::console::out;
 use crate::report::wrap;
-use crate::shield::Launcher;
 use anstyle::{AnsiColor, Style};
+use foil_shield::Launcher;
 use foil_text::cut;
 use serde::Serialize;
 

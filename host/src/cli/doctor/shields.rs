@@ -1,10 +1,9 @@
 //! What can hold a run's children. Everything here is tried.
 
 use super::{Area, Finding};
-use crate::run_id::RunId;
-use crate::shield::launcher::cgroup::Cgroup;
-use crate::shield::{ChildLimits, Launcher, RunSpec, landlock};
 use foil_manifest::{Network, ShieldLevel};
+use foil_shield::{Cgroup, ChildLimits, Launcher, RunSpec, landlock};
+use foil_text::RunId;
 use foil_text::Shown as _;
 use std::io::Error;
 use std::os::unix::fs::DirBuilderExt as _;

@@ -5,7 +5,7 @@ use super::control::{Control, ControlError};
 use super::request::RuleRequest;
 use super::rule_data::{LIST_TASK, NEVER, RuleData};
 use super::rule_text;
-use crate::run_id::RunId;
+use foil_text::RunId;
 
 /// What every key of Foil's starts with.
 pub const KEY_PREFIX: &str = "foil-";

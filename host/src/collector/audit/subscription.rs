@@ -203,7 +203,7 @@ impl Run {
 mod tests {
     use super::*;
     use crate::collector::LogLimits;
-    use crate::run_id::RunId;
+    use foil_text::RunId;
 
     fn run(tree: Arc<ProcessTree>) -> Run {
         let log = EventLog::new(RunId::new(), Some(Arc::clone(&tree)), LogLimits::default());

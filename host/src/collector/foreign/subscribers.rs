@@ -109,7 +109,7 @@ pub fn run_ids(raw: &[u8]) -> impl Iterator<Item = (usize, String)> {
 mod tests {
     use super::super::super::{LogLimits, ProcessTree};
     use super::*;
-    use crate::run_id::RunId;
+    use foil_text::RunId;
 
     fn log() -> Arc<EventLog> {
         Arc::new(EventLog::new(RunId::new(), Some(ProcessTree::without_connector()), LogLimits::default()))

@@ -111,7 +111,7 @@ fn falco(rule: &str, fields: serde_json::Value, at: u64) -> Recorded {
 
 /// Init 4,000,100 with its child 4,000,101, which is `cat /etc/shadow` from `now` on, and 4,000,102, which performs a file effect then.
 fn run_of_two(now: u64) -> (Arc<EventLog>, Arc<ProcessTree>) {
-    use crate::shield::{Birth, BirthStage};
+    use foil_shield::{Birth, BirthStage};
     let (log, tree) = log(LogLimits::default());
     tree.insert_init(4_000_100);
     for (pid, stage) in [(4_000_101, BirthStage::Program), (4_000_102, BirthStage::Effect)] {

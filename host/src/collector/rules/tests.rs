@@ -4,7 +4,7 @@ use super::*;
 use crate::collector::{
     Attribution, Blindness, Event, EventLog, Interest, LogLimits, Process, ProcessTree, Recorded, audit, observed,
 };
-use crate::run_id::RunId;
+use foil_text::RunId;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! Lives of process ids: pure, no system calls, so that reuse and races can be tested with made-up times.
 
 use super::super::ClockGrain;
-use crate::shield::{Birth, BirthStage};
+use foil_shield::{Birth, BirthStage};
 use std::collections::HashMap;
 
 /// The audit system's clock is coarse: an event's time lies up to a tick (10 ms at 100 Hz) and a millisecond before the

@@ -24,7 +24,7 @@ pub use subscription::{Owners, owners};
 use super::foreign::Likeness;
 use super::observed::Observed;
 use super::{Attribution, ClockGrain, Process, Recorded, lock};
-use crate::shield::{Birth, BirthLog, Tree};
+use foil_shield::{Birth, BirthLog, Tree};
 use lives::{Lives, Member};
 use own::{Actor, Own, Title};
 use programs::Programs;

@@ -3,7 +3,7 @@
 
 use super::super::Recorded;
 use super::Image;
-use crate::shield::{EFFECT_NAME, INIT_NAME, LAUNCHER_ARGUMENT, LAUNCHER_NAME};
+use foil_shield::{EFFECT_NAME, INIT_NAME, LAUNCHER_ARGUMENT, LAUNCHER_NAME};
 
 /// What an event says of the program of the process that it is about.
 #[derive(Debug, Clone, Copy, Default)]

@@ -1,6 +1,6 @@
 use super::lives::{Lives, Member};
 use super::*;
-use crate::shield::{Birth, BirthStage};
+use foil_shield::{Birth, BirthStage};
 
 const MS: u64 = 1_000_000;
 const S: u64 = 1_000 * MS;

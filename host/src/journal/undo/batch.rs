@@ -3,7 +3,7 @@
 use super::super::error::Result;
 use super::super::{EffectState, Inner, UndoOutcome, Wait, fault};
 use super::{Row, Step};
-use crate::run_id::RunId;
+use foil_text::RunId;
 use rusqlite::params;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;

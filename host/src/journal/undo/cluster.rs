@@ -6,7 +6,7 @@ use super::{Row, UndoHost, content};
 use crate::cluster::undo::{Act, Known};
 use crate::cluster::{Address, ClusterRef};
 use crate::panics::caught;
-use crate::run_id::RunId;
+use foil_text::RunId;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};

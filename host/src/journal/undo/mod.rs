@@ -16,10 +16,10 @@ use super::{EffectState, Inner, Undo, UndoOutcome, UndoReport, Wait, fault, mode
 use crate::cluster::ClusterRef;
 use crate::cluster::undo::{Act, Known};
 use crate::panics::caught;
-use crate::run_id::RunId;
 use batch::{Batch, Mark};
 use foil_safe_path::Fingerprint;
 use foil_safe_path::{self as safe_path, Look, PathError};
+use foil_text::RunId;
 use rusqlite::{Connection, OptionalExtension, Transaction};
 use std::collections::HashMap;
 use std::fs::File;

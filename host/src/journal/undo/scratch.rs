@@ -4,8 +4,8 @@
 //! the device and inode that we came from.
 
 use super::super::{UndoOutcome, fault};
-use crate::run_id::RunId;
 use foil_safe_path::{self as safe_path, PathError, flags};
+use foil_text::RunId;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
 use std::collections::HashSet;

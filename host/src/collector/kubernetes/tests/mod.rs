@@ -2,8 +2,8 @@ mod server;
 
 use super::super::{Attribution, Event, LogLimits, ProcessTree};
 use super::*;
-use crate::run_id::RunId;
 use axum::http::StatusCode;
+use foil_text::RunId;
 use server::{Server, UID};
 use std::time::Duration;
 
