@@ -23,14 +23,8 @@ mod request;
 #[path = "../../host/src/campaign/severity.rs"]
 mod severity;
 #[allow(dead_code, reason = "the host uses more of it")]
-#[path = "../../host/src/span.rs"]
-mod span;
-#[allow(dead_code, reason = "the host uses more of it")]
 #[path = "../common/swell.rs"]
 mod swell;
-#[allow(dead_code, reason = "the host uses more of it")]
-#[path = "../../host/src/yaml.rs"]
-mod yaml;
 
 /// Where `checks` and `experiment` look for them in the host.
 mod campaign {

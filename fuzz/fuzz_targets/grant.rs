@@ -2,25 +2,15 @@
 
 #![no_main]
 
-// Policy is pure, so that it builds without the rest of the host.
-#[allow(dead_code, unused_imports, reason = "the host uses more of it")]
-#[path = "../../host/src/policy/mod.rs"]
-mod policy;
-#[allow(dead_code, reason = "the host uses more of it")]
-#[path = "../../host/src/span.rs"]
-mod span;
 #[allow(dead_code, reason = "the host uses more of it")]
 #[path = "../common/swell.rs"]
 mod swell;
-#[allow(dead_code, reason = "the host uses more of it")]
-#[path = "../../host/src/yaml.rs"]
-mod yaml;
 
 use foil_manifest::Capability;
 use libfuzzer_sys::fuzz_target;
-use policy::environment::{self, HostRule};
-use policy::grants::{self, Revocation};
-use policy::{Environment, Grant};
+use foil_policy::environment::{self, HostRule};
+use foil_policy::grants::{self, Revocation};
+use foil_policy::{Environment, Grant};
 use serde_json::json;
 
 fuzz_target!(|data: &[u8]| {

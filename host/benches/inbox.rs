@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use axum::routing::post;
 use foil::collector::inbox::Inbox;
 use foil::collector::{EventLog, LogLimits, ProcessTree};
-use foil::policy::sources::InboxSource;
+use foil_policy::sources::InboxSource;
 use foil_text::RunId;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -5,7 +5,7 @@
 mod common;
 
 use foil::cluster::{Address, Cluster, Session, exec};
-use foil::policy::environment;
+use foil_policy::environment;
 use foil_text::RunId;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -27,8 +27,5 @@ pub mod hint;
 pub mod journal;
 pub mod module;
 pub mod panics;
-pub mod policy;
 pub mod report;
-pub mod span;
 pub mod state;
-pub mod yaml;

@@ -1,8 +1,8 @@
 //! The committed JSON Schemas are those of the types, hold for every file in this repository, and refuse what the parsers refuse.
 
 use foil::campaign::document;
-use foil::policy::{environment, grants};
 use foil_manifest::{Kind, Manifest};
+use foil_policy::{environment, grants};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -55,7 +55,7 @@ fn from_toml(text: &str) -> Result<Value, String> {
 }
 
 fn from_yaml(text: &str) -> Result<Value, String> {
-    foil::yaml::parse(text)
+    foil_yaml::parse(text)
 }
 
 /// The documents of a file of this repository, each with the schema that it is held to.
@@ -69,7 +69,7 @@ fn documents(path: &Path) -> Vec<(&'static str, Value)> {
         "technique.toml" => toml("technique"),
         "check.toml" => toml("check"),
         _ if name.ends_with(".yaml") => {
-            let documents = foil::yaml::documents(&text).unwrap_or_else(|error| panic!("{shown}: {error}"));
+            let documents = foil_yaml::documents(&text).unwrap_or_else(|error| panic!("{shown}: {error}"));
             let read = |text: &String| from_yaml(text).unwrap_or_else(|error| panic!("{shown}: {error}"));
             let kind = |value: Value| {
                 let kinds = ["experiment", "campaign", "environment"];

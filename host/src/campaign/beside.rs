@@ -1,7 +1,7 @@
 //! Files of other kinds that lie beside experiments, such as `*.yaml` or a folder names with them.
 
-use crate::yaml;
 use foil_text::suggest;
+use foil_yaml as yaml;
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
 

@@ -172,7 +172,7 @@ pub fn parse_file(text: &str) -> Result<Vec<Part>, Vec<String>> {
     }
     let documents = documents(text).map_err(one)?;
     if let Some(first) = documents.get(MAX_DOCUMENTS) {
-        let (at, has) = (crate::yaml::beginning(first), documents.len());
+        let (at, has) = (foil_yaml::beginning(first), documents.len());
         return Err(one(format!(
             "{at}: a file has at most {MAX_DOCUMENTS} documents, and this has {has}: split it into several files"
         )));
@@ -184,7 +184,7 @@ pub fn parse_file(text: &str) -> Result<Vec<Part>, Vec<String>> {
             // By itself it would be passed over, and nobody would know why it has no effect.
             Ok(Document::Beside(beside)) if several => wrong.push(format!(
                 "{}: this document is {}, and others of the file are experiments: move it to a file of its own",
-                crate::yaml::beginning(&text),
+                foil_yaml::beginning(&text),
                 beside.words()
             )),
             Ok(document) => parts.push(Part { text, document }),
@@ -203,7 +203,7 @@ pub fn parse_single(text: &str) -> Result<(Experiment, String), String> {
     let mut documents = documents(text)?.into_iter();
     let one = documents.next().unwrap_or_default();
     if let Some(second) = documents.next() {
-        let at = crate::yaml::beginning(&second);
+        let at = foil_yaml::beginning(&second);
         return Err(format!(
             "{at}: a second document begins here, and a file with one experiment is needed: move it to a file of its own"
         ));
@@ -215,7 +215,7 @@ pub fn parse_single(text: &str) -> Result<(Experiment, String), String> {
 fn documents(text: &str) -> Result<Vec<String>, String> {
     // In the whole file, since comments between documents belong to none of them.
     foil_text::deceives_a_reviewer(text).map_or(Ok(()), Err)?;
-    let documents = crate::yaml::documents(text)?;
+    let documents = foil_yaml::documents(text)?;
     if documents.is_empty() {
         return Err("1:1: the file is empty: write an `experiment` or a `campaign`".into());
     }
@@ -235,10 +235,10 @@ pub fn parse(text: &str) -> Result<Document, String> {
     if let Some(beside) = Beside::of(text) {
         return Ok(Document::Beside(beside));
     }
-    let at = crate::yaml::beginning(text);
-    let head: Head = crate::yaml::parse_reviewed(text)?;
+    let at = foil_yaml::beginning(text);
+    let head: Head = foil_yaml::parse_reviewed(text)?;
     match (head.campaign, head.experiment) {
-        (Some(_), None) => campaign(crate::yaml::parse(text)?, &at).map(Document::Campaign),
+        (Some(_), None) => campaign(foil_yaml::parse(text)?, &at).map(Document::Campaign),
         (Some(_), Some(_)) => Err(format!("{at}: a document is an `experiment` or a `campaign`, not both")),
         // With `techniqe` it is no experiment of checks only.
         (None, Some(_))

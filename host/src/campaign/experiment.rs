@@ -2,9 +2,9 @@
 
 use super::severity::Severity;
 use crate::collector::audit::RuleRequest;
-use crate::span::Span;
 use foil_manifest::{ShieldLevel, TiedBy};
 use foil_text::Shown as _;
+use foil_yaml::Span;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -245,11 +245,11 @@ impl Link {
 
 /// Reads an experiment. Errors begin with `line:column: `; unknown and duplicate keys are errors.
 pub fn parse(text: &str) -> Result<Experiment, String> {
-    let read: Experiment = crate::yaml::parse_reviewed(text)?;
+    let read: Experiment = foil_yaml::parse_reviewed(text)?;
     if read.name.is_empty() {
         return Err(format!(
             "{}: `experiment` is missing: it is the name, 1 to 80 letters, digits, dashes, dots or underscores",
-            crate::yaml::beginning(text)
+            foil_yaml::beginning(text)
         ));
     }
     Ok(read)

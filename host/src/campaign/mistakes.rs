@@ -3,7 +3,7 @@
 use super::experiment::Link;
 use super::parameters::Wrong;
 use crate::module::{Module, NotFound};
-use crate::policy::{GrantRefusal, Refusal};
+use foil_policy::{GrantRefusal, Refusal};
 
 /// Why an experiment cannot be prepared: a mistake in what was given, never the target's fault.
 #[derive(Debug, thiserror::Error)]

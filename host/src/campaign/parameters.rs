@@ -96,7 +96,7 @@ fn check(declared: &Declared, value: &serde_json::Value) -> Result<(), String> {
     let Some(text) = value.as_str() else { return Ok(()) };
     match declared.kind {
         ParameterType::AuditEvents => text.split(',').map(str::trim).try_for_each(event)?,
-        ParameterType::Duration => crate::span::parse(text).map(drop)?,
+        ParameterType::Duration => foil_yaml::parse_span(text).map(drop)?,
         ParameterType::Regex => regex(text).map(drop)?,
         _ => {}
     }

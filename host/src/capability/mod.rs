@@ -25,7 +25,7 @@ use std::collections::BTreeSet;
 use wasmtime::component::{HasSelf, Linker};
 
 /// A file that a program may change is one whose pre-image is taken.
-const _: () = assert!(foil_safe_path::CONTENT_LIMIT == crate::policy::UNDOABLE_FILE);
+const _: () = assert!(foil_safe_path::CONTENT_LIMIT == foil_policy::UNDOABLE_FILE);
 
 /// Links exactly the interfaces in `linked`, and the inert ones.
 pub fn link(linker: &mut Linker<Guest>, linked: &BTreeSet<CapabilityName>) -> wasmtime::Result<()> {

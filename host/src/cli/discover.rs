@@ -4,8 +4,8 @@ use super::Global;
 pub use super::trusted::read_trusted;
 use crate::campaign::experiment::Expectations;
 use crate::collector::audit::check_request;
-use crate::policy::{Environment, Grants, Refusal, environment, grants};
 use anyhow::{Context as _, bail};
+use foil_policy::{Environment, Grants, Refusal, environment, grants};
 use foil_text::Shown as _;
 use std::path::{Path, PathBuf};
 
@@ -54,7 +54,7 @@ fn with_expectations(text: &str) -> Result<(Environment, Option<Expectations>), 
     let request = read.1.as_ref().and_then(|expected| expected.audit.own_rules.as_ref());
     let wrong = request.map(check_request).unwrap_or_default().into_iter().map(|(below, why)| {
         let path = ["default", "audit", "own-rules"].map(str::to_owned).into_iter().chain(below).collect::<Vec<_>>();
-        format!("{}: `default: audit: own-rules`: {why}", crate::yaml::locate(text, &path).unwrap_or("1:1".to_owned()))
+        format!("{}: `default: audit: own-rules`: {why}", foil_yaml::locate(text, &path).unwrap_or("1:1".to_owned()))
     });
     let wrong: Vec<String> = wrong.collect();
     if wrong.is_empty() { Ok(read) } else { Err(Refusal(wrong.join("; and at "))) }
@@ -82,7 +82,7 @@ fn load<T: Default>(
     given: Option<&Path>,
     name: &str,
     experiment: Option<&Path>,
-    parse: impl Fn(&str) -> Result<T, crate::policy::Refusal>,
+    parse: impl Fn(&str) -> Result<T, foil_policy::Refusal>,
     most: usize,
 ) -> anyhow::Result<Found<T>> {
     let path = match given {

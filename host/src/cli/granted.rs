@@ -2,7 +2,7 @@
 
 use super::grants_file::judged;
 use crate::module::Module;
-use crate::policy::{Direction, GrantRefusal, Grants, compare};
+use foil_policy::{Direction, GrantRefusal, Grants, compare};
 use jiff::Timestamp;
 use std::fmt;
 

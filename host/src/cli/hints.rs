@@ -3,8 +3,8 @@
 use super::{Global, discover};
 use crate::hint::foil;
 use crate::module::Module;
-use crate::policy::GrantRefusal;
 use foil_manifest::ShieldLevel;
+use foil_policy::GrantRefusal;
 use std::io::IsTerminal as _;
 use std::path::Path;
 

@@ -1,8 +1,8 @@
 //! What is wrong with the files of an invocation: every mistake, each with file, line and column.
 
 use crate::campaign::{PrepareError, PrepareErrors};
-use crate::policy::Environment;
 use anyhow::anyhow;
+use foil_policy::Environment;
 use foil_text::Shown as _;
 use std::path::Path;
 
@@ -89,5 +89,5 @@ pub(super) fn placed(file: &Path, text: &str, above: &[String], error: anyhow::E
 
 /// `line:column:` of what stands there; empty where there is no such text.
 fn place(text: &str, path: &[String]) -> String {
-    crate::yaml::locate(text, path).map(|place| format!("{place}:")).unwrap_or_default()
+    foil_yaml::locate(text, path).map(|place| format!("{place}:")).unwrap_or_default()
 }

@@ -3,9 +3,9 @@
 use super::{Exit, Format, Global, discover, grants_file};
 use crate::console::out;
 use crate::module::Catalog;
-use crate::policy::grants::{Revocation, When, revoke};
 use anyhow::bail;
 use foil_manifest::ModuleId;
+use foil_policy::grants::{Revocation, When, revoke};
 use foil_text::Shown as _;
 use jiff::Timestamp;
 

@@ -6,10 +6,10 @@ use super::rbac::{self, Rbac};
 use super::{Exit, Format, Global, discover};
 use crate::console::{out, out_text};
 use crate::module::{Catalog, Module};
-use crate::policy::interface_name;
 use anstyle::{AnsiColor, Style};
 use anyhow::bail;
 use foil_manifest::{Capability, Imports, Limits, Manifest, Network, Parameter, ShieldLevel, attack};
+use foil_policy::interface_name;
 
 /// Its arguments.
 #[derive(Debug, clap::Args)]

@@ -44,8 +44,8 @@ pub use error::{KubeError, Unverified};
 pub use session::{Made, Page, Selection, Session};
 pub use token::Token;
 
-use crate::policy::ClusterRule;
 use access::Access;
+use foil_policy::ClusterRule;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

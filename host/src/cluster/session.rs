@@ -3,7 +3,7 @@
 use super::access::{Access, Client, Facts, Ready, send};
 use super::refusal::{Control, Refusal, Right, Unmet, needed};
 use super::{Address, Cluster, KubeError, Token, object};
-use crate::policy::cluster::Impersonate;
+use foil_policy::cluster::Impersonate;
 use foil_text::RunId;
 use foil_text::visible;
 use http::{HeaderValue, Method, Request};

@@ -1,7 +1,7 @@
 //! The operator's sensors, as `foil.yaml` names them, opened once for all runs of an environment.
 
 use super::inbox::Inbox;
-use crate::policy::sources::{FileSource, Sources};
+use foil_policy::sources::{FileSource, Sources};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;

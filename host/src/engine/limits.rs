@@ -1,6 +1,6 @@
 //! Budgets of one phase. Each ends the phase by a trap that says which limit it was and by how much.
 
-use crate::policy::EffectiveLimits;
+use foil_policy::EffectiveLimits;
 use std::fmt;
 use std::time::Duration;
 

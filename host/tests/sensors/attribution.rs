@@ -4,7 +4,7 @@
 use super::support::{Client, events, inbox, log_of, now, source};
 use foil::collector::file::Follower;
 use foil::collector::{ArmOptions, Armed, Attribution, EventLog, LogLimits, ProcessTree, arm, observed};
-use foil::policy::sources::FileFormat;
+use foil_policy::sources::FileFormat;
 use foil_shield::Tree;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

@@ -3,7 +3,7 @@
 use super::support::{events, log, now, source, until, values};
 use foil::collector::Blindness;
 use foil::collector::file::Follower;
-use foil::policy::sources::{FileFormat, FileSource};
+use foil_policy::sources::{FileFormat, FileSource};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -3,7 +3,7 @@
 use super::support::{Client, events, inbox, log, log_of, until, values};
 use foil::collector::inbox::Inbox;
 use foil::collector::{Blindness, LogLimits, ProcessTree};
-use foil::policy::sources::InboxSource;
+use foil_policy::sources::InboxSource;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;

@@ -4,7 +4,7 @@ use super::support::{Client, events, inbox, log, source, until};
 use foil::collector::file::Follower;
 use foil::collector::inbox::Inbox;
 use foil::collector::{Blindness, Interest};
-use foil::policy::sources::{FileFormat, InboxSource};
+use foil_policy::sources::{FileFormat, InboxSource};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

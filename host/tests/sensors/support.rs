@@ -2,7 +2,7 @@
 
 use foil::collector::inbox::{Inbox, Subscription};
 use foil::collector::{Event, EventLog, LogLimits, ProcessTree};
-use foil::policy::sources::{FileFormat, FileSource, InboxSource};
+use foil_policy::sources::{FileFormat, FileSource, InboxSource};
 use foil_text::RunId;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

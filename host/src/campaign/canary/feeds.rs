@@ -3,7 +3,7 @@
 use super::super::interest;
 use super::super::prepared::{Prepared, PreparedLink};
 use crate::collector::{audit, file, inbox, kubernetes, observed, rules};
-use crate::policy::sources::{CanaryMaker, CanarySource, SensorSource};
+use foil_policy::sources::{CanaryMaker, CanarySource, SensorSource};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};

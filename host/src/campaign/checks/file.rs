@@ -26,10 +26,10 @@ pub struct Checks {
 
 /// Reads one. Errors begin with `line:column: `.
 pub fn parse(text: &str) -> Result<Checks, String> {
-    let read: Checks = crate::yaml::parse_reviewed(text)
+    let read: Checks = foil_yaml::parse_reviewed(text)
         .map_err(|error| format!("{error} (without `technique`, an experiment has checks only)"))?;
     if read.expect.is_empty() {
-        let at = crate::yaml::beginning(text);
+        let at = foil_yaml::beginning(text);
         return Err(format!("{at}: the experiment has neither a `technique` nor a link under `expect`: add one"));
     }
     Ok(read)

@@ -92,7 +92,7 @@ fn pin(spec: &mut Value, node: &str) {
 mod tests {
     use super::*;
     use crate::cluster::Cluster;
-    use crate::policy::environment::parse as environment;
+    use foil_policy::environment::parse as environment;
     use foil_text::RunId;
     use std::sync::Arc;
 

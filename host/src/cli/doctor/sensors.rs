@@ -5,7 +5,7 @@ use crate::campaign::canary;
 use crate::cli::rules::{lacking, paths};
 use crate::cli::{Global, discover};
 use crate::collector::rules::{self, RuleSet};
-use crate::policy::sources::{CanaryMaker, CanarySource, InboxSource, SensorSource, Sources};
+use foil_policy::sources::{CanaryMaker, CanarySource, InboxSource, SensorSource, Sources};
 use foil_text::Shown as _;
 use std::fs::File;
 use std::io::ErrorKind;

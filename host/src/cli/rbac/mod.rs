@@ -7,9 +7,9 @@
 mod needs;
 mod print;
 
-use crate::policy::cluster::Impersonate;
 use anyhow::bail;
 use foil_manifest::{Capability, Manifest};
+use foil_policy::cluster::Impersonate;
 use needs::Needs;
 use print::Document;
 

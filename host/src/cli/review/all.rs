@@ -4,9 +4,9 @@ use super::Review;
 use crate::cli::{Exit, Format, Global, discover, print_json, table};
 use crate::console::{err, out};
 use crate::module::{Catalog, Filter};
-use crate::policy::Risk;
 use comfy_table::Table;
 use foil_manifest::Kind;
+use foil_policy::Risk;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 

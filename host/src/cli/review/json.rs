@@ -1,7 +1,7 @@
 //! A review for programs. The shape is stable.
 
 use super::Review;
-use crate::policy::{Grant, GrantRefusal};
+use foil_policy::{Grant, GrantRefusal};
 use serde_json::{Value, json};
 use std::path::Path;
 

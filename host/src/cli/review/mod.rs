@@ -20,9 +20,9 @@ mod versions;
 use super::{Exit, Format, Global, discover, grants_file, hints};
 use crate::console::{out, out_text};
 use crate::module::{Catalog, Imported, Module};
-use crate::policy::{Change, Grant, GrantRefusal, Grants, Judged, Warning, compare, warnings};
 use foil_manifest::build::Source;
 use foil_manifest::{Kind, Manifest};
+use foil_policy::{Change, Grant, GrantRefusal, Grants, Judged, Warning, compare, warnings};
 use jiff::Timestamp;
 use subject::Subject;
 

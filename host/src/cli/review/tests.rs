@@ -1,7 +1,7 @@
 use super::*;
-use crate::policy::grants;
 use anstream::adapter::strip_str;
 use foil_manifest::{Digest, Kind, Manifest};
+use foil_policy::grants;
 use std::collections::{BTreeMap, BTreeSet};
 
 const MANIFEST: &str = "

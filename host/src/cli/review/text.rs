@@ -4,9 +4,9 @@ use super::Review;
 use super::page::{GREEN, PLAIN, Page, RED};
 use super::request::{limits, request};
 use crate::cli::grants_file::short;
-use crate::policy::{Direction, Grant, interface_name};
 use anstyle::Style;
 use foil_manifest::{CapabilityName, Impact, ShieldLevel, attack};
+use foil_policy::{Direction, Grant, interface_name};
 use foil_text::Shown as _;
 
 pub fn render(review: &Review<'_>) -> String {

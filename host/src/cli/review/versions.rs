@@ -5,9 +5,9 @@ use super::subject::Subject;
 use super::text::dangerous;
 use crate::cli::{Exit, Format, print_json};
 use crate::console::out_text;
-use crate::policy::{Difference, Effect, versions};
 use anyhow::bail;
 use foil_manifest::Manifest;
+use foil_policy::{Difference, Effect, versions};
 use serde_json::{Value, json};
 
 /// Whether the code of two versions is the same.

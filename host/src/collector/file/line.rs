@@ -3,7 +3,7 @@
 use super::super::foreign::{self, Internal, flatten, internal, plain, redact_audit, torn};
 use super::super::{Recorded, clock};
 use super::tail::without_zeros;
-use crate::policy::sources::{FileFormat, FileSource};
+use foil_policy::sources::{FileFormat, FileSource};
 use regex::Regex;
 use regex::bytes::Regex as Head;
 use serde_json::Value;

@@ -8,7 +8,7 @@ mod reader;
 mod tail;
 
 use super::{Blindness, EventLog, Interest};
-use crate::policy::sources::FileSource;
+use foil_policy::sources::FileSource;
 use foil_text::Shown as _;
 use reader::Reader;
 use std::path::Path;

@@ -5,7 +5,7 @@ use super::super::loss::{Cause, Loss, Origin, shown};
 use super::super::{Blindness, EventLog, lock, netlink};
 use super::line::{Lines, Read};
 use super::tail::{self, Found, Line, Tail};
-use crate::policy::sources::FileSource;
+use foil_policy::sources::FileSource;
 use rustix::event::EventfdFlags;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use std::mem::MaybeUninit;

@@ -8,7 +8,7 @@ use super::pods::Pod;
 use super::round::Rounds;
 use super::trouble::Trouble;
 use crate::cluster::{Cluster, ClusterRef, Session};
-use crate::policy::cluster::FalcoPods;
+use foil_policy::cluster::FalcoPods;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;

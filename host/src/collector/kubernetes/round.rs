@@ -6,7 +6,7 @@ use super::poller::Listeners;
 use super::text::{Piece, Place};
 use super::trouble::Trouble;
 use crate::cluster::{Address, KubeError, Selection, Session};
-use crate::policy::cluster::FalcoPods;
+use foil_policy::cluster::FalcoPods;
 use foil_text::cut;
 use futures_util::StreamExt as _;
 use jiff::Timestamp;

@@ -59,7 +59,7 @@ impl Document {
     /// # Errors
     /// For each document why it cannot be evaluated, with line and column where there is a place.
     pub fn parse_file(text: &str) -> Vec<Result<Self, String>> {
-        let documents = match crate::yaml::documents(text) {
+        let documents = match foil_yaml::documents(text) {
             Ok(documents) => documents,
             Err(why) => return vec![Err(why)],
         };
@@ -67,7 +67,7 @@ impl Document {
             if documents.is_empty() {
                 return vec![Err("there is no rule in it".to_owned())];
             }
-            let shares = |text: &String| crate::yaml::parse::<Source>(text).is_ok_and(|source| source.action.is_some());
+            let shares = |text: &String| foil_yaml::parse::<Source>(text).is_ok_and(|source| source.action.is_some());
             if documents.iter().any(shares) {
                 let why = "`action` shares parts among the documents of a file, which Sigma has given up: write each rule whole";
                 return vec![Err(why.to_owned())];
@@ -85,7 +85,7 @@ impl Document {
     /// # Errors
     /// Why it cannot be evaluated; with line and column where it is not YAML.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let source: Source = crate::yaml::parse(text)?;
+        let source: Source = foil_yaml::parse(text)?;
         if source.status.as_deref() == Some("unsupported") {
             return Err("its author says that it cannot be used (status: unsupported)".to_owned());
         }
@@ -236,7 +236,7 @@ pub(super) fn repaired(
 fn misplaced(text: &str, outside: bool, detection: &BTreeMap<String, Yaml>) -> String {
     let line = |path: &[&str]| {
         let path: Vec<String> = path.iter().map(|part| (*part).to_owned()).collect();
-        let place = crate::yaml::locate(text, &path);
+        let place = foil_yaml::locate(text, &path);
         place.and_then(|place| Some(place.split_once(':')?.0.to_owned())).unwrap_or_else(|| "?".to_owned())
     };
     if outside {

@@ -1,7 +1,7 @@
 //! Rules about a cluster that a reviewer should stop at.
 
 use super::arbitrary;
-use crate::policy::Hazard;
+use crate::Hazard;
 use foil_manifest::pattern::Variables;
 use foil_manifest::{Capability, KubeRule, KubeVerb, NamePattern, PodScope};
 

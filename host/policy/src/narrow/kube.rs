@@ -2,7 +2,7 @@
 //! fits is dropped.
 
 use super::{beyond, covers_command, covers_path, filled, list, stand_ins};
-use crate::policy::denial::Refusal;
+use crate::denial::Refusal;
 use foil_manifest::{CapabilityName, KubeRule, KubeScope, KubeVerb, NamePattern, PathPattern, PodScope};
 use foil_text::quote;
 

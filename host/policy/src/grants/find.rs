@@ -1,7 +1,7 @@
 //! Which grant holds for a module, now.
 
 use super::{Grant, Grants, Pin, When};
-use crate::policy::Judged;
+use crate::Judged;
 use foil_manifest::ModuleId;
 use foil_text::quote;
 use jiff::Timestamp;

@@ -1,7 +1,7 @@
 //! What `foil.yaml` says of the operator's sensors: plain data, which collectors are made of.
 
-use crate::span::Span;
 use foil_text::Shown as _;
+use foil_yaml::Span;
 use regex::{Regex, RegexBuilder};
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -16,6 +16,9 @@
 //! | `environment` | what does the operator allow? (`foil.yaml`) |
 //! | `narrow`, `compare`, `versions`, `warn`, `hazard` | what a reviewer needs: grant less, see what changed, see what is dangerous |
 
+// A module's request is hostile until it is granted: nothing in it may end the host.
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
 mod authorise;
 mod children;
 pub mod cluster;

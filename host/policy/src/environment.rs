@@ -93,7 +93,7 @@ pub enum HostRule {
 /// business of policy's.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct File<D> {
+pub struct File<D> {
     /// Its name.
     #[schemars(with = "String")]
     environment: Spanned<String>,
@@ -175,7 +175,7 @@ pub fn parse_with<D: DeserializeOwned>(text: &str) -> Result<(Environment, Optio
     if text.len() > MAX_FILE {
         return Err(Refusal(format!("1:1: the file has {} bytes, more than {MAX_FILE}", text.len())));
     }
-    let file: File<D> = crate::yaml::parse_reviewed(text).map_err(Refusal)?;
+    let file: File<D> = foil_yaml::parse_reviewed(text).map_err(Refusal)?;
     let default = Environment::default();
     let name = checked(file.environment, |name| {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');

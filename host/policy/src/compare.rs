@@ -108,7 +108,7 @@ mod tests {
     fn changes(granted: &str, asked: &str) -> Vec<String> {
         let capabilities = manifest(granted).capabilities.into_iter().map(Capability::without_reason).collect();
         let toml = "[[grant]]\nmodule = 'k.a'\ndigest = 'sha256:0000000000000000000000000000000000000000000000000000000000000000'\ngranted = 2026-01-01\nreviewer = 'a'\nreason = 'b'\n";
-        let mut grants = crate::policy::grants::parse(toml).expect("well-formed");
+        let mut grants = crate::grants::parse(toml).expect("well-formed");
         let grant = &mut grants.list[0];
         grant.capabilities = capabilities;
         compare(grant, &manifest(asked))

@@ -1,7 +1,7 @@
 //! The same of rules about a cluster: what every layer alone allows is allowed, and narrowing never allows more.
 
 use super::naive;
-use crate::policy::{Narrowing, Permission, narrow};
+use crate::{Narrowing, Permission, narrow};
 use foil_manifest::kube::KubeCall;
 use foil_manifest::pattern::Variables;
 use foil_manifest::{Capability, CapabilityName, KubeRule, KubeScope, KubeVerb, NamePattern, PodScope};

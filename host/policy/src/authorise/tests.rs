@@ -1,5 +1,5 @@
 use super::*;
-use crate::policy::{Environment, environment, grants};
+use crate::{Environment, environment, grants};
 use foil_manifest::Kind;
 
 const DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";

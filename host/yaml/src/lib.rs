@@ -1,4 +1,23 @@
 //! YAML as Foil reads it: strict, within budgets, and with errors that begin with where they are.
+//!
+//! ```
+//! #[derive(serde::Deserialize)]
+//! #[serde(deny_unknown_fields)]
+//! struct File {
+//!     within: foil_yaml::Span,
+//! }
+//! let file: File = foil_yaml::parse_reviewed("within: 1h 30m\n")?;
+//! assert_eq!(file.within.duration().as_secs(), 5400);
+//! assert!(foil_yaml::parse::<File>("withn: 1h\n").is_err_and(|error| error.starts_with("1:1: ")));
+//! # Ok::<(), String>(())
+//! ```
+
+// Whoever wrote a file may be hostile: nothing in it may end the host.
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
+mod span;
+
+pub use span::{Span, parse as parse_span};
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;

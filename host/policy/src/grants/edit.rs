@@ -1,7 +1,7 @@
 //! Changes to a grants file, as text to text: other entries, their order and all comments stay as they are.
 
 use super::{Entry, Grant, MAX_FILE, Revocation, parse};
-use crate::policy::Refusal;
+use crate::Refusal;
 use foil_manifest::ModuleId;
 use serde::Serialize;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table};

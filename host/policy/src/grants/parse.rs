@@ -1,7 +1,7 @@
 //! From text to grants.
 
 use super::{Entry, Grant, Grants, MAX_FILE, Pin};
-use crate::policy::{Refusal, environment::check_capabilities};
+use crate::{Refusal, environment::check_capabilities};
 use foil_text::place;
 use foil_text::{deceives_a_reviewer, one_line};
 use schemars::JsonSchema;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 /// `grants.toml`: what reviewers allowed.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct File {
+pub struct File {
     /// Grants, each of one module in one version.
     #[serde(default, rename = "grant")]
     #[schemars(with = "Vec<Entry>")]

@@ -107,7 +107,7 @@ impl TryFrom<String> for PodName {
 
 impl ClusterRule {
     /// As a journal knows a cluster: only for putting things back.
-    pub(crate) fn again(context: Option<String>, uid: String) -> Self {
+    pub fn again(context: Option<String>, uid: String) -> Self {
         Self {
             kubeconfig: None,
             in_cluster: context.is_none(),

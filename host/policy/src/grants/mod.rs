@@ -7,7 +7,7 @@ mod when;
 
 pub use edit::{revoke, with_grant};
 pub use find::{GrantRefusal, present};
-pub(crate) use parse::File;
+pub use parse::File;
 pub use parse::parse;
 pub use when::When;
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::policy::Judged;
+use crate::Judged;
 use foil_manifest::{Kind, Manifest};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
