@@ -2,8 +2,7 @@
 
 mod journal_support;
 
-use foil::cluster::ClusterRef;
-use foil::cluster::undo::{Act, Known};
+use foil::journal::family::{Families, FamilyUndo, Known};
 use foil::journal::{Journal, JournalError, NoHost, Scope, UndoHost, UndoOutcome};
 use journal_support::{Actor, Bench, record};
 use serde_json::json;
@@ -259,11 +258,21 @@ fn audit_events_are_not_lost_without_an_effect() {
 /// Rules that a host would hold in the kernel.
 struct Rules(std::sync::Mutex<(Vec<Vec<u8>>, bool)>, bool);
 
-impl UndoHost for Rules {
-    fn undo_kube(&self, _: &ClusterRef, _: &Act, _: &Known<'_>) -> UndoOutcome {
-        UndoOutcome::Failed("no cluster".into())
+impl Families for Rules {
+    fn undo(&self, undo: &FamilyUndo, known: &Known<'_>) -> UndoOutcome {
+        NoHost.undo(undo, known)
     }
 
+    fn depend(&self, newer: &FamilyUndo, older: &FamilyUndo) -> bool {
+        NoHost.depend(newer, older)
+    }
+
+    fn in_words(&self, undo: &FamilyUndo) -> String {
+        NoHost.in_words(undo)
+    }
+}
+
+impl UndoHost for Rules {
     fn delete_audit_rules(&self, rules: &[Vec<u8>], disable: bool) -> Result<(), String> {
         let mut state = self.0.lock().unwrap();
         if self.1 {

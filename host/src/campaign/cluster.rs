@@ -3,7 +3,7 @@
 use super::run::Live;
 use super::verdict::Detonation;
 use crate::cluster::object::{RUN_LABEL, TEST_LABEL};
-use crate::cluster::undo::Act;
+use crate::cluster::undo::{Act, KubeUndo};
 use crate::cluster::wait::{Condition, Waited, wait};
 use crate::cluster::{Address, Cluster, KubeError, Session};
 use crate::journal::{Effect, Learned, Undo, fault};
@@ -75,7 +75,7 @@ impl Live<'_> {
             }
         };
         let address = Address::new("", "v1", "namespaces", None, Some(&name)).map_err(wrong)?;
-        let undo = Undo::Kube { cluster: cluster.reference().clone(), act: Act::Created { address: address.clone() } };
+        let undo = Undo::Family(KubeUndo::of(cluster.reference(), Act::Created { address: address.clone() }));
         let effect = Effect { capability: "host".into(), what: format!("create {address}"), undo };
         let id = self.journal.intend(&effect).map_err(|e| Detonation::Error(e.to_string()))?;
         let labels = json!({ RUN_LABEL: run.as_str(), TEST_LABEL: "true" });

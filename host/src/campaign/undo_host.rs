@@ -1,20 +1,34 @@
 //! What the journal's undo needs of the kernel's audit rules, and of clusters.
 
-use crate::cluster::ClusterRef;
-use crate::cluster::undo::{Act, Known, undo};
+use crate::cluster::undo::{FAMILY, KubeUndo, undo};
 use crate::collector::audit::{OwnRules, on_for_nobody, remove};
 use crate::hint::of_state;
-use crate::journal::{AuditState, UndoHost, UndoOutcome};
+use crate::journal::family::{Families, FamilyUndo, Known};
+use crate::journal::{AuditState, NoHost, UndoHost, UndoOutcome};
 
 /// This machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Machine;
 
-impl UndoHost for Machine {
-    fn undo_kube(&self, cluster: &ClusterRef, act: &Act, known: &Known<'_>) -> UndoOutcome {
-        undo(cluster, act, known)
+impl Families for Machine {
+    fn undo(&self, effect: &FamilyUndo, known: &Known<'_>) -> UndoOutcome {
+        if effect.family == FAMILY { undo(effect, known) } else { NoHost.undo(effect, known) }
     }
 
+    fn depend(&self, newer: &FamilyUndo, older: &FamilyUndo) -> bool {
+        match (KubeUndo::read(newer), KubeUndo::read(older)) {
+            (Ok(newer), Ok(older)) => newer.depends(&older),
+            // Whatever it is: not at once.
+            _ => true,
+        }
+    }
+
+    fn in_words(&self, undo: &FamilyUndo) -> String {
+        KubeUndo::read(undo).map_or_else(|_| NoHost.in_words(undo), |undo| undo.in_words())
+    }
+}
+
+impl UndoHost for Machine {
     fn delete_audit_rules(&self, rules: &[Vec<u8>], disable: bool) -> Result<(), String> {
         own(rules, disable).and_then(|own| remove(&own).map_err(|e| e.to_string()))
     }

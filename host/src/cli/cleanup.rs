@@ -152,7 +152,7 @@ fn plan(journal: &Journal, format: Format) -> anyhow::Result<Exit> {
     for (run, entries) in runs {
         out!("{run}: would, where nobody else changed it,");
         for entry in entries {
-            let undo = entry.undo.as_ref().map_or("its undo cannot be read".into(), |u| u.in_words());
+            let undo = entry.undo.as_ref().map_or("its undo cannot be read".into(), |u| u.in_words(&Machine));
             out!("  {}  [{}]", plain(&undo), plain(&entry.what));
         }
     }

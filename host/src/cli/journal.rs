@@ -3,6 +3,7 @@
 use super::cleanup::{open, plain};
 use super::table;
 use super::{Exit, Format, Global};
+use crate::campaign::Machine;
 use crate::console::out;
 use crate::hint::of_state;
 use crate::journal::{EffectEntry, EffectState, Journal, RunEntry};
@@ -167,7 +168,7 @@ fn effects_table(effects: &[EffectEntry]) -> Table {
             Some(reason) => format!("{}: {reason}", effect.state.word()),
             None => effect.state.word().to_string(),
         };
-        let undo = effect.undo.as_ref().map_or("cannot be read".into(), |u| u.in_words());
+        let undo = effect.undo.as_ref().map_or("cannot be read".into(), |u| u.in_words(&Machine));
         table.add_row([
             effect.id.to_string(),
             effect.capability.clone(),

@@ -4,12 +4,15 @@ use super::object::{self, RUN_LABEL, difference, fingerprint, merged, substance}
 use super::wait::Pauses;
 use super::{Address, Cluster, ClusterRef, KubeError, Session, Unverified};
 use crate::journal::UndoOutcome;
-use foil_text::RunId;
+use crate::journal::family::{FamilyUndo, Known};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+mod family;
+pub use family::{FAMILY, KubeUndo};
 
 /// What a run did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +53,16 @@ pub enum Act {
 }
 
 impl Act {
+    /// The object that it is about.
+    fn address(&self) -> Option<&Address> {
+        match self {
+            Self::Created { address } | Self::Patched { address, .. } => Some(address),
+            // Only looked at: whether the pod is gone that it was started in.
+            Self::Started { pod, .. } => Some(pod),
+            Self::Issued { .. } => None,
+        }
+    }
+
     /// What undoing it does, in words.
     pub fn in_words(&self) -> String {
         match self {
@@ -59,17 +72,6 @@ impl Act {
             Self::Issued { what, .. } => format!("{what} cannot be recalled: it ends by itself"),
         }
     }
-}
-
-/// What the journal knows of an act.
-#[derive(Debug)]
-pub struct Known<'a> {
-    /// The run.
-    pub run: &'a RunId,
-    /// What was learned when it was done; `None`: it may not have been.
-    pub learned: Option<Value>,
-    /// The object as it was, and the patch.
-    pub contents: Option<(Value, Value)>,
 }
 
 /// How long one undo goes on trying while the cluster does not answer.
@@ -92,7 +94,12 @@ struct Hands {
 }
 
 /// Undoes one act. Blocks; call it where blocking is allowed.
-pub fn undo(reference: &ClusterRef, act: &Act, known: &Known<'_>) -> UndoOutcome {
+pub fn undo(undo: &FamilyUndo, known: &Known<'_>) -> UndoOutcome {
+    let KubeUndo { cluster: reference, act } = match KubeUndo::read(undo) {
+        Ok(undo) => undo,
+        Err(why) => return UndoOutcome::Failed(why),
+    };
+    let (reference, act) = (&reference, &act);
     let hands = || HANDS.lock().unwrap_or_else(PoisonError::into_inner);
     let (runtime, cluster, patience) = {
         let mut hands = hands();
@@ -160,7 +167,15 @@ async fn once(cluster: &Arc<Cluster>, act: &Act, known: &Known<'_>) -> Result<Un
     let session = Session::of_run(Arc::clone(cluster), known.run);
     match act {
         Act::Created { address } => created(&session, address, known).await,
-        Act::Patched { address, uid, .. } => patched(&session, address, uid, known).await,
+        Act::Patched { address, uid, before, patch } => {
+            let json = |number: &i64| -> Result<Option<Value>, String> {
+                Ok((known.kept)(*number)?.and_then(|content| serde_json::from_slice(&content).ok()))
+            };
+            match json(before).and_then(|before| Ok(before.zip(json(patch)?))) {
+                Ok(contents) => patched(&session, address, uid, contents.as_ref(), known).await,
+                Err(why) => Ok(UndoOutcome::Failed(why)),
+            }
+        }
         Act::Started { pod, uid } => started(&session, pod, uid, known).await,
         Act::Issued { .. } => Ok(UndoOutcome::NothingToDo),
     }
@@ -242,8 +257,14 @@ pub async fn remove(session: &Session, address: &Address, uid: &str) -> Result<U
     }
 }
 
-async fn patched(session: &Session, address: &Address, uid: &str, known: &Known<'_>) -> Result<UndoOutcome, KubeError> {
-    let Some((before, patch)) = &known.contents else {
+async fn patched(
+    session: &Session,
+    address: &Address,
+    uid: &str,
+    contents: Option<&(Value, Value)>,
+    known: &Known<'_>,
+) -> Result<UndoOutcome, KubeError> {
+    let Some((before, patch)) = contents else {
         return Ok(UndoOutcome::Failed("what it was before is not in the journal any more".into()));
     };
     let wanted = fingerprint(before);

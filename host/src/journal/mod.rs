@@ -12,6 +12,7 @@
 
 mod audit;
 mod error;
+pub mod family;
 pub mod fault;
 mod history;
 mod lock;

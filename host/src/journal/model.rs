@@ -1,14 +1,16 @@
 //! What the journal holds.
 
-use crate::cluster::{ClusterRef, undo::Act};
+use super::family::{Families, FamilyUndo};
 use foil_safe_path::Fingerprint;
 use foil_text::RunId;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
 
 /// How to reverse an effect: data, never guest code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, remote = "Self")]
 pub enum Undo {
     /// Nothing to do: it was in the run's overlay, which vanished with its namespace.
     Vanished {
@@ -49,26 +51,47 @@ pub enum Undo {
         /// Auditing was off before.
         disable: bool,
     },
-    /// Take back what was done to a cluster.
-    Kube {
-        /// Which.
-        cluster: ClusterRef,
-        /// What was done.
-        act: Act,
-    },
+    /// Take back what a capability family did.
+    #[serde(skip)]
+    Family(FamilyUndo),
+}
+
+/// The names of the journal's own undos; any other name is a family's.
+const OWN: [&str; 5] = ["vanished", "restore-file", "remove", "remove-scratch", "audit-rules"];
+
+impl Serialize for Undo {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Family(undo) => serializer.collect_map([(&undo.family, &undo.data)]),
+            own => Self::serialize(own, serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Undo {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let tagged = Map::<String, Value>::deserialize(deserializer)?;
+        if tagged.keys().all(|name| OWN.contains(&name.as_str())) {
+            return Self::deserialize(Value::Object(tagged)).map_err(D::Error::custom);
+        }
+        match <[(String, Value); 1]>::try_from(tagged.into_iter().collect::<Vec<_>>()) {
+            Ok([(family, Value::Object(data))]) => Ok(Self::Family(FamilyUndo { family, data })),
+            _ => Err(D::Error::custom("it is not the name of a family with its data")),
+        }
+    }
 }
 
 impl Undo {
     /// The path that it changes, where it is about one.
     pub fn path(&self) -> Option<&str> {
         match self {
-            Self::Vanished { .. } | Self::AuditRules { .. } | Self::Kube { .. } => None,
+            Self::Vanished { .. } | Self::AuditRules { .. } | Self::Family(_) => None,
             Self::RestoreFile { path, .. } | Self::Remove { path, .. } | Self::RemoveScratch { path, .. } => Some(path),
         }
     }
 
     /// What it does, in words.
-    pub fn in_words(&self) -> String {
+    pub fn in_words(&self, families: &dyn Families) -> String {
         match self {
             Self::Vanished { path } => format!("{path} vanished with the run's overlay"),
             Self::RestoreFile { path, .. } => format!("give {path} its earlier content, owner, times and attributes"),
@@ -78,7 +101,7 @@ impl Undo {
                 let off = if *disable { ", switch auditing off" } else { "" };
                 format!("take {} audit rule(s) away{off}", rules.len())
             }
-            Self::Kube { cluster, act } => format!("{} ({})", act.in_words(), cluster.title()),
+            Self::Family(undo) => families.in_words(undo),
         }
     }
 }
@@ -206,5 +229,29 @@ impl UndoReport {
     /// What is still there.
     pub fn residue(&self) -> impl Iterator<Item = &(String, UndoOutcome)> {
         self.effects.iter().filter(|(_, o)| matches!(o, UndoOutcome::Conflict(_) | UndoOutcome::Failed(_)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_name_that_is_not_the_journals_is_a_familys() {
+        let of_version_1 = json!({ "kube": { "cluster": { "uid": "u" }, "act": "x" } });
+        let undo: Undo = serde_json::from_value(of_version_1.clone()).unwrap();
+        let Undo::Family(family) = &undo else { panic!("{undo:?}") };
+        assert_eq!((family.family.as_str(), family.data.len()), ("kube", 2));
+        assert_eq!(serde_json::to_value(&undo).unwrap(), of_version_1);
+        let own = Undo::Remove { path: "/x".into(), directory: true, content: None };
+        let written = serde_json::to_value(&own).unwrap();
+        assert_eq!(written, json!({ "remove": { "path": "/x", "directory": true, "content": null } }));
+        assert_eq!(serde_json::from_value::<Undo>(written).unwrap(), own);
+        for wrong in
+            [json!({}), json!({ "kube": 1 }), json!({ "a": {}, "b": {} }), json!({ "remove": {} }), json!("kube")]
+        {
+            assert!(serde_json::from_value::<Undo>(wrong.clone()).is_err(), "{wrong}");
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! A run's own part of the journal, held while it is alive.
 
 use super::error::{JournalError, Result};
+use super::family::FamilyUndo;
 use super::lock::RunLock;
 use super::preimage::Preimage;
 use super::undo::{UndoHost, undo_run};
 use super::{After, Effect, EffectState, Inner, Journal, RunRecord, Undo, UndoReport, Wait, fault, now_ns};
-use crate::cluster::{Address, ClusterRef, undo::Act};
 use foil_safe_path::Fingerprint;
 use foil_safe_path::{self as safe_path, PathError};
 use foil_text::RunId;
@@ -176,25 +176,19 @@ impl RunJournal {
         })
     }
 
-    /// Writes down that an object of a cluster is about to be changed by a patch, with the object as it was.
-    pub fn intend_patch(
+    /// Writes down an effect of a family with what its undo needs. `undo`: from the numbers under which each of `kept` is kept.
+    pub fn intend_with(
         &self,
-        what: &str,
-        cluster: &ClusterRef,
-        address: &Address,
-        before: &serde_json::Value,
-        patch: &serde_json::Value,
+        (capability, what): (&str, &str),
+        kept: &[&[u8]],
+        undo: impl FnOnce(&[i64]) -> FamilyUndo,
     ) -> Result<EffectId> {
-        let uid = crate::cluster::object::text(before, "/metadata/uid").to_owned();
         self.preimages.store(true, Ordering::Release);
         self.record(Wait::ForDisk, |tx| {
-            let rows = [
-                self.keep(tx, "{}", before.to_string().as_bytes())?,
-                self.keep(tx, "{}", patch.to_string().as_bytes())?,
-            ];
-            let act = Act::Patched { address: address.clone(), uid, before: rows[0], patch: rows[1] };
-            let undo = Undo::Kube { cluster: cluster.clone(), act };
-            let id = self.insert(tx, &Effect { capability: "kube-write".into(), what: what.into(), undo })?;
+            let rows: Vec<i64> =
+                kept.iter().map(|content| self.keep(tx, "{}", content)).collect::<rusqlite::Result<_>>()?;
+            let undo = Undo::Family(undo(&rows));
+            let id = self.insert(tx, &Effect { capability: capability.into(), what: what.into(), undo })?;
             belongs(tx, id, &rows)?;
             Ok(id)
         })

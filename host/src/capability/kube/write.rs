@@ -5,7 +5,7 @@ use crate::capability::files_write::from_journal;
 use crate::capability::guest::failure;
 use crate::capability::{Guest, World};
 use crate::cluster::object::{self, PATCHED_LABEL, RUN_LABEL, merged};
-use crate::cluster::undo::Act;
+use crate::cluster::undo::{Act, KubeUndo};
 use crate::cluster::{Address, KubeError, Session};
 use crate::engine::bindings::imports::kube_types::{Kind, Target};
 use crate::engine::bindings::imports::kube_write::{Credential, Host};
@@ -160,9 +160,17 @@ async fn change(
     if !ours {
         patch = merged(&patch, &json!({ "metadata": { "labels": { PATCHED_LABEL: run } } }));
     }
-    let cluster = session.cluster().reference().clone();
+    let cluster = session.cluster().reference();
     let what = format!("change {address}");
-    let id = world.journal.intend_patch(&what, &cluster, &address, &before, &patch).map_err(from_journal)?;
+    let uid = object::text(&before, "/metadata/uid").to_owned();
+    let kept = [before.to_string(), patch.to_string()];
+    let undo = |numbers: &[i64]| {
+        let number = |at: usize| numbers.get(at).copied().unwrap_or_default();
+        let act = Act::Patched { address: address.clone(), uid, before: number(0), patch: number(1) };
+        KubeUndo::of(cluster, act)
+    };
+    let kept = kept.each_ref().map(String::as_bytes);
+    let id = world.journal.intend_with((CAPABILITY, &what), &kept, undo).map_err(from_journal)?;
     let version = object::text(&before, "/metadata/resourceVersion");
     let patch = merged(&patch, &json!({ "metadata": { "resourceVersion": version } }));
     fault::point("effect.before");
@@ -217,7 +225,7 @@ pub(super) fn intend(
     what: String,
     act: Act,
 ) -> Result<crate::journal::EffectId, Error> {
-    let undo = Undo::Kube { cluster: session.cluster().reference().clone(), act };
+    let undo = Undo::Family(KubeUndo::of(session.cluster().reference(), act));
     world.journal.intend(&Effect { capability: CAPABILITY.into(), what, undo }).map_err(from_journal)
 }
 

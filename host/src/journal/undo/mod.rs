@@ -5,16 +5,15 @@
 
 mod attributes;
 mod batch;
-mod cluster;
+mod families;
 mod remove;
 mod restore;
 mod scratch;
 mod torn;
 
 use super::error::Result;
+use super::family::{Families, FamilyUndo, Known};
 use super::{EffectState, Inner, Undo, UndoOutcome, UndoReport, Wait, fault, model};
-use crate::cluster::ClusterRef;
-use crate::cluster::undo::{Act, Known};
 use crate::panics::caught;
 use batch::{Batch, Mark};
 use foil_safe_path::Fingerprint;
@@ -27,11 +26,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// What undo needs beside files. The kernel's audit rules and clusters have clients elsewhere; the journal knows none.
-pub trait UndoHost: Sync {
-    /// Takes back what was done to a cluster, and looks at it.
-    fn undo_kube(&self, cluster: &ClusterRef, act: &Act, known: &Known<'_>) -> UndoOutcome;
-
+/// What undo needs beside files. The kernel's audit rules and what families act on have clients elsewhere; the journal knows none.
+pub trait UndoHost: Families {
     /// Takes these rules away (`struct audit_rule_data`, binary), and switches auditing off where `disable`. A rule that
     /// is not there any more is no error. The error is a sentence.
     fn delete_audit_rules(&self, rules: &[Vec<u8>], disable: bool) -> std::result::Result<(), String>;
@@ -49,15 +45,25 @@ pub struct AuditState {
     pub enabled: bool,
 }
 
-/// A host without audit and clusters: effects on those become residue with that reason, and nothing else is different.
+/// A host without audit and families: effects on those become residue with that reason, and nothing else is different.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoHost;
 
-impl UndoHost for NoHost {
-    fn undo_kube(&self, _: &ClusterRef, _: &Act, _: &Known<'_>) -> UndoOutcome {
-        UndoOutcome::Failed("there is no way to a cluster here".into())
+impl Families for NoHost {
+    fn undo(&self, undo: &FamilyUndo, _: &Known<'_>) -> UndoOutcome {
+        UndoOutcome::Failed(format!("nothing here can undo what `{}` did", foil_text::visible(&undo.family, 40)))
     }
 
+    fn depend(&self, _: &FamilyUndo, _: &FamilyUndo) -> bool {
+        true
+    }
+
+    fn in_words(&self, undo: &FamilyUndo) -> String {
+        format!("what `{}` did", foil_text::visible(&undo.family, 40))
+    }
+}
+
+impl UndoHost for NoHost {
     fn delete_audit_rules(&self, _: &[Vec<u8>], _: bool) -> std::result::Result<(), String> {
         Err("there is no way to the kernel's audit rules here".into())
     }
@@ -181,12 +187,12 @@ pub(super) fn undo_run(
         undoing.unwritten = begun.err().map(|e| e.to_string());
     }
     fault::point("undo.started");
-    // Clusters take their time, and files do not wait for them.
-    let (on_clusters, others): (Vec<Row>, Vec<Row>) =
-        rows.into_iter().partition(|row| matches!(row.undo, Ok(Undo::Kube { .. })));
+    // What families act on takes its time, and files do not wait for it.
+    let (of_families, others): (Vec<Row>, Vec<Row>) =
+        rows.into_iter().partition(|row| matches!(row.undo, Ok(Undo::Family(_))));
     let outcomes = std::thread::scope(|scope| {
-        let all = || cluster::undo_all(inner, run, host, &on_clusters);
-        let begun = if on_clusters.is_empty() {
+        let all = || families::undo_all(inner, run, host, &of_families);
+        let begun = if of_families.is_empty() {
             None
         } else {
             std::thread::Builder::new().name("foil-undo".into()).spawn_scoped(scope, all).ok()
@@ -198,7 +204,7 @@ pub(super) fn undo_run(
         undoing.flush(Wait::No, &mut report.effects, progress);
         begun.map_or_else(all, |begun| begun.join().unwrap_or_default())
     });
-    for row in &on_clusters {
+    for row in &of_families {
         let lost = || UndoOutcome::Failed("its undo broke off".into());
         let outcome = outcomes.get(&row.id).cloned().unwrap_or_else(lost);
         undoing.batch.mark(row, None, outcome.into());
@@ -287,8 +293,8 @@ impl Undoing<'_> {
                 Ok(scratch::remove(Path::new(path), self.run, *owner).map(Step::from))
             }
             Undo::AuditRules { rules, disable } => Ok(Ok(self.audit_rules(rules, *disable).into())),
-            // Undone beside the others: see `cluster`.
-            Undo::Kube { .. } => Ok(Ok(UndoOutcome::Failed("it is undone elsewhere".into()).into())),
+            // Undone beside the others: see `families`.
+            Undo::Family(_) => Ok(Ok(UndoOutcome::Failed("it is undone elsewhere".into()).into())),
         }
     }
 
