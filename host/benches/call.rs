@@ -8,7 +8,7 @@ use common::guest::{NOW, START, Starts, repeated, technique};
 use foil::capability::{Guest, World};
 use foil::engine::bindings::types::Context;
 use foil::engine::{Budget, Compiler, Engine, Phase, detonate};
-use foil::journal::{Journal, RunJournal, RunRecord};
+use foil_journal::{Journal, RunJournal, RunRecord};
 use foil_manifest::{Digest, Limits, ShieldLevel, inspect};
 use foil_policy::{EffectiveLimits, Permission};
 use foil_text::RunId;
@@ -74,7 +74,7 @@ impl Bench {
         let text = || "bench".to_owned();
         let record = RunRecord {
             run: RunId::new(),
-            started: foil::journal::now(),
+            started: foil_journal::now(),
             experiment: text(),
             technique: text(),
             digest: text(),

@@ -4,7 +4,7 @@
 
 mod common;
 
-use foil::journal::{Change, Journal, Learned, NoHost, Preimage, RunRecord, Scope, UndoOutcome};
+use foil_journal::{Change, Journal, Learned, NoHost, Preimage, RunRecord, Scope, UndoOutcome};
 use foil_safe_path::{entry, look, open_parent, xattr};
 use foil_text::RunId;
 use std::fs::{self, File};
@@ -105,7 +105,7 @@ fn record() -> RunRecord {
     let text = || "bench".to_string();
     RunRecord {
         run: RunId::new(),
-        started: foil::journal::now(),
+        started: foil_journal::now(),
         experiment: text(),
         technique: text(),
         digest: text(),

@@ -159,7 +159,7 @@ fn what_is_wrong_is_found() {
 #[test]
 fn a_damaged_journal_is_found() {
     let place = Place::new();
-    drop(foil::journal::Journal::open(&place.path("state")).expect("a journal"));
+    drop(foil_journal::Journal::open(&place.path("state")).expect("a journal"));
     let (json, _) = place.json(None);
     assert_eq!(
         (&finding(&json, "journal")[0]["state"], &finding(&json, "left over")[0]["state"]),

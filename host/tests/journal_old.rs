@@ -1,12 +1,17 @@
 //! A journal that an earlier Foil wrote is still cleaned up.
 
-mod journal_support;
-
 use foil::campaign::Machine;
-use foil::journal::{Scope, UndoOutcome};
-use journal_support::Bench;
+use foil_journal::{Journal, Scope, UndoOutcome};
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::PathBuf;
+
+/// A state folder and a folder to change.
+struct Bench {
+    _dir: tempfile::TempDir,
+    state: PathBuf,
+    work: PathBuf,
+}
 
 const RUN: &str = "01m8nzpcgt8ashahfwkymksb8r";
 
@@ -24,13 +29,16 @@ fn of_format_1(bench: &Bench) {
 
 #[test]
 fn what_an_earlier_version_wrote_down_is_undone() {
-    let bench = Bench::new();
+    let dir = tempfile::tempdir().unwrap();
+    let base = dir.path().canonicalize().unwrap();
+    let bench = Bench { state: base.join("state"), work: base.join("work"), _dir: dir };
+    fs::create_dir(&bench.work).unwrap();
     let (scratch, made) = (bench.work.join(format!("foil-{RUN}")), bench.work.join("made"));
     fs::create_dir_all(&scratch).unwrap();
     fs::write(scratch.join("left"), "x").unwrap();
     fs::write(&made, "made").unwrap();
     of_format_1(&bench);
-    let journal = bench.journal();
+    let journal = Journal::open(&bench.state).unwrap();
     let words: Vec<String> = journal
         .to_recover()
         .unwrap()

@@ -1,6 +1,6 @@
 //! `kill -9` of `foil` at every boundary of the journal and at random moments: after `foil cleanup` the machine is as before.
 
-use foil::journal::fault::POINTS;
+use foil_journal::fault::POINTS;
 use foil_tests::e2e::{Bench, Snapshot, is_root, snapshot};
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Faults between Foil and the real API server, and `kill -9` at every boundary of the journal: after `foil cleanup` the cluster is
 //! as it was, object by object.
 
-use foil::journal::fault::POINTS;
+use foil_journal::fault::POINTS;
 use foil_tests::e2e::Bench;
 use foil_tests::e2e_kube::{Cluster, bench, fire};
 use foil_tests::e2e_proxy::{Fault, Proxy, Rule};

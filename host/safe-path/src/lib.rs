@@ -9,7 +9,8 @@
 //! A path must be absolute and plain: no `.`, no `..`, no empty part. `/bin/sh` is refused where `/bin` is a link to
 //! `/usr/bin`: name the real path.
 //!
-//! [`trust`] tells whether anybody else controls what a path leads to; [`temporary`] finds the folder for scratch folders.
+//! [`trust`] tells whether anybody else controls what a path leads to; [`temporary`] finds the folder for scratch folders,
+//! [`state`] the one for the journal.
 //!
 //! ```
 //! let passwd = std::path::Path::new("/etc/passwd");
@@ -29,6 +30,7 @@ mod fingerprint;
 pub mod flags;
 mod look;
 mod open;
+pub mod state;
 pub mod temporary;
 pub mod trust;
 mod walk;

@@ -9,8 +9,8 @@ use crate::collector::rules::{Correlating, History, Lacking, RuleSet};
 use crate::collector::{
     ArmOptions, Armed, Blindness, EventLog, Interest, Judged, Observed, ProcessTree, Recorded, Sensors, arm, observed,
 };
-use crate::journal::{Effect, Learned, RunJournal, Undo};
 use crate::report::Evidence;
+use foil_journal::{Effect, Learned, RunJournal, Undo};
 use foil_manifest::ShieldLevel;
 use foil_text::RunId;
 use std::collections::{BTreeMap, BTreeSet};

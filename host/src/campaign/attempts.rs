@@ -4,8 +4,8 @@ use super::experiment::{Control, Hold, Hop};
 use super::prepared::{Prepared, PreparedLink};
 use super::run::{Host, Live, begin};
 use super::verdict::{LinkVerdict, Verdict};
-use crate::panics::caught_in;
 use crate::report::RunReport;
+use foil_panics::caught_in;
 use std::sync::Arc;
 
 // The futures of a run's parts are on the heap, each as long as it lasts: a run that waits for its links is then as small as that wait.
@@ -26,9 +26,10 @@ pub async fn attempt<'a>(host: &'a Host, prepared: &Arc<Prepared>, held: bool) -
         // A run's own faults are caught by the run. Of this one nothing is known, but for what the journal has.
         Err(broken) => {
             let mut report = prepared.not_run(Verdict::Error, broken.to_string());
-            report
-                .residue
-                .push(format!("`{}` puts back what the run left, if it had begun", crate::hint::of_state(["cleanup"])));
+            report.residue.push(format!(
+                "`{}` puts back what the run left, if it had begun",
+                foil_text::hint::of_state(["cleanup"])
+            ));
             (report, None)
         }
     }

@@ -6,7 +6,7 @@ use crate::cluster::object::{RUN_LABEL, TEST_LABEL};
 use crate::cluster::undo::{Act, KubeUndo};
 use crate::cluster::wait::{Condition, Waited, wait};
 use crate::cluster::{Address, Cluster, KubeError, Session};
-use crate::journal::{Effect, Learned, Undo, fault};
+use foil_journal::{Effect, Learned, Undo, fault};
 use foil_manifest::CapabilityName;
 use serde_json::json;
 use std::collections::BTreeMap;

@@ -310,7 +310,7 @@ impl RunReport {
             facts: BTreeMap::new(),
             links: Vec::new(),
             observed: Vec::new(),
-            undo: crate::journal::UndoReport::default(),
+            undo: foil_journal::UndoReport::default(),
             residue: Vec::new(),
             log: Vec::new(),
             earlier: Vec::new(),

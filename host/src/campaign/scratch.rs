@@ -1,7 +1,7 @@
 //! A run's scratch folder, written down before it is made.
 
-use crate::journal::{Effect, Learned, RunJournal, Undo};
 use anyhow::Context as _;
+use foil_journal::{Effect, Learned, RunJournal, Undo};
 use foil_manifest::ShieldLevel;
 use foil_shield::Identity;
 use foil_text::Shown as _;

@@ -2,9 +2,9 @@
 
 use crate::cluster::undo::{FAMILY, KubeUndo, undo};
 use crate::collector::audit::{OwnRules, on_for_nobody, remove};
-use crate::hint::of_state;
-use crate::journal::family::{Families, FamilyUndo, Known};
-use crate::journal::{AuditState, NoHost, UndoHost, UndoOutcome};
+use foil_journal::family::{Families, FamilyUndo, Known};
+use foil_journal::{AuditState, NoHost, UndoHost, UndoOutcome};
+use foil_text::hint::of_state;
 
 /// This machine.
 #[derive(Debug, Clone, Copy, Default)]

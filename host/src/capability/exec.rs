@@ -6,7 +6,7 @@ use super::guest::{failure, from_shield};
 use super::{Guest, World};
 use crate::engine::bindings::imports::exec::{Command, Ending, Host, Output};
 use crate::engine::bindings::types::Error;
-use crate::journal::{Change, Effect, EffectId, Learned, Undo, fault};
+use foil_journal::{Change, Effect, EffectId, Learned, Undo, fault};
 use foil_manifest::ShieldLevel;
 use foil_safe_path::Fingerprint;
 use foil_safe_path::{self as safe_path, PathError};

@@ -7,7 +7,7 @@ use super::guest::{failure, from_shield};
 use super::{Guest, World};
 use crate::engine::bindings::imports::files_write::{Disposition, Host};
 use crate::engine::bindings::types::{Error, Failure};
-use crate::journal::{Change, Effect, EffectId, JournalError, Learned, Preimage, Undo, fault};
+use foil_journal::{Change, Effect, EffectId, JournalError, Learned, Preimage, Undo, fault};
 use foil_manifest::ShieldLevel;
 use foil_safe_path::Fingerprint;
 use foil_safe_path::{self as safe_path, PathError};
@@ -141,7 +141,7 @@ impl World {
         &self,
         what: &str,
         path: &str,
-        on_the_machine: impl FnOnce(&crate::journal::RunJournal) -> Result<EffectId, JournalError>,
+        on_the_machine: impl FnOnce(&foil_journal::RunJournal) -> Result<EffectId, JournalError>,
     ) -> Result<EffectId, Error> {
         if self.level == ShieldLevel::Overlay {
             let undo = Undo::Vanished { path: path.to_owned() };

@@ -6,7 +6,7 @@ use crate::collector::tree::Containers;
 use crate::collector::{EventLog, Observed};
 use crate::engine::bindings::types::{Denial, Error, Failure};
 use crate::engine::{Budget, PhaseError, Spent};
-use crate::journal::RunJournal;
+use foil_journal::RunJournal;
 use foil_manifest::ShieldLevel;
 use foil_policy::{self as policy, Permission};
 use foil_shield::{ShieldError, ShieldedRun};

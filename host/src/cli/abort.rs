@@ -2,7 +2,7 @@
 
 use super::{Exit, Format, Global, cleanup};
 use crate::console::{err, out};
-use crate::journal::Journal;
+use foil_journal::Journal;
 use foil_text::RunId;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::collections::{BTreeMap, BTreeSet};

@@ -37,7 +37,7 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         bail!(
             "{} fires a technique, and this command takes experiments without one: `{}` runs it",
             fires.name(),
-            crate::hint::foil(std::iter::once("run").chain(files.iter().map(String::as_str)))
+            foil_text::hint::foil(std::iter::once("run").chain(files.iter().map(String::as_str)))
         );
     }
     loader.open_sensors(&mut units)?;

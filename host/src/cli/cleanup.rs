@@ -5,9 +5,9 @@ mod sweep;
 use super::{Exit, Format, Global};
 use crate::campaign::Machine;
 use crate::console::out;
-use crate::hint::of_state;
-use crate::journal::{EffectEntry, Journal, Scope, UndoOutcome, UndoReport};
+use foil_journal::{EffectEntry, Journal, Scope, UndoOutcome, UndoReport};
 use foil_text::RunId;
+use foil_text::hint::of_state;
 use foil_text::visible;
 use jiff::SignedDuration;
 use std::collections::BTreeMap;
@@ -52,7 +52,7 @@ pub(super) fn open(global: &Global) -> anyhow::Result<Journal> {
 pub(super) fn folder(global: &Global) -> anyhow::Result<PathBuf> {
     match &global.state {
         Some(folder) => Ok(std::path::absolute(folder)?),
-        None => crate::state::default_folder(),
+        None => foil_safe_path::state::default_folder(),
     }
 }
 

@@ -3,13 +3,13 @@
 use super::review::{Review, entry};
 use super::{Exit, Format, Global, discover, grants_file};
 use crate::console::{err, err_text, out};
-use crate::hint;
 use crate::module::{Catalog, Filter, Module, Origin};
 use anyhow::{Context as _, bail};
 use foil_manifest::{Capability, CapabilityName, Digest, Impact, Network, ShieldLevel};
 use foil_policy::grants::{When, present, with_grant};
 use foil_policy::{Grant, GrantRefusal, Grants, Narrowing, covering_rule, narrow};
 use foil_text::Shown as _;
+use foil_text::hint;
 use foil_text::visible;
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 use std::io::{IsTerminal as _, Write as _};

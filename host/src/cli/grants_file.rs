@@ -96,7 +96,7 @@ pub fn own(
 ) -> anyhow::Result<Vec<String>> {
     let mut files = vec![match &global.state {
         Some(path) => path.to_owned(),
-        None => crate::state::default_folder()?,
+        None => foil_safe_path::state::default_folder()?,
     }];
     files.extend([grants, environment.path.as_deref(), experiment].into_iter().flatten().map(Path::to_owned));
     files.extend(global.modules.iter().cloned());

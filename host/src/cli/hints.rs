@@ -1,10 +1,10 @@
 //! What is not granted, and the commands that look at it and grant it.
 
 use super::{Global, discover};
-use crate::hint::foil;
 use crate::module::Module;
 use foil_manifest::ShieldLevel;
 use foil_policy::GrantRefusal;
+use foil_text::hint::foil;
 use std::io::IsTerminal as _;
 use std::path::Path;
 

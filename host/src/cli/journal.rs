@@ -5,11 +5,11 @@ use super::table;
 use super::{Exit, Format, Global};
 use crate::campaign::Machine;
 use crate::console::out;
-use crate::hint::of_state;
-use crate::journal::{EffectEntry, EffectState, Journal, RunEntry};
 use anyhow::bail;
 use comfy_table::Table;
+use foil_journal::{EffectEntry, EffectState, Journal, RunEntry};
 use foil_text::RunId;
+use foil_text::hint::of_state;
 use std::collections::BTreeSet;
 use std::time::Duration;
 

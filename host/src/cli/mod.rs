@@ -205,14 +205,14 @@ pub struct InternalError(pub anyhow::Error);
 
 /// Runs the command line and returns its exit code.
 pub fn main() -> ExitCode {
-    crate::panics::hide_messages();
+    foil_panics::hide_messages();
     if let Some(served) = foil_shield::launcher::maybe_serve().or_else(crate::engine::compile::maybe_serve) {
         return served;
     }
     let mut cli = Cli::parse();
     cli.global.color.apply();
     logs::begin(&cli.global);
-    crate::hint::begin(cli.global.state.as_deref());
+    foil_text::hint::begin(cli.global.state.as_deref());
     cli.global.format = match (cli.global.report, &cli.command) {
         (report::Format::Text, _) => Format::Text,
         // Those look at `report`.
@@ -225,7 +225,7 @@ pub fn main() -> ExitCode {
             .exit(),
     };
     let global = &cli.global;
-    let result = crate::panics::caught(|| match cli.command {
+    let result = foil_panics::caught(|| match cli.command {
         Command::Fire(args) => fire::run(args, global),
         Command::Run(args) => run::run(args, global),
         Command::Check(args) => check::run(args, global),

@@ -12,14 +12,14 @@ use crate::campaign::{Experiment, Host, Preparation, PrepareError, PrepareErrors
 use crate::cluster::Cluster;
 use crate::console::err;
 use crate::engine::{Compiler, Engine};
-use crate::hint::of_state;
-use crate::journal::Journal;
 use crate::module::{Catalog, Module, NotFound};
-use crate::panics::caught_in;
 use crate::report::{self, Progress, RunReport};
 use anyhow::Context as _;
+use foil_journal::Journal;
+use foil_panics::caught_in;
 use foil_policy::{Environment, Grants};
 use foil_shield::Launcher;
+use foil_text::hint::of_state;
 use std::cell::Cell;
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -322,7 +322,7 @@ fn not_begun(unit: &Unit) -> Vec<RunReport> {
 fn state_folder(global: &Global) -> anyhow::Result<PathBuf> {
     match &global.state {
         Some(folder) => Ok(std::path::absolute(folder)?),
-        None => crate::state::default_folder(),
+        None => foil_safe_path::state::default_folder(),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::Exit;
 use crate::console::err;
-use crate::hint::of_state;
 use crate::report::Progress;
+use foil_text::hint::of_state;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;

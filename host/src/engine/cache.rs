@@ -54,7 +54,7 @@ impl Cache {
     }
 
     fn store(&self, code: &[u8], file: &Path) -> anyhow::Result<()> {
-        crate::state::open(&self.folder)?;
+        foil_safe_path::state::open(&self.folder)?;
         // Written aside and renamed, so that a reader never sees half of it.
         let aside = file.with_extension(format!("{}.tmp", std::process::id()));
         let written = std::fs::OpenOptions::new()

@@ -5,7 +5,7 @@ use super::{Evidence, EvidenceEvent, LinkReport, RunReport, TestReport};
 use crate::campaign::experiment::Outcome;
 use crate::campaign::verdict::{Detonation, Judged, LinkVerdict, judge};
 use crate::collector::Attribution;
-use crate::journal::{UndoOutcome, UndoReport};
+use foil_journal::{UndoOutcome, UndoReport};
 use foil_manifest::TiedBy;
 use std::collections::BTreeMap;
 

@@ -9,7 +9,7 @@ use super::text::{broken, counts};
 use super::words::{attack, chain, rests_on, span, span_ms, tied, title};
 use super::{LinkReport, RunReport, TestReport};
 use crate::campaign::verdict::Verdict;
-use crate::journal::UndoOutcome;
+use foil_journal::UndoOutcome;
 use foil_text::cut;
 use std::io::{Result, Write};
 

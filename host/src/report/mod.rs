@@ -32,7 +32,7 @@ use crate::capability::LogLine;
 use crate::cli::Exit;
 use crate::collector::Attribution;
 use crate::collector::rules::{Nearest, Tally};
-use crate::journal::UndoReport;
+use foil_journal::UndoReport;
 use foil_manifest::TiedBy;
 use schemars::JsonSchema;
 use serde::Serialize;

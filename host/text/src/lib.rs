@@ -16,6 +16,7 @@
 mod bytes;
 mod cut;
 pub mod glob;
+pub mod hint;
 mod run_id;
 pub mod suggest;
 mod visible;

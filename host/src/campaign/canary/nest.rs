@@ -5,8 +5,8 @@ use super::super::run::Host;
 use super::super::undo_host::Machine;
 use super::{Maker, Plan, SensorProof};
 use crate::collector::{ArmOptions, Armed, EventLog, LogLimits, Observed, ProcessTree, Sensors, arm, audit, observed};
-use crate::journal::{RunJournal, RunRecord};
 use anyhow::Context as _;
+use foil_journal::{RunJournal, RunRecord};
 use foil_manifest::{Network, ShieldLevel};
 use foil_shield::{ChildLimits, Ending, ExecRequest, RunSpec, ShieldedRun};
 use foil_text::RunId;
@@ -227,7 +227,7 @@ async fn put_back(journal: &Arc<RunJournal>) -> Vec<String> {
         Ok(Ok(left)) => left,
         Ok(Err(why)) => vec![format!("what canaries did could not be put back: {why}")],
         Err(error) => {
-            vec![format!("the canaries' clean-up broke off: {error}; run `{}`", crate::hint::of_state(["cleanup"]))]
+            vec![format!("the canaries' clean-up broke off: {error}; run `{}`", foil_text::hint::of_state(["cleanup"]))]
         }
     }
 }

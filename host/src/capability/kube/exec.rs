@@ -10,7 +10,7 @@ use crate::cluster::undo::Act;
 use crate::cluster::{Address, Session, exec};
 use crate::engine::bindings::imports::kube_exec::{Command, Host, Output};
 use crate::engine::bindings::types::Error;
-use crate::journal::{Learned, fault};
+use foil_journal::{Learned, fault};
 use foil_manifest::KubeVerb;
 use foil_manifest::kube::KubeCall;
 use serde_json::{Value, json};

@@ -14,7 +14,7 @@ use crate::cluster::{Address, Session, Token};
 use crate::engine::bindings::imports::kube_types::Target;
 use crate::engine::bindings::imports::kube_write::Credential;
 use crate::engine::bindings::types::Error;
-use crate::journal::{Learned, fault};
+use foil_journal::{Learned, fault};
 use foil_manifest::KubeVerb;
 use foil_manifest::kube::KubeCall;
 use serde_json::{Value, json};

@@ -17,7 +17,7 @@ use crate::cluster::refusal::Refusal;
 use crate::cluster::{Address, KubeError, Session};
 use crate::engine::bindings::imports::kube_types::{Kind, Target};
 use crate::engine::bindings::types::{Error, Failure};
-use crate::journal::EffectId;
+use foil_journal::EffectId;
 use foil_manifest::kube::KubeCall;
 use std::future::Future;
 use std::sync::Arc;

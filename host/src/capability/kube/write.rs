@@ -10,7 +10,7 @@ use crate::cluster::{Address, KubeError, Session};
 use crate::engine::bindings::imports::kube_types::{Kind, Target};
 use crate::engine::bindings::imports::kube_write::{Credential, Host};
 use crate::engine::bindings::types::Error;
-use crate::journal::{Effect, Learned, Undo, fault};
+use foil_journal::{Effect, Learned, Undo, fault};
 use foil_manifest::KubeVerb;
 use foil_manifest::kube::KubeCall;
 use serde_json::{Value, json};
@@ -224,7 +224,7 @@ pub(super) fn intend(
     session: &Session,
     what: String,
     act: Act,
-) -> Result<crate::journal::EffectId, Error> {
+) -> Result<foil_journal::EffectId, Error> {
     let undo = Undo::Family(KubeUndo::of(session.cluster().reference(), act));
     world.journal.intend(&Effect { capability: CAPABILITY.into(), what, undo }).map_err(from_journal)
 }

@@ -3,9 +3,9 @@
 use super::{Area, Finding};
 use crate::cli::discover::{self, Found};
 use crate::cli::{Global, cleanup};
-use crate::hint::of_state;
-use crate::journal::Journal;
+use foil_journal::Journal;
 use foil_text::Shown as _;
+use foil_text::hint::of_state;
 use std::path::Path;
 
 /// Pre-images of what a technique changes are kept there.
@@ -38,7 +38,7 @@ fn state(area: &mut Area, folder: &Path) {
             );
         }
     }
-    if let Err(error) = crate::state::check(folder) {
+    if let Err(error) = foil_safe_path::state::check(folder) {
         return area.missing("folder", format!("{error:#}"), "mend that, or choose another with --state");
     }
     if let Err(error) = try_file(folder) {
@@ -81,7 +81,7 @@ fn try_folder(folder: &Path, above: &Path) -> std::io::Result<()> {
 
 fn not_yet(area: &mut Area, folder: &Path) {
     let above = folder.ancestors().skip(1).find(|above| above.is_dir()).unwrap_or(Path::new("/"));
-    if let Err(error) = crate::state::check_way(above) {
+    if let Err(error) = foil_safe_path::state::check_way(above) {
         return area.missing("folder", format!("{error:#}"), "mend that, or choose another with --state");
     }
     match try_folder(folder, above) {

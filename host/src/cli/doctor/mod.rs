@@ -93,7 +93,7 @@ pub(super) fn run(_: Args, global: &Global) -> anyhow::Result<Exit> {
         ("authors", &authors::look),
     ];
     for (area, look) in looks {
-        found.extend(crate::panics::caught(look).unwrap_or_else(|broken| {
+        found.extend(foil_panics::caught(look).unwrap_or_else(|broken| {
             let mut area = Area::new(area);
             area.missing("look", broken.to_string(), "report it with what foil.yaml says, without its secrets");
             area.found

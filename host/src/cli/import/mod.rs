@@ -183,7 +183,7 @@ fn say(outcome: &Outcome, out: &Path) {
         outcome.imported.len(),
         outcome.files,
         out.shown(),
-        crate::hint::foil(["list", "--source", "atomic", "--modules", &out.to_string_lossy()])
+        foil_text::hint::foil(["list", "--source", "atomic", "--modules", &out.to_string_lossy()])
     );
     if outcome.skipped > 0 {
         let by: Vec<String> = outcome.other_platforms.iter().map(|(name, count)| format!("{name} {count}")).collect();

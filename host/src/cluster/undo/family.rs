@@ -2,7 +2,7 @@
 
 use super::Act;
 use crate::cluster::{Address, ClusterRef};
-use crate::journal::family::FamilyUndo;
+use foil_journal::family::FamilyUndo;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

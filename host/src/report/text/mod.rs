@@ -11,7 +11,7 @@ use super::outcome::cleanup;
 use super::words::{attack, ends, rests_on, span_ms, tied, title};
 use super::{Evidence, LinkReport, RunReport, TestReport};
 use crate::campaign::verdict::Verdict;
-use crate::journal::UndoOutcome;
+use foil_journal::UndoOutcome;
 use foil_text::cut;
 use paint::{DIM, GREEN, Page, RED, YELLOW, style};
 use std::io::{Result, Write};

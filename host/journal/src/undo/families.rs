@@ -2,7 +2,7 @@
 
 use super::super::{Inner, Undo, UndoOutcome, fault};
 use super::{FamilyUndo, Known, Row, UndoHost, content};
-use crate::panics::caught;
+use foil_panics::caught;
 use foil_text::RunId;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -74,8 +74,8 @@ fn waves<'a>(acts: &[Act<'a>], depend: &dyn Fn(&FamilyUndo, &FamilyUndo) -> bool
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::family::Families;
-    use crate::journal::{Effect, Journal, Learned, RunRecord};
+    use crate::family::Families;
+    use crate::{Effect, Journal, Learned, RunRecord};
     use serde_json::json;
 
     const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
@@ -137,7 +137,7 @@ mod tests {
         let journal = Journal::open(&folder.path().canonicalize().unwrap().join("state")).unwrap();
         let record = RunRecord {
             run: RunId::new(),
-            started: crate::journal::now(),
+            started: crate::now(),
             experiment: "x".into(),
             technique: "x".into(),
             digest: "x".into(),

@@ -60,5 +60,5 @@ pub fn check(folder: &Path) -> anyhow::Result<()> {
 /// As of [`check`].
 pub fn check_way(folder: &Path) -> anyhow::Result<()> {
     let why = || format!("the state folder's way {} can be exchanged: choose another with --state", folder.shown());
-    foil_safe_path::trust::follow(folder).map(drop).with_context(why)
+    crate::trust::follow(folder).map(drop).with_context(why)
 }

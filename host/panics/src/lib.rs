@@ -2,9 +2,9 @@
 //!
 //! A library's message may repeat what it was given, tokens included, so that only the place of the fault is ever shown.
 
-use crate::console::err;
 use futures_util::FutureExt as _;
 use std::cell::RefCell;
+use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, Location, PanicHookInfo, catch_unwind};
 
 thread_local! {
@@ -26,7 +26,7 @@ pub fn hide_messages() {
     std::panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
         let broken = Broken(info.location().map(shown));
         PLACE.with(|place| place.borrow_mut().clone_from(&broken.0));
-        err!("foil: {broken}");
+        let _ = writeln!(std::io::stderr(), "foil: {broken}");
     }));
 }
 

@@ -1,6 +1,6 @@
 //! Commands that the user is told to type: quoted for a shell, so that each works when it is pasted.
 
-use foil_text::visible;
+use crate::visible;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 

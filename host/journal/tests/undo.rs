@@ -1,14 +1,14 @@
 //! Undo puts everything back, and overwrites nothing that somebody else did.
 
-mod journal_support;
+mod support;
 
-use foil::journal::{Change, Effect, JournalError, NoHost, Preimage, Scope, Undo, UndoOutcome, UndoReport};
+use foil_journal::{Change, Effect, JournalError, NoHost, Preimage, Scope, Undo, UndoOutcome, UndoReport};
 use foil_safe_path::fingerprint;
-use journal_support::{Actor, Bench, odd_file, record, snapshot};
 use proptest::prelude::*;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use support::{Actor, Bench, odd_file, record, snapshot};
 
 fn recover(bench: &Bench) -> Vec<UndoReport> {
     bench.journal().recover(Scope::DeadAndResidue, &NoHost, &mut |_, _| {}).unwrap()

@@ -1,7 +1,7 @@
 //! A stand-in for the capabilities: performs file effects as they do, journal first.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-use foil::journal::{Change, Effect, EffectId, Journal, Learned, Preimage, RunJournal, RunRecord, Undo, fault};
+use foil_journal::{Change, Effect, EffectId, Journal, Learned, Preimage, RunJournal, RunRecord, Undo, fault};
 use foil_safe_path::{fingerprint, xattr};
 use foil_text::RunId;
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub fn record() -> RunRecord {
     RunRecord {
         run: RunId::new(),
-        started: foil::journal::now(),
+        started: foil_journal::now(),
         experiment: "test".into(),
         technique: "linux.test".into(),
         digest: "sha256:0".into(),

@@ -14,8 +14,8 @@ mod torn;
 use super::error::Result;
 use super::family::{Families, FamilyUndo, Known};
 use super::{EffectState, Inner, Undo, UndoOutcome, UndoReport, Wait, fault, model};
-use crate::panics::caught;
 use batch::{Batch, Mark};
+use foil_panics::caught;
 use foil_safe_path::Fingerprint;
 use foil_safe_path::{self as safe_path, Look, PathError};
 use foil_text::RunId;
@@ -211,7 +211,7 @@ pub(super) fn undo_run(
     }
     undoing.flush(Wait::No, &mut report.effects, progress);
     if let Some(why) = undoing.unwritten {
-        let why = format!("{why}; `{}` will look at what was undone once more", crate::hint::of_state(["cleanup"]));
+        let why = format!("{why}; `{}` will look at what was undone once more", foil_text::hint::of_state(["cleanup"]));
         report.effects.push(("the journal".into(), UndoOutcome::Failed(why)));
     }
     Ok(report)

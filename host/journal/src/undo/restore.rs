@@ -279,7 +279,7 @@ fn publish(path: &Path, folder: BorrowedFd<'_>, staged: &OsStr, name: &OsStr) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::Preimage;
+    use crate::Preimage;
 
     #[test]
     fn without_nameless_files_it_comes_back_too_and_replaces_nothing() {

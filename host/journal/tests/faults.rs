@@ -1,16 +1,16 @@
 //! `kill -9` at every boundary of the journal, then a clean-up, then a look: everything is as before.
 //! Run with `cargo test -p foil --features faults --test journal_faults`.
 
-mod journal_support;
+mod support;
 
-use foil::journal::{Journal, NoHost, Scope, fault};
-use journal_support::{Actor, Bench, odd_file, record, snapshot};
+use foil_journal::{Journal, NoHost, Scope, fault};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use support::{Actor, Bench, odd_file, record, snapshot};
 
 fn prepare(work: &Path) {
     odd_file(&work.join("odd"), b"an odd file");
@@ -78,12 +78,7 @@ fn in_doubt(point: &str) -> bool {
     matches!(point, "effect.after" | "applied.before")
 }
 
-fn recovered(
-    bench: &Bench,
-    before: &std::collections::BTreeMap<PathBuf, journal_support::Seen>,
-    at: &str,
-    doubt: bool,
-) {
+fn recovered(bench: &Bench, before: &std::collections::BTreeMap<PathBuf, support::Seen>, at: &str, doubt: bool) {
     let journal = bench.journal();
     let reports = journal.recover(Scope::DeadAndResidue, &NoHost, &mut |_, _| {}).unwrap();
     let residue: Vec<_> = reports.iter().flat_map(|r| r.residue()).collect();

@@ -10,6 +10,9 @@
 //! `audit` directly where a millisecond does not matter, else by `spawn_blocking`; `undo_all`, `recover`, `prune` and
 //! `verify_chain` always by `spawn_blocking`. [`Journal`] and [`RunJournal`] are `Send + Sync`; `Journal` is a cheap clone.
 
+// A journal is a list of things to do with our rights: nothing in it may end the host.
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
 mod audit;
 mod error;
 pub mod family;
@@ -71,7 +74,7 @@ impl Journal {
     /// Opens the journal of a state folder, which is made where it is missing. Refuses a folder or file that somebody else
     /// owns or may write, a newer format, and a damaged file.
     pub fn open(state: &Path) -> anyhow::Result<Self> {
-        crate::state::open(state)?;
+        foil_safe_path::state::open(state)?;
         Ok(Self::open_folder(state)?)
     }
 
