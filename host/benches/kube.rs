@@ -4,7 +4,7 @@
 
 mod common;
 
-use foil::cluster::{Address, Cluster, Session, exec};
+use foil_cluster::{Address, Cluster, Session, exec};
 use foil_policy::environment;
 use foil_text::RunId;
 use std::path::{Path, PathBuf};

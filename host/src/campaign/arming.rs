@@ -2,7 +2,6 @@
 
 use super::checks::PreparedChecks;
 use super::prepared::Prepared;
-use crate::cluster::Cluster;
 use crate::collector::audit::{self, OwnRules, RuleError, RuleRequest, plan_own_rules};
 use crate::collector::rules;
 use crate::collector::rules::{Correlating, History, Lacking, RuleSet};
@@ -10,6 +9,7 @@ use crate::collector::{
     ArmOptions, Armed, Blindness, EventLog, Interest, Judged, Observed, ProcessTree, Recorded, Sensors, arm, observed,
 };
 use crate::report::Evidence;
+use foil_cluster::Cluster;
 use foil_journal::{Effect, Learned, RunJournal, Undo};
 use foil_manifest::ShieldLevel;
 use foil_text::RunId;

@@ -2,10 +2,10 @@
 
 use super::run::Live;
 use super::verdict::Detonation;
-use crate::cluster::object::{RUN_LABEL, TEST_LABEL};
-use crate::cluster::undo::{Act, KubeUndo};
-use crate::cluster::wait::{Condition, Waited, wait};
-use crate::cluster::{Address, Cluster, KubeError, Session};
+use foil_cluster::object::{RUN_LABEL, TEST_LABEL};
+use foil_cluster::undo::{Act, KubeUndo};
+use foil_cluster::wait::{Condition, Waited, wait};
+use foil_cluster::{Address, Cluster, KubeError, Session};
 use foil_journal::{Effect, Learned, Undo, fault};
 use foil_manifest::CapabilityName;
 use serde_json::json;
@@ -85,7 +85,7 @@ impl Live<'_> {
         fault::point("effect.after");
         match made {
             Ok(made) => {
-                let uid = crate::cluster::object::text(&made, "/metadata/uid");
+                let uid = foil_cluster::object::text(&made, "/metadata/uid");
                 self.journal
                     .applied(id, Learned::Object(&json!({ "uid": uid })))
                     .map_err(|e| Detonation::Error(e.to_string()))?;

@@ -1,8 +1,8 @@
 //! `foil run --each-node` and `foil check --each-node`: an experiment on every node of the cluster.
 
 use super::load::Unit;
-use crate::cluster::{Address, Cluster, Session, object};
 use anyhow::{Context as _, anyhow, bail};
+use foil_cluster::{Address, Cluster, Session, object};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@ use super::kubernetes::{self, FalcoLogs};
 use super::observed::{self, Observed};
 use super::rules::{self, Correlating, Evaluation, Lacking, RuleSet};
 use super::{Blindness, EventLog, Interest, Judged, LogLimits, ProcessTree, Sensors};
-use crate::cluster::Cluster;
+use foil_cluster::Cluster;
 use foil_text::RunId;
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
 //! What a run makes: its marks, and what may not be in it.
 
 use super::MAX_OBJECT;
-use crate::cluster::object::{RUN_LABEL, TEST_LABEL, merged};
-use crate::cluster::{Address, Session};
 use crate::engine::bindings::types::Error;
+use foil_cluster::object::{RUN_LABEL, TEST_LABEL, merged};
+use foil_cluster::{Address, Session};
 use serde_json::{Map, Value, json};
 
 /// Metadata that a module may give. Finalizers would keep an object from going, owners would have it go with something else.
@@ -91,7 +91,7 @@ fn pin(spec: &mut Value, node: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::Cluster;
+    use foil_cluster::Cluster;
     use foil_policy::environment::parse as environment;
     use foil_text::RunId;
     use std::sync::Arc;

@@ -13,10 +13,10 @@ mod write;
 
 use super::{Guest, World};
 use crate::capability::guest::failure;
-use crate::cluster::refusal::Refusal;
-use crate::cluster::{Address, KubeError, Session};
 use crate::engine::bindings::imports::kube_types::{Kind, Target};
 use crate::engine::bindings::types::{Error, Failure};
+use foil_cluster::refusal::Refusal;
+use foil_cluster::{Address, KubeError, Session};
 use foil_journal::EffectId;
 use foil_manifest::kube::KubeCall;
 use std::future::Future;
@@ -95,7 +95,7 @@ fn from_kube(error: KubeError) -> Error {
 
 /// An object for a module: without secrets, of a bounded size.
 fn shown(plural: &str, mut object: serde_json::Value) -> Result<String, Error> {
-    crate::cluster::object::redact(plural, &mut object);
+    foil_cluster::object::redact(plural, &mut object);
     let text = object.to_string();
     if text.len() > MAX_OBJECT {
         return Err(Error::Limit(format!("the object has {} bytes, more than {MAX_OBJECT}", text.len())));

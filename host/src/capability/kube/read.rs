@@ -3,10 +3,10 @@
 use super::{address, from_kube, of_target, shown, timely};
 use crate::capability::Guest;
 use crate::capability::guest::failure;
-use crate::cluster::{Selection, check_subresource, wait};
 use crate::engine::bindings::imports::kube_read::{Condition, Host, Page};
 use crate::engine::bindings::imports::kube_types::{Kind, Target};
 use crate::engine::bindings::types::Error;
+use foil_cluster::{Selection, check_subresource, wait};
 use foil_manifest::KubeVerb;
 use foil_manifest::kube::KubeCall;
 

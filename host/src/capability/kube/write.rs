@@ -4,12 +4,12 @@ use super::{MAX_OBJECT, address, effect, from_kube, issue, made, not_done, of_ta
 use crate::capability::files_write::from_journal;
 use crate::capability::guest::failure;
 use crate::capability::{Guest, World};
-use crate::cluster::object::{self, PATCHED_LABEL, RUN_LABEL, merged};
-use crate::cluster::undo::{Act, KubeUndo};
-use crate::cluster::{Address, KubeError, Session};
 use crate::engine::bindings::imports::kube_types::{Kind, Target};
 use crate::engine::bindings::imports::kube_write::{Credential, Host};
 use crate::engine::bindings::types::Error;
+use foil_cluster::object::{self, PATCHED_LABEL, RUN_LABEL, merged};
+use foil_cluster::undo::{Act, KubeUndo};
+use foil_cluster::{Address, KubeError, Session};
 use foil_journal::{Effect, Learned, Undo, fault};
 use foil_manifest::KubeVerb;
 use foil_manifest::kube::KubeCall;

@@ -2,10 +2,10 @@
 
 use super::{open, plain};
 use crate::cli::{Exit, Format, Global, discover};
-use crate::cluster::sweep::{Fate, Found, Runs, Survey, delete, survey};
-use crate::cluster::{Cluster, Session};
 use crate::console::out;
 use anyhow::{Context as _, anyhow};
+use foil_cluster::sweep::{Fate, Found, Runs, Survey, delete, survey};
+use foil_cluster::{Cluster, Session};
 use foil_journal::UndoOutcome;
 use foil_text::hint::of_state;
 use jiff::{SignedDuration, Timestamp};

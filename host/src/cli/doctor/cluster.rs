@@ -2,8 +2,8 @@
 
 use super::{Area, Finding};
 use crate::cli::{Global, discover};
-use crate::cluster::refusal::Refusal;
-use crate::cluster::{Address, Cluster, KubeError, Session, object};
+use foil_cluster::refusal::Refusal;
+use foil_cluster::{Address, Cluster, KubeError, Session, object};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;

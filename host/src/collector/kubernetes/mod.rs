@@ -18,7 +18,7 @@ mod text;
 mod trouble;
 
 use super::{Blindness, EventLog, Interest};
-use crate::cluster::Cluster;
+use foil_cluster::Cluster;
 use poller::Poller;
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! What the API says of one of Falco's pods, and how far its log was read.
 
 use super::text::Place;
-use crate::cluster::object::text;
+use foil_cluster::object::text;
 use serde_json::Value;
 
 /// A pod as a list has it.

@@ -7,7 +7,7 @@ use super::super::{Blindness, EventLog, lock};
 use super::pods::Pod;
 use super::round::Rounds;
 use super::trouble::Trouble;
-use crate::cluster::{Cluster, ClusterRef, Session};
+use foil_cluster::{Cluster, ClusterRef, Session};
 use foil_policy::cluster::FalcoPods;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};

@@ -5,7 +5,7 @@ use super::pods::{Followed, Pod};
 use super::poller::Listeners;
 use super::text::{Piece, Place};
 use super::trouble::Trouble;
-use crate::cluster::{Address, KubeError, Selection, Session};
+use foil_cluster::{Address, KubeError, Selection, Session};
 use foil_policy::cluster::FalcoPods;
 use foil_text::cut;
 use futures_util::StreamExt as _;

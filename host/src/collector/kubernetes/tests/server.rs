@@ -1,10 +1,10 @@
 //! An API server that serves pods and their logs as a script says, for faults that a real one does not commit when asked.
 
-use crate::cluster::Cluster;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use foil_cluster::Cluster;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};

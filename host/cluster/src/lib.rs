@@ -18,6 +18,9 @@
 //! | `undo` | taking back what a run did |
 //! | `sweep` | finding what runs left, without any journal |
 
+// Every byte from a server is hostile: nothing that it sends may end the host.
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
 #[cfg(feature = "kubernetes")]
 pub mod access;
 #[cfg(not(feature = "kubernetes"))]

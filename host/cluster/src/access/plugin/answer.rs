@@ -1,6 +1,6 @@
 //! What a plugin prints: an `ExecCredential`.
 
-use crate::cluster::access::tls::{Identity, identity_of};
+use crate::access::tls::{Identity, identity_of};
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::Deserialize;

@@ -1,7 +1,7 @@
 //! What was done to a cluster, as the journal keeps it.
 
 use super::Act;
-use crate::cluster::{Address, ClusterRef};
+use crate::{Address, ClusterRef};
 use foil_journal::family::FamilyUndo;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -1,7 +1,7 @@
 //! One request and its answer.
 
 use super::{Client, Facts};
-use crate::cluster::{KubeError, transport};
+use crate::{KubeError, transport};
 use http::Request;
 use http::response::Parts;
 use http_body_util::BodyExt as _;
