@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Points that a run of these three techniques cannot pass: nothing of theirs is refused by the target, or of the kind that
-/// is put back in this way. `host/tests/journal_faults.rs` dies at these, and `kube_faults.rs` at those of a cluster.
+/// is put back in this way. `host/journal/tests/faults.rs` dies at these, and `kube_faults.rs` at those of a cluster.
 const ELSEWHERE: &[&str] = &[
     "refused.before",
     "refused.after",

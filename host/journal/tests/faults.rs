@@ -1,5 +1,5 @@
 //! `kill -9` at every boundary of the journal, then a clean-up, then a look: everything is as before.
-//! Run with `cargo test -p foil --features faults --test journal_faults`.
+//! Run with `cargo test -p foil-journal --features faults --test faults`.
 
 mod support;
 

@@ -8,7 +8,7 @@
 //! assert_eq!(foil_text::suggest::nearest("opnat", ["openat", "execve"]), Some("openat"));
 //! ```
 //!
-//! Everything here is pure. Whoever keeps a text for rules or programs to read keeps it as it is, and escapes it where it is shown.
+//! Everything here but [`hint`], which knows the state folder of the command line, is pure. Whoever keeps a text for rules or programs to read keeps it as it is, and escapes it where it is shown.
 
 // What is shown is hostile: nothing that it contains may end the host.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
