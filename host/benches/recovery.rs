@@ -4,7 +4,8 @@
 
 mod common;
 
-use foil_journal::{Change, Journal, Learned, NoHost, Preimage, RunRecord, Scope, UndoOutcome};
+use foil_journal::{Change, Journal, Learned, NoHost, Preimage, RunRecord, Scope};
+use foil_record::UndoOutcome;
 use foil_safe_path::{entry, look, open_parent, xattr};
 use foil_text::RunId;
 use std::fs::{self, File};

@@ -5,7 +5,8 @@
 mod common;
 
 use foil::collector::rules::{Programs, RuleSet};
-use foil::collector::{Attribution, Event, audit};
+use foil::collector::{Event, audit};
+use foil_record::Attribution;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

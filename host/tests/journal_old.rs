@@ -1,7 +1,8 @@
 //! A journal that an earlier Foil wrote is still cleaned up.
 
 use foil::campaign::Machine;
-use foil_journal::{Journal, Scope, UndoOutcome};
+use foil_journal::{Journal, Scope};
+use foil_record::UndoOutcome;
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;

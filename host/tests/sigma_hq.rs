@@ -3,7 +3,8 @@
 mod sigma_support;
 
 use foil::collector::rules::RuleSet;
-use foil::collector::{Attribution, Event, audit};
+use foil::collector::{Event, audit};
+use foil_record::Attribution;
 use std::path::PathBuf;
 
 fn sigmahq() -> Option<RuleSet> {

@@ -7,7 +7,8 @@ mod sigma_support;
 mod support;
 
 use foil::collector::rules::{self, RuleSet};
-use foil::collector::{ArmOptions, Armed, Attribution, Event, ProcessTree, arm, audit};
+use foil::collector::{ArmOptions, Armed, Event, ProcessTree, arm, audit};
+use foil_record::Attribution;
 use foil_text::RunId;
 use std::io::Write;
 use std::sync::Arc;

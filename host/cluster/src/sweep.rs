@@ -2,7 +2,7 @@
 
 use super::object::{self, PATCHED_LABEL, RUN_LABEL};
 use super::{Address, KubeError, Selection, Session, undo};
-use foil_journal::UndoOutcome;
+use foil_record::UndoOutcome;
 use foil_text::RunId;
 use futures_util::stream::{self, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};

@@ -3,8 +3,8 @@
 use super::object::{self, RUN_LABEL, difference, fingerprint, merged, substance};
 use super::wait::Pauses;
 use super::{Address, Cluster, ClusterRef, KubeError, Session, Unverified};
-use foil_journal::UndoOutcome;
 use foil_journal::family::{FamilyUndo, Known};
+use foil_record::UndoOutcome;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::HashMap;

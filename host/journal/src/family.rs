@@ -1,6 +1,6 @@
 //! What a capability family did, and only it can take back: the journal keeps the family's data and asks it.
 
-use super::UndoOutcome;
+use foil_record::UndoOutcome;
 use foil_text::RunId;
 use serde_json::{Map, Value};
 

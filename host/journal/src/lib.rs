@@ -29,7 +29,7 @@ mod undo;
 pub use audit::{AuditRow, ChainReport};
 pub use error::JournalError;
 pub use history::{EffectEntry, Pruned, RunEntry};
-pub use model::{After, Effect, EffectState, RunRecord, Undo, UndoOutcome, UndoReport};
+pub use model::{After, Effect, EffectState, RunRecord, Undo};
 pub use preimage::Preimage;
 pub use recover::{Progress, Scope};
 pub use run::{Change, EffectId, Learned, RunJournal};

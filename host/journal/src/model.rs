@@ -3,7 +3,6 @@
 use super::family::{Families, FamilyUndo};
 use foil_safe_path::Fingerprint;
 use foil_text::RunId;
-use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -198,38 +197,6 @@ pub struct RunRecord {
     pub shield: String,
     /// Process id of the `foil` that runs it.
     pub pid: u32,
-}
-
-/// What came of one undo.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum UndoOutcome {
-    /// Reversed and verified.
-    Undone,
-    /// It was not there any more, or had never happened.
-    NothingToDo,
-    /// Somebody else changed it meanwhile; left alone.
-    Conflict(String),
-    /// It failed.
-    Failed(String),
-    /// It cannot be taken back, ends by itself, and is said: no residue.
-    Irrevocable(String),
-}
-
-/// What a clean-up did, newest effect first.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct UndoReport {
-    /// The run.
-    pub run: String,
-    /// Each effect in words, and what came of its undo.
-    pub effects: Vec<(String, UndoOutcome)>,
-}
-
-impl UndoReport {
-    /// What is still there.
-    pub fn residue(&self) -> impl Iterator<Item = &(String, UndoOutcome)> {
-        self.effects.iter().filter(|(_, o)| matches!(o, UndoOutcome::Conflict(_) | UndoOutcome::Failed(_)))
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use super::error::{JournalError, Result};
 use super::undo::{UndoHost, undo_run};
-use super::{Journal, UndoOutcome, UndoReport, run};
+use super::{Journal, run};
+use foil_record::{UndoOutcome, UndoReport};
 use foil_text::RunId;
 use rusqlite::OptionalExtension;
 

@@ -3,7 +3,8 @@
 mod support;
 
 use foil_journal::family::{Families, FamilyUndo, Known};
-use foil_journal::{Journal, JournalError, NoHost, Scope, UndoHost, UndoOutcome};
+use foil_journal::{Journal, JournalError, NoHost, Scope, UndoHost};
+use foil_record::UndoOutcome;
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -15,7 +16,7 @@ fn refusal(bench: &Bench) -> String {
     format!("{:#}", Journal::open(&bench.state).unwrap_err())
 }
 
-fn recover(journal: &Journal) -> Vec<foil_journal::UndoReport> {
+fn recover(journal: &Journal) -> Vec<foil_record::UndoReport> {
     journal.recover(Scope::DeadAndResidue, &NoHost, &mut |_, _| {}).unwrap()
 }
 

@@ -2,7 +2,8 @@
 
 mod support;
 
-use foil_journal::{Change, Effect, JournalError, NoHost, Preimage, Scope, Undo, UndoOutcome, UndoReport};
+use foil_journal::{Change, Effect, JournalError, NoHost, Preimage, Scope, Undo};
+use foil_record::{UndoOutcome, UndoReport};
 use foil_safe_path::fingerprint;
 use proptest::prelude::*;
 use std::fs;

@@ -8,10 +8,10 @@ use crate::collector::rules::{Correlating, History, Lacking, RuleSet};
 use crate::collector::{
     ArmOptions, Armed, Blindness, EventLog, Interest, Judged, Observed, ProcessTree, Recorded, Sensors, arm, observed,
 };
-use crate::report::Evidence;
 use foil_cluster::Cluster;
 use foil_journal::{Effect, Learned, RunJournal, Undo};
 use foil_manifest::ShieldLevel;
+use foil_record::Evidence;
 use foil_text::RunId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -229,8 +229,8 @@ fn own_rules(name: &str, wanted: &Wanted<'_>, journal: &RunJournal) -> Result<Op
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::collector::Attribution;
-    use crate::report::EvidenceEvent;
+    use foil_record::Attribution;
+    use foil_record::EvidenceEvent;
 
     #[test]
     fn a_match_of_what_foils_own_rules_recorded_proves_nothing_of_the_operators() {

@@ -1,13 +1,13 @@
 //! The cluster of a run: verified before anything is done to it, and a namespace where the environment has none for runs.
 
 use super::run::Live;
-use super::verdict::Detonation;
 use foil_cluster::object::{RUN_LABEL, TEST_LABEL};
 use foil_cluster::undo::{Act, KubeUndo};
 use foil_cluster::wait::{Condition, Waited, wait};
 use foil_cluster::{Address, Cluster, KubeError, Session};
 use foil_journal::{Effect, Learned, Undo, fault};
 use foil_manifest::CapabilityName;
+use foil_record::Detonation;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,8 +1,9 @@
 //! The experiment file: a hypothesis, one technique, and the links expected to notice it.
 
-use super::severity::Severity;
 use crate::collector::audit::RuleRequest;
 use foil_manifest::{ShieldLevel, TiedBy};
+use foil_record::Severity;
+use foil_record::{Hop, Outcome};
 use foil_text::Shown as _;
 use foil_yaml::Span;
 use schemars::JsonSchema;
@@ -149,19 +150,6 @@ pub enum Hold {
     Verdict,
 }
 
-/// What is to happen to the technique.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Outcome {
-    /// It is detected, or prevented.
-    #[default]
-    Either,
-    /// It is detected: a control that prevents it is a failure, since the detection was not put to the test.
-    Detected,
-    /// It is prevented: that it ran is a failure.
-    Prevented,
-}
-
 /// How the kernel's audit stream is listened to.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -194,40 +182,6 @@ pub struct Link {
     /// How much longer it is waited for, to tell `late` from `missed`: a fifth of `within`, at least a second, where not given.
     #[serde(default)]
     pub grace: Option<Span>,
-}
-
-/// Hops of a detection chain, in its order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, serde::Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Hop {
-    /// A sensor recorded it.
-    Telemetry,
-    /// A rule's logic matches what was recorded.
-    Rule,
-    /// It is searchable.
-    Ingestion,
-    /// An alert exists.
-    Detection,
-    /// The alert was routed.
-    Alert,
-    /// A human was called.
-    Page,
-    /// What is to be done about it is there.
-    Runbook,
-}
-
-impl std::fmt::Display for Hop {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            Self::Telemetry => "telemetry",
-            Self::Rule => "rule",
-            Self::Ingestion => "ingestion",
-            Self::Detection => "detection",
-            Self::Alert => "alert",
-            Self::Page => "page",
-            Self::Runbook => "runbook",
-        })
-    }
 }
 
 impl Link {

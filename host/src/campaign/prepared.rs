@@ -1,7 +1,7 @@
 //! An experiment that is settled: what `plan` prints and `run` runs.
 
 use super::cluster::with_falco;
-use super::experiment::{Experiment, Hop, Link};
+use super::experiment::{Experiment, Link};
 use super::mistakes::{PrepareError, PrepareErrors};
 use super::parameters;
 use crate::collector::Sensors;
@@ -9,7 +9,6 @@ use crate::collector::audit::{self, RuleRequest};
 use crate::collector::rules::{self, History, RuleSet};
 use crate::engine::bindings::types::Parameter;
 use crate::module::Module;
-use crate::report::{RunReport, SCHEMA};
 use foil_cluster::Cluster;
 use foil_manifest::kube::KubeCall;
 use foil_manifest::pattern::Variables;
@@ -17,6 +16,8 @@ use foil_manifest::{Capability, CapabilityName, KubeVerb, Manifest, ParameterTyp
 use foil_policy::Authorised;
 use foil_policy::sources::Sources;
 use foil_policy::windows::Windows;
+use foil_record::Hop;
+use foil_record::RunReport;
 use foil_shield::Identity;
 use foil_text::RunId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -135,7 +136,7 @@ impl Prepared {
     }
 
     /// The report of an experiment that did not come to run.
-    pub(crate) fn not_run(&self, verdict: super::verdict::Verdict, reason: String) -> RunReport {
+    pub(crate) fn not_run(&self, verdict: foil_record::Verdict, reason: String) -> RunReport {
         RunReport { run: String::new(), verdict, reason, ..self.report() }
     }
 
@@ -228,7 +229,7 @@ impl Prepared {
             shield: self.authorised.shield.to_string(),
             run_as: self.run_as(),
             node: self.node.clone(),
-            ..RunReport::of(&self.technique, self.environment.clone(), self.target.clone())
+            ..super::blank::report_of(&self.technique, self.environment.clone(), self.target.clone())
         }
     }
 }
@@ -266,58 +267,4 @@ pub(super) fn variables(run: &RunId, scratch: &Path, cluster: Option<&Cluster>) 
 /// The scratch folder of a run: in a folder of the run's own, through which nobody else gets.
 pub(super) fn scratch(run: &RunId) -> Result<PathBuf, String> {
     Ok(foil_safe_path::temporary::folder()?.join(format!("foil-{run}")).join("scratch"))
-}
-
-impl RunReport {
-    /// The report of a technique that the policy refuses.
-    pub fn refused(technique: &Module, environment: String, target: String, reason: String) -> Self {
-        let verdict = super::verdict::Verdict::Inconclusive;
-        Self { verdict, reason, ..Self::of(technique, environment, target) }
-    }
-
-    /// Of a technique with which nothing happened yet.
-    fn of(technique: &Module, environment: String, target: String) -> Self {
-        Self {
-            technique: Some(technique.id().to_owned()),
-            attack: technique.manifest.attack.iter().map(ToString::to_string).collect(),
-            digest: Some(technique.digest.to_string()),
-            ..Self::begun(technique.id().to_owned(), environment, target)
-        }
-    }
-
-    /// Of what begins now, before anything is known: until then its verdict is that Foil broke.
-    pub(super) fn begun(experiment: String, environment: String, target: String) -> Self {
-        Self {
-            schema: SCHEMA,
-            run: String::new(),
-            experiment,
-            hypothesis: String::new(),
-            technique: None,
-            attack: Vec::new(),
-            digest: None,
-            environment,
-            target,
-            node: None,
-            shield: String::new(),
-            gaps: Vec::new(),
-            run_as: String::new(),
-            started: jiff::Timestamp::now().to_string(),
-            detonated: None,
-            duration_ms: 0,
-            verdict: super::verdict::Verdict::Error,
-            reason: String::new(),
-            summary: None,
-            facts: BTreeMap::new(),
-            links: Vec::new(),
-            observed: Vec::new(),
-            undo: foil_journal::UndoReport::default(),
-            residue: Vec::new(),
-            log: Vec::new(),
-            earlier: Vec::new(),
-            skipped: false,
-            control: None,
-            campaign: None,
-            test: None,
-        }
-    }
 }

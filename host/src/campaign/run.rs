@@ -1,27 +1,31 @@
 //! One run: from the first line in the journal to the last.
 
 use super::arming::Arming;
-use super::canary::{self, Canaries, SensorProof};
+use super::canary::{self, Canaries};
 use super::experiment::Hold;
 use super::imported::{self, Aftermath, Stage};
 use super::look::{Look, Looker};
 use super::prepared::{Prepared, PreparedLink};
 use super::scratch;
 use super::undo_host::{Machine, broke_off};
-use super::verdict::{Detonation, Judged, LinkVerdict, contradicted, judge};
 use super::watch::{self, Sight as _, Zero};
-use crate::capability::{Guest, LogLine, World, unix_nanos};
+use crate::capability::{Guest, World, unix_nanos};
 use crate::collector::tree::Containers;
 use crate::collector::{ClockGrain, EventLog, Observed};
 use crate::engine::bindings::technique::Evidence;
 use crate::engine::bindings::types::{Context, Fact};
 use crate::engine::{Budget, Engine, Phase, PhaseError};
-use crate::report::{LinkReport, Progress, RunReport, Waiting};
+use crate::report::{Progress, Waiting};
 use foil_cluster::Session;
-use foil_journal::{Journal, JournalError, RunJournal, RunRecord, UndoHost, UndoReport};
+use foil_journal::{Journal, JournalError, RunJournal, RunRecord, UndoHost};
 use foil_manifest::ShieldLevel;
 use foil_panics::caught_in;
 use foil_policy::EffectiveLimits;
+use foil_record::LogLine;
+use foil_record::SensorProof;
+use foil_record::UndoReport;
+use foil_record::{Detonation, Judged, LinkVerdict, contradicted, judge};
+use foil_record::{LinkReport, RunReport};
 use foil_shield::{ChildLimits, Launcher, RunSpec, ShieldedRun};
 use foil_text::hint::{foil, of_state};
 use foil_text::{clip, cut};

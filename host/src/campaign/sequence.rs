@@ -5,9 +5,9 @@ use super::document::{Order, StepHold};
 use super::outputs::{self, Facts};
 use super::prepared::Prepared;
 use super::run::Host;
-use super::verdict::Verdict;
 use crate::collector::rules::History;
-use crate::report::{RunReport, StepOf};
+use foil_record::Verdict;
+use foil_record::{RunReport, StepOf};
 use futures_util::StreamExt as _;
 use std::sync::Arc;
 

@@ -3,7 +3,8 @@
 use crate::collector::audit::{OwnRules, on_for_nobody, remove};
 use foil_cluster::undo::{FAMILY, KubeUndo, undo};
 use foil_journal::family::{Families, FamilyUndo, Known};
-use foil_journal::{AuditState, NoHost, UndoHost, UndoOutcome};
+use foil_journal::{AuditState, NoHost, UndoHost};
+use foil_record::UndoOutcome;
 use foil_text::hint::of_state;
 
 /// This machine.

@@ -2,13 +2,15 @@
 
 use super::attest::{Attested, Seen};
 use super::experiment::Link;
-use super::severity::{Severity, Weight};
-use super::verdict::LinkVerdict;
+use super::tie::{caution, evidence_event, falco_hint};
+use crate::collector::Blindness;
 use crate::collector::rules::Lacking;
-use crate::collector::{Blindness, NotCounted};
 use crate::engine::PhaseError;
-use crate::report::{Caution, Evidence, EvidenceEvent, LinkReport, Uncounted, falco_hint};
 use foil_manifest::TiedBy;
+use foil_record::LinkVerdict;
+use foil_record::NotCounted;
+use foil_record::{Evidence, EvidenceEvent, LinkReport, Uncounted};
+use foil_record::{Severity, Weight};
 use foil_text::cut;
 use std::future::Future;
 use std::time::Duration;
@@ -252,7 +254,7 @@ fn take(report: &mut LinkReport, seen: Seen, link: &Link, zero: Zero, demanded: 
     let after = sighting.at.saturating_sub(zero.unix_ns);
     report.after_ms = Some(millis(after));
     report.tied_by = sighting.attribution.tied_by();
-    report.caution = report.tied_by.and_then(|tied_by| Caution::of(tied_by, &sighting.events));
+    report.caution = report.tied_by.and_then(|tied_by| caution(tied_by, &sighting.events));
     report.uncounted.clear();
     if !settled {
         // One that is heavy enough may yet come.
@@ -281,7 +283,7 @@ fn keep(report: &mut LinkReport, sighting: &Attested) {
         summary: sighting.summary.clone(),
         attribution: sighting.attribution,
         own_observation: sighting.own_observation,
-        events: sighting.events.iter().map(EvidenceEvent::of).collect(),
+        events: sighting.events.iter().map(evidence_event).collect(),
         facts: sighting.facts.clone(),
     };
     let same = |kept: &Evidence| {

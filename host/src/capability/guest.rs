@@ -9,6 +9,7 @@ use foil_cluster::Session;
 use foil_journal::RunJournal;
 use foil_manifest::ShieldLevel;
 use foil_policy::{self as policy, Permission};
+use foil_record::LogLine;
 use foil_shield::{ShieldError, ShieldedRun};
 use foil_text::RunId;
 use std::collections::BTreeMap;
@@ -39,15 +40,6 @@ pub struct World {
     pub containers: Arc<Containers>,
     /// Stops every phase of the run.
     pub cancel: CancellationToken,
-}
-
-/// A line that a guest logged.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
-pub struct LogLine {
-    /// `debug`, `info`, `warning` or `error`.
-    pub level: &'static str,
-    /// The text, control characters escaped.
-    pub message: String,
 }
 
 /// The data of a guest's store.

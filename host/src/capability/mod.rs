@@ -16,7 +16,7 @@ mod loopback_serve;
 mod reading;
 
 pub use clock::unix_nanos;
-pub use guest::{Guest, LogLine, World};
+pub use guest::{Guest, World};
 pub use reading::{Reading, View};
 
 use crate::engine::bindings::imports;

@@ -6,11 +6,11 @@ use super::session::{Conduct, launcher, run_units};
 use super::{Exit, Format, Global, discover};
 use crate::campaign::Experiment;
 use crate::campaign::experiment::Hold;
-use crate::campaign::verdict::{LinkVerdict, Verdict};
 use crate::console::out;
-use crate::report::RunReport;
 use anyhow::bail;
 use foil_manifest::ShieldLevel;
+use foil_record::RunReport;
+use foil_record::{LinkVerdict, Verdict};
 use foil_text::Shown as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -103,7 +103,7 @@ fn text(experiment: &Experiment, rows: &[Row]) {
     for row in rows {
         let cells = match &row.result {
             Ok(report) => {
-                let link = |link: &crate::report::LinkReport| match link
+                let link = |link: &foil_record::LinkReport| match link
                     .after_ms
                     .filter(|_| link.verdict == LinkVerdict::Seen)
                 {

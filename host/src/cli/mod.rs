@@ -4,6 +4,7 @@ use crate::console::err;
 use crate::report;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
+use foil_record::Exit;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -51,24 +52,6 @@ mod trusted;
 
 pub use grant::offer;
 use table::table;
-
-/// Exit codes: a published interface. Where several hold: 5, 4, 1, 3 in that order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Exit {
-    /// All as expected.
-    Success = 0,
-    /// A link of a detection chain is broken.
-    Broken = 1,
-    /// Usage or configuration.
-    Usage = 2,
-    /// Something was inconclusive.
-    Inconclusive = 3,
-    /// Residue was left.
-    Residue = 4,
-    /// An internal error.
-    Internal = 5,
-}
 
 /// Fires ATT&CK techniques in a sandbox, says which link of the detection chain is broken, puts everything back.
 #[derive(Debug, Parser)]

@@ -7,17 +7,18 @@ use super::{Exit, Global, InternalError, discover, grants_file};
 use crate::campaign::canary::Canaries;
 use crate::campaign::checks::{self, Checks, PreparedChecks};
 use crate::campaign::references::EarlierStep;
-use crate::campaign::verdict::Verdict;
 use crate::campaign::{Experiment, Host, Preparation, PrepareError, PrepareErrors, Prepared, attempts, sequence};
 use crate::console::err;
 use crate::engine::{Compiler, Engine};
 use crate::module::{Catalog, Module, NotFound};
-use crate::report::{self, Progress, RunReport};
+use crate::report::{self, Progress};
 use anyhow::Context as _;
 use foil_cluster::Cluster;
 use foil_journal::Journal;
 use foil_panics::caught_in;
 use foil_policy::{Environment, Grants};
+use foil_record::RunReport;
+use foil_record::Verdict;
 use foil_shield::Launcher;
 use foil_text::hint::of_state;
 use std::cell::Cell;
@@ -88,7 +89,7 @@ impl<'a> Session<'a> {
     /// The report of a technique that is not run.
     pub fn refused(&self, module: &Module, why: &anyhow::Error) -> RunReport {
         let (_, host_name) = discover::this_host();
-        RunReport::refused(module, self.environment.name.clone(), host_name, format!("refused: {why:#}"))
+        crate::campaign::refused_report(module, self.environment.name.clone(), host_name, format!("refused: {why:#}"))
     }
 
     /// How many runs may go on at once.

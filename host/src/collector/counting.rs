@@ -3,8 +3,7 @@
 use super::EventLog;
 use super::log::Judged;
 use foil_manifest::TiedBy;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use foil_record::NotCounted;
 use std::time::Duration;
 
 /// How far a sensor's clock may be ahead of ours.
@@ -17,39 +16,6 @@ pub struct Counting {
     pub detonated: u64,
     /// The weakest tie that counts.
     pub tied_by: TiedBy,
-}
-
-/// Why an event that a check would have taken does not count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", tag = "reason")]
-pub enum NotCounted {
-    /// It names a process, and whether that is the run's cannot be told.
-    Untold,
-    /// Its tie to the run is weaker than demanded.
-    WeakTie {
-        /// How it is tied.
-        tied_by: TiedBy,
-        /// The weakest tie that would count.
-        demanded: TiedBy,
-    },
-    /// It is this run's by all that it says but its time, which lies before the detonation.
-    BeforeDetonation {
-        /// By how much.
-        by_ns: u64,
-    },
-    /// It names a process of this run, at a moment when that had not begun or was over.
-    OutOfTime,
-    /// Its time is yet to come.
-    Future {
-        /// By how much.
-        by_ns: u64,
-    },
-    /// Another process of the machine did it.
-    OtherProcess,
-    /// It is another run's.
-    OtherRun,
-    /// Foil itself did it.
-    Foil,
 }
 
 impl Counting {

@@ -22,7 +22,7 @@ pub mod rules;
 mod sensors;
 pub mod tree;
 
-pub use counting::{Counting, NotCounted};
+pub use counting::Counting;
 pub use grain::ClockGrain;
 pub use log::{EventLog, Judged, LogLimits, Page, Process, Recorded};
 pub use loss::{Interest, Loss};
@@ -31,39 +31,9 @@ pub use registry::{ArmOptions, Armed, arm};
 pub use sensors::Sensors;
 pub use tree::ProcessTree;
 
-use foil_manifest::TiedBy;
-use schemars::JsonSchema;
+use foil_record::Attribution;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// How an event was tied to this run, strongest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Attribution {
-    /// By a process of this run's own tree.
-    Tree,
-    /// By the run's id, found in the event.
-    Marker,
-    /// By what it says of a process (command line, parents, user) and the time, where it names none that could be looked up.
-    Likeness,
-    /// By time and target only.
-    Window,
-    /// Not tied to this run.
-    Stranger,
-}
-
-impl Attribution {
-    /// What ties an event to the run; `None` for a stranger's.
-    pub fn tied_by(self) -> Option<TiedBy> {
-        match self {
-            Self::Tree => Some(TiedBy::Process),
-            Self::Marker => Some(TiedBy::Marker),
-            Self::Likeness => Some(TiedBy::Likeness),
-            Self::Window => Some(TiedBy::Time),
-            Self::Stranger => None,
-        }
-    }
-}
 
 /// One recorded event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,8 @@
 //! environment, no arguments, no preopened folders, no sockets; standard output and error go to the module's log.
 //! Nothing of the target can be reached through it.
 
-use crate::capability::{Guest, LogLine};
+use crate::capability::Guest;
+use foil_record::LogLine;
 use foil_text::cut;
 use std::sync::{Arc, Mutex, PoisonError};
 use wasmtime::component::{HasData, Linker, ResourceTable};

@@ -3,8 +3,9 @@
 //! It has no place for what noticed a run: each step's last output, of level `INFO`, says exit status and verdict.
 
 use super::here::Here;
+use super::json;
 use super::outcome::runs;
-use super::{RunReport, json};
+use foil_record::RunReport;
 use foil_text::cut;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};

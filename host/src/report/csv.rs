@@ -2,12 +2,12 @@
 //!
 //! The first columns are those of its Default-ExecutionLogger, in its order and spelling; Foil's own follow.
 
-use super::RunReport;
 use super::here::Here;
 use super::markdown::residue;
 use super::outcome::{outcome, runs};
 use super::words::{chain, rules};
 use csv::{QuoteStyle, WriterBuilder};
+use foil_record::RunReport;
 use foil_text::cut;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -64,7 +64,7 @@ fn cell(text: &str) -> String {
 
 fn row(report: &RunReport, here: &Here) -> [String; COLUMNS.len()] {
     let test = report.test.as_ref();
-    let of_test = |text: fn(&super::TestReport) -> String| test.map(text).unwrap_or_default();
+    let of_test = |text: fn(&foil_record::TestReport) -> String| test.map(text).unwrap_or_default();
     let begun = report.detonated.as_ref().unwrap_or(&report.started);
     let (outcome, why) = outcome(report);
     [

@@ -1,12 +1,12 @@
 //! Reports for tests.
 
 use super::here::Here;
-use super::{Evidence, EvidenceEvent, LinkReport, RunReport, TestReport};
-use crate::campaign::experiment::Outcome;
-use crate::campaign::verdict::{Detonation, Judged, LinkVerdict, judge};
-use crate::collector::Attribution;
-use foil_journal::{UndoOutcome, UndoReport};
 use foil_manifest::TiedBy;
+use foil_record::Attribution;
+use foil_record::Outcome;
+use foil_record::{Detonation, Judged, LinkVerdict, judge};
+use foil_record::{Evidence, EvidenceEvent, LinkReport, RunReport, TestReport};
+use foil_record::{UndoOutcome, UndoReport};
 use std::collections::BTreeMap;
 
 /// A run with this chain, such as `telemetry=seen rule=missed`; `!` after a verdict: contradicted; `+`: it looked at events.
@@ -22,7 +22,7 @@ pub fn report(chain: &str) -> RunReport {
     let judged: Vec<_> = links.iter().map(Judged::of).collect();
     let (verdict, reason) = judge(&Detonation::Done, Outcome::Either, &judged);
     RunReport {
-        schema: super::SCHEMA,
+        schema: foil_record::SCHEMA,
         run: "01k0000000000000000000000a".into(),
         experiment: "file-delete".into(),
         hypothesis: "The kernel's audit stream shows files being deleted.".into(),
@@ -62,7 +62,7 @@ pub fn report(chain: &str) -> RunReport {
 pub fn judged(chain: &str) -> RunReport {
     let mut report = report(chain);
     if report.links.iter().any(|l| matches!(l.verdict, LinkVerdict::Weak | LinkVerdict::Noisy)) {
-        report.verdict = crate::campaign::verdict::Verdict::Fail;
+        report.verdict = foil_record::Verdict::Fail;
     }
     report
 }

@@ -5,9 +5,10 @@
 
 use super::explain::explain;
 use super::outcome::outcome;
+use super::text;
 use super::words::{attack, title};
-use super::{RunReport, text};
-use crate::campaign::verdict::Verdict;
+use foil_record::RunReport;
+use foil_record::Verdict;
 use foil_text::cut;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
 use std::collections::BTreeMap;
@@ -111,8 +112,8 @@ fn rerun(earlier: &RunReport) -> TestRerun {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::StepOf;
     use crate::report::fixture::report;
+    use foil_record::StepOf;
 
     fn xml(reports: &[RunReport]) -> String {
         let mut out = Vec::new();

@@ -1,8 +1,8 @@
 //! Whether a file is an earlier report, which a new one may replace.
 
 use super::Format;
-use crate::campaign::verdict::Verdict;
 use clap::ValueEnum as _;
+use foil_record::Verdict;
 
 /// How much of a file's beginning tells, in bytes.
 pub const HEAD: usize = 4096;

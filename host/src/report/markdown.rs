@@ -7,9 +7,9 @@ use super::explain::explain;
 use super::outcome::{cleanup, forgot};
 use super::text::{broken, counts};
 use super::words::{attack, chain, rests_on, span, span_ms, tied, title};
-use super::{LinkReport, RunReport, TestReport};
-use crate::campaign::verdict::Verdict;
-use foil_journal::UndoOutcome;
+use foil_record::UndoOutcome;
+use foil_record::Verdict;
+use foil_record::{LinkReport, RunReport, TestReport};
 use foil_text::cut;
 use std::io::{Result, Write};
 
@@ -175,8 +175,8 @@ fn safe(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::CleanupReport;
     use crate::report::fixture::{evil, report, test};
+    use foil_record::CleanupReport;
 
     fn markdown(reports: &[RunReport]) -> String {
         let mut out = Vec::new();

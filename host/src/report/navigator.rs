@@ -1,10 +1,11 @@
 //! A layer of the ATT&CK Navigator (format 4.5): what was fired, and what was noticed.
 
+use super::json;
 use super::outcome::{Outcome, outcome};
 use super::text::counts;
 use super::words::{chain, rules, title};
-use super::{LinkReport, RunReport, json};
-use crate::campaign::verdict::{LinkVerdict, Verdict};
+use foil_record::{LinkReport, RunReport};
+use foil_record::{LinkVerdict, Verdict};
 use foil_text::cut;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! Experiments that ran on every node: which nodes do not notice.
 
-use super::RunReport;
-use crate::campaign::verdict::{LinkVerdict, Verdict};
+use foil_record::RunReport;
+use foil_record::{LinkVerdict, Verdict};
 use foil_text::cut;
 use std::collections::BTreeMap;
 

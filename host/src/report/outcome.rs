@@ -1,7 +1,7 @@
 //! What came of a run apart from who noticed it: whether it ran at all, and what a test's own clean-up left.
 
-use super::{RunReport, TestReport};
-use crate::campaign::verdict::Verdict;
+use foil_record::Verdict;
+use foil_record::{RunReport, TestReport};
 use foil_text::cut;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -75,8 +75,8 @@ pub fn forgot(test: &TestReport) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::CleanupReport;
     use crate::report::fixture::{report, test};
+    use foil_record::CleanupReport;
 
     #[test]
     fn whether_it_ran_is_not_who_noticed() {

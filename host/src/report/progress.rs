@@ -3,7 +3,7 @@
 //! Cheap and harmless: it draws from a thread of its own, takes nothing but short locks, and where standard error is no terminal
 //! it does nothing at all.
 
-use crate::campaign::verdict::LinkVerdict;
+use foil_record::LinkVerdict;
 use foil_text::cut;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write};

@@ -1,9 +1,9 @@
 //! Small words that all forms of the report share.
 
-use super::{Evidence, LinkReport, RunReport, Uncounted};
-use crate::campaign::experiment::Hop;
-use crate::collector::rules::{Nearest, Tally, Unmatched};
-use crate::collector::{Attribution, NotCounted};
+use foil_record::Hop;
+use foil_record::{Attribution, NotCounted};
+use foil_record::{Evidence, LinkReport, RunReport, Uncounted};
+use foil_record::{Nearest, Tally, Unmatched};
 use foil_text::cut;
 use serde::Deserialize as _;
 use serde::de::IntoDeserializer as _;

@@ -1,7 +1,8 @@
 //! Whose event it is.
 
 use super::support::{Init, Machine, armed, execs, find};
-use foil::collector::{Attribution, ProcessTree, arm};
+use foil::collector::{ProcessTree, arm};
+use foil_record::Attribution;
 use foil_text::RunId;
 use std::process::Command;
 

@@ -2,7 +2,8 @@
 
 use super::support::{Init, Machine, execs, find};
 use foil::collector::audit::{self, Control, RuleError, RuleRequest};
-use foil::collector::{ArmOptions, Attribution, ProcessTree, arm};
+use foil::collector::{ArmOptions, ProcessTree, arm};
+use foil_record::Attribution;
 use foil_text::RunId;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

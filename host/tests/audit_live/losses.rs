@@ -2,7 +2,8 @@
 
 use super::support::{Init, Machine, Rules, armed};
 use foil::collector::audit;
-use foil::collector::{ArmOptions, Attribution, Blindness, LogLimits, ProcessTree, arm};
+use foil::collector::{ArmOptions, Blindness, LogLimits, ProcessTree, arm};
+use foil_record::Attribution;
 use foil_text::RunId;
 
 #[test]

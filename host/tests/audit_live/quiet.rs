@@ -2,8 +2,9 @@
 
 use super::shield_support::{Stage, is_administrator};
 use super::support::{Machine, armed};
-use foil::collector::{Attribution, Event, ProcessTree};
+use foil::collector::{Event, ProcessTree};
 use foil_manifest::ShieldLevel;
+use foil_record::Attribution;
 use foil_shield::FileOp;
 use foil_text::RunId;
 

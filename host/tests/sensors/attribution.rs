@@ -3,8 +3,9 @@
 
 use super::support::{Client, events, inbox, log_of, now, source};
 use foil::collector::file::Follower;
-use foil::collector::{ArmOptions, Armed, Attribution, EventLog, LogLimits, ProcessTree, arm, observed};
+use foil::collector::{ArmOptions, Armed, EventLog, LogLimits, ProcessTree, arm, observed};
 use foil_policy::sources::FileFormat;
+use foil_record::Attribution;
 use foil_shield::Tree;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

@@ -1,8 +1,9 @@
 //! Marks of what was undone, written together. What they vouch for is on the disk before them.
 
 use super::super::error::Result;
-use super::super::{EffectState, Inner, UndoOutcome, Wait, fault};
+use super::super::{EffectState, Inner, Wait, fault};
 use super::{Row, Step};
+use foil_record::UndoOutcome;
 use foil_text::RunId;
 use rusqlite::params;
 use rustix::fs::{Mode, OFlags};

@@ -1,8 +1,9 @@
 //! Undoing what families did: all at once that does not depend on each other, since most of the time is spent waiting.
 
-use super::super::{Inner, Undo, UndoOutcome, fault};
+use super::super::{Inner, Undo, fault};
 use super::{FamilyUndo, Known, Row, UndoHost, content};
 use foil_panics::caught;
+use foil_record::UndoOutcome;
 use foil_text::RunId;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -13,9 +13,10 @@ mod torn;
 
 use super::error::Result;
 use super::family::{Families, FamilyUndo, Known};
-use super::{EffectState, Inner, Undo, UndoOutcome, UndoReport, Wait, fault, model};
+use super::{EffectState, Inner, Undo, Wait, fault, model};
 use batch::{Batch, Mark};
 use foil_panics::caught;
+use foil_record::{UndoOutcome, UndoReport};
 use foil_safe_path::Fingerprint;
 use foil_safe_path::{self as safe_path, Look, PathError};
 use foil_text::RunId;

@@ -1,8 +1,9 @@
 //! Removing what the run made, where it still is what the run made.
 
 use super::super::error::Result;
-use super::super::{UndoOutcome, fault};
+use super::super::fault;
 use super::{Row, Step, Undoing, place, torn};
+use foil_record::UndoOutcome;
 use foil_safe_path::Fingerprint;
 use foil_safe_path::{self as safe_path, PathError, flags as inode_flags};
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};

@@ -2,8 +2,9 @@
 
 use super::super::error::Result;
 use super::super::preimage::Rest;
-use super::super::{After, EffectState, UndoOutcome, fault};
+use super::super::{After, EffectState, fault};
 use super::{Place, Row, Step, Undoing, attributes, batch, place, torn};
+use foil_record::UndoOutcome;
 use foil_safe_path::Fingerprint;
 use foil_safe_path::{self as safe_path, Look, PathError, flags};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};

@@ -3,7 +3,8 @@
 //! No link is followed and no mount crossed. Depth costs no descriptors and no stack: going up is `..`, checked against
 //! the device and inode that we came from.
 
-use super::super::{UndoOutcome, fault};
+use super::super::fault;
+use foil_record::UndoOutcome;
 use foil_safe_path::{self as safe_path, PathError, flags};
 use foil_text::RunId;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, StatxFlags};

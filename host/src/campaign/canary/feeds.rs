@@ -4,10 +4,8 @@ use super::super::interest;
 use super::super::prepared::{Prepared, PreparedLink};
 use crate::collector::{audit, file, inbox, kubernetes, observed, rules};
 use foil_policy::sources::{CanaryMaker, CanarySource, SensorSource};
-use schemars::JsonSchema;
-use serde::Serialize;
+use foil_record::Unproved;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::time::Duration;
 
 /// How long a feed may take to have a canary, where `foil.yaml` says nothing.
@@ -30,36 +28,6 @@ pub enum Maker {
         /// What fields of its event must be, as patterns.
         fields: BTreeMap<String, String>,
     },
-}
-
-/// Why nobody looked whether a sensor is alive.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Unproved {
-    /// `foil.yaml` names no canary for this feed.
-    NotConfigured,
-    /// `foil.yaml` says that there is to be none.
-    Declined,
-    /// Its health endpoint answers, and no canary shows that events come.
-    HealthOnly,
-    /// The sensors are a cluster's: `kubernetes.canary` shows that they are alive.
-    Cluster,
-    /// A canary could not be made, in a sentence.
-    Cannot(String),
-}
-
-impl fmt::Display for Unproved {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotConfigured => f.write_str("foil.yaml names no `canary` for it"),
-            Self::Declined => f.write_str("foil.yaml says `canary: { make: none }`"),
-            Self::HealthOnly => {
-                f.write_str("`healthz` answers, but foil.yaml names no `canary` that shows that events come")
-            }
-            Self::Cluster => f.write_str("the technique `kubernetes.canary` shows whether a cluster's sensors are"),
-            Self::Cannot(why) => write!(f, "a canary could not be made: {why}"),
-        }
-    }
 }
 
 /// How a feed's sensor is shown to be alive.

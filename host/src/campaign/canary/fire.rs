@@ -2,9 +2,11 @@
 
 use super::super::run::Host;
 use super::nest::Nest;
-use super::{Maker, Plan, SensorProof, Unproved};
+use super::{Maker, Plan, Unproved};
 use crate::capability::unix_nanos;
-use crate::collector::{Attribution, Event, EventLog};
+use crate::collector::{Event, EventLog};
+use foil_record::Attribution;
+use foil_record::SensorProof;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;

@@ -17,14 +17,13 @@ mod fire;
 mod health;
 mod nest;
 
-pub use feeds::{Maker, Plan, Unproved, plans};
+pub use feeds::{Maker, Plan, plans};
 pub use health::ask;
 
 use super::prepared::Prepared;
 use super::run::Host;
+use foil_record::{SensorProof, Unproved};
 use nest::Nest;
-use schemars::JsonSchema;
-use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,57 +33,6 @@ use tokio_util::sync::CancellationToken;
 
 /// How long runs that miss something at about the same time are waited for, so that they share a canary.
 const GATHER: Duration = Duration::from_millis(50);
-
-/// What is known of a feed's sensor where a link saw nothing.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", tag = "proof")]
-pub enum SensorProof {
-    /// It noticed a canary.
-    #[serde(rename_all = "kebab-case")]
-    Answered {
-        /// The collector.
-        feed: String,
-        /// How long it took, in milliseconds.
-        after_ms: f64,
-    },
-    /// It did not.
-    #[serde(rename_all = "kebab-case")]
-    Silent {
-        /// The collector.
-        feed: String,
-        /// What was to be noticed, and within which time.
-        canary: String,
-    },
-    /// It says itself that it is not well, or does not answer.
-    #[serde(rename_all = "kebab-case")]
-    Unwell {
-        /// The collector.
-        feed: String,
-        /// What it says.
-        reason: String,
-    },
-    /// Nobody looked whether it is alive.
-    #[serde(rename_all = "kebab-case")]
-    None {
-        /// The collector.
-        feed: String,
-        /// Why.
-        reason: Unproved,
-    },
-}
-
-impl SensorProof {
-    /// Why an absence proves nothing, where it does not.
-    pub fn blinds(&self) -> Option<String> {
-        match self {
-            Self::Silent { feed, canary } => {
-                Some(format!("the sensor did not notice a canary either: `{feed}` had no event of {canary}"))
-            }
-            Self::Unwell { feed, reason } => Some(format!("the sensor of `{feed}` is not well: {reason}")),
-            Self::Answered { .. } | Self::None { .. } => None,
-        }
-    }
-}
 
 /// All canaries of this process.
 #[derive(Debug, Default)]

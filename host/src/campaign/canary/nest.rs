@@ -3,11 +3,12 @@
 use super::super::prepared::Prepared;
 use super::super::run::Host;
 use super::super::undo_host::Machine;
-use super::{Maker, Plan, SensorProof};
+use super::{Maker, Plan};
 use crate::collector::{ArmOptions, Armed, EventLog, LogLimits, Observed, ProcessTree, Sensors, arm, audit, observed};
 use anyhow::Context as _;
 use foil_journal::{RunJournal, RunRecord};
 use foil_manifest::{Network, ShieldLevel};
+use foil_record::SensorProof;
 use foil_shield::{ChildLimits, Ending, ExecRequest, RunSpec, ShieldedRun};
 use foil_text::RunId;
 use std::collections::BTreeMap;

@@ -13,12 +13,12 @@ use super::experiment::Experiment;
 use super::mistakes::{PrepareError, PrepareErrors};
 use super::prepare::Preparation;
 use super::prepared::PreparedLink;
-use super::verdict::Verdict;
 use crate::collector::Sensors;
 use crate::collector::rules::RuleSet;
-use crate::report::RunReport;
 use foil_cluster::Cluster;
 use foil_policy::sources::Sources;
+use foil_record::RunReport;
+use foil_record::Verdict;
 use foil_text::RunId;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -129,7 +129,7 @@ impl PreparedChecks {
             run: self.run.to_string(),
             hypothesis: self.checks.hypothesis.clone(),
             node: self.node.clone(),
-            ..RunReport::begun(self.checks.name.clone(), self.environment.clone(), self.target.clone())
+            ..super::blank::begun_report(self.checks.name.clone(), self.environment.clone(), self.target.clone())
         }
     }
 }

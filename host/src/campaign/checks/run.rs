@@ -1,18 +1,20 @@
 //! One run of an experiment of checks only.
 
 use super::super::arming::{Arming, Wanted};
-use super::super::experiment::Outcome;
 use super::super::look::{Look, Looker};
 use super::super::run::Host;
-use super::super::verdict::{Detonation, Judged, contradicted, judge};
 use super::super::watch::{self, Zero};
 use super::PreparedChecks;
-use crate::capability::{LogLine, World, unix_nanos};
+use crate::capability::{World, unix_nanos};
 use crate::engine::bindings::types::{self, Context};
-use crate::report::{RunReport, Waiting};
+use crate::report::Waiting;
 use foil_cluster::Session;
 use foil_journal::{RunJournal, RunRecord};
 use foil_manifest::{ShieldLevel, TiedBy};
+use foil_record::LogLine;
+use foil_record::Outcome;
+use foil_record::RunReport;
+use foil_record::{Detonation, Judged, contradicted, judge};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio_util::task::TaskTracker;

@@ -1,7 +1,8 @@
 use super::super::attest::Cited;
 use super::*;
-use crate::collector::{Attribution, Judged, Recorded};
-use crate::report::CautionKind;
+use crate::collector::{Judged, Recorded};
+use foil_record::Attribution;
+use foil_record::CautionKind;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -1,12 +1,13 @@
 //! `foil cleanup --sweep`: what runs left in a cluster, found without any journal.
 
 use super::{open, plain};
-use crate::cli::{Exit, Format, Global, discover};
+use crate::cli::{Format, Global, discover};
 use crate::console::out;
 use anyhow::{Context as _, anyhow};
 use foil_cluster::sweep::{Fate, Found, Runs, Survey, delete, survey};
 use foil_cluster::{Cluster, Session};
-use foil_journal::UndoOutcome;
+use foil_record::Exit;
+use foil_record::UndoOutcome;
 use foil_text::hint::of_state;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};

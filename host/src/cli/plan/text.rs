@@ -3,13 +3,15 @@
 use super::{canaries, checks_cluster, cluster, parameters, undo};
 use crate::campaign::checks::PreparedChecks;
 use crate::campaign::document::{Order, StepHold};
-use crate::campaign::experiment::{Hold, Outcome};
+use crate::campaign::experiment::Hold;
 use crate::campaign::sequence::PreparedCampaign;
 use crate::campaign::{Prepared, PreparedLink};
 use crate::cli::load::Unit;
 use crate::console::out;
-use crate::report::{RunReport, wrap};
+use crate::report::wrap;
 use foil_manifest::{Capability, Manifest, Network};
+use foil_record::Outcome;
+use foil_record::RunReport;
 use foil_text::Shown as _;
 use foil_text::cut;
 use serde_json::Value;

@@ -1,12 +1,13 @@
 //! All modules, riskiest first.
 
 use super::Review;
-use crate::cli::{Exit, Format, Global, discover, print_json, table};
+use crate::cli::{Format, Global, discover, print_json, table};
 use crate::console::{err, out};
 use crate::module::{Catalog, Filter};
 use comfy_table::Table;
 use foil_manifest::Kind;
 use foil_policy::Risk;
+use foil_record::Exit;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 

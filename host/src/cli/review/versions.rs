@@ -3,11 +3,12 @@
 use super::page::{BOLD, GREEN, PLAIN, Page, RED};
 use super::subject::Subject;
 use super::text::dangerous;
-use crate::cli::{Exit, Format, print_json};
+use crate::cli::{Format, print_json};
 use crate::console::out_text;
 use anyhow::bail;
 use foil_manifest::Manifest;
 use foil_policy::{Difference, Effect, versions};
+use foil_record::Exit;
 use serde_json::{Value, json};
 
 /// Whether the code of two versions is the same.

@@ -1,6 +1,7 @@
 use super::*;
 use crate::collector::foreign::Likeness;
-use crate::collector::{Attribution, ClockGrain, LogLimits, Process, ProcessTree, Recorded};
+use crate::collector::{ClockGrain, LogLimits, Process, ProcessTree, Recorded};
+use foil_record::Attribution;
 use foil_text::RunId;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 //! Events with what is known of whose they are, for readers that decide for themselves what they take.
 
-use super::{Attribution, EventLog, Likeness, Recorded, Whose, lock};
-use crate::collector::counting::NotCounted;
+use super::{EventLog, Likeness, Recorded, Whose, lock};
+use foil_record::Attribution;
+use foil_record::NotCounted;
 use std::sync::Arc;
 
 /// Most events that one page looks at: a page may be empty and not drained.

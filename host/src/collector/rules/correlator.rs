@@ -4,8 +4,9 @@
 use super::history::{Entry, History};
 use super::set::RuleSet;
 use super::sigma::{Correlation, Counted, MAX_WINDOW, SigmaEvent};
+use crate::collector::Process;
 use crate::collector::foreign::Likeness;
-use crate::collector::{Attribution, Process};
+use foil_record::Attribution;
 use rsigma_eval::GroupKey;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

@@ -20,10 +20,9 @@ pub use correlator::Correlator;
 pub use evaluation::{Correlating, Evaluation};
 pub use events::Programs;
 pub use history::History;
-pub use nearest::{Lacking, Nearest, Unmatched};
+pub use nearest::Lacking;
 pub use set::{Loaded, Plan, Problem, RuleSet};
 pub use sigma::{Level, Logsource, Rule};
-pub use tally::Tally;
 
 /// Its name.
 pub const NAME: &str = "rules";

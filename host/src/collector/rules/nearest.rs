@@ -4,11 +4,10 @@ use super::correlator::Correlator;
 use super::events::{Programs, is_about, streams, views};
 use super::set::{Loaded, RuleSet};
 use super::sigma::{Miss, Misses};
-use super::tally::Tally;
+use super::tally::tally;
 use crate::collector::{Event, EventLog, Judged};
+use foil_record::{Nearest, Tally, Unmatched};
 use foil_text::cut;
-use schemars::JsonSchema;
-use serde::Serialize;
 
 /// Most events and rules that are looked at.
 const MAX_EVENTS: usize = 5_000;
@@ -17,26 +16,6 @@ const MAX_RULES: usize = 8;
 /// Most fields that are named.
 const MAX_FIELDS: usize = 3;
 
-/// The event of a run that came nearest to what a rule asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub struct Nearest {
-    /// The rule's title.
-    pub rule: String,
-    /// The collector that recorded the event.
-    pub collector: String,
-    /// The event's place in that collector's log.
-    pub sequence: u64,
-    /// The event's kind.
-    pub kind: String,
-    /// How many items of the rule's detection it satisfies.
-    pub satisfied: usize,
-    /// How many items there are.
-    pub items: usize,
-    /// What it does not satisfy; at most three.
-    pub unmatched: Vec<Unmatched>,
-}
-
 /// What a rule lacked that a missed link names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lacking {
@@ -44,20 +23,6 @@ pub struct Lacking {
     pub nearest: Option<Nearest>,
     /// How far a correlation got.
     pub correlation: Option<Tally>,
-}
-
-/// An item of a rule's detection that an event does not satisfy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub struct Unmatched {
-    /// The field; left out of a keyword, which may stand in any.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub field: Option<String>,
-    /// What the event has there; left out where the field is absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub value: Option<String>,
-    /// What the rule wants, such as `contains '-rf'`.
-    pub wants: String,
 }
 
 /// Finds the event that came nearest to a rule that a link names by id or by a pattern of titles. `counts`: whether an event counts
@@ -70,13 +35,13 @@ pub(super) fn find(
     counts: &dyn Fn(&Judged) -> bool,
 ) -> Lacking {
     let mut named: Vec<(usize, &Loaded)> = Vec::new();
-    let mut tally = None;
+    let mut counted = None;
     for loaded in rules.named(wanted).take(MAX_RULES) {
         let number = rules.rules().iter().position(|other| std::ptr::eq(other, loaded));
         let Some(number) = number else { continue };
         match loaded.rule.correlation() {
             Some(correlation) => {
-                tally.get_or_insert_with(|| Tally::of(number, loaded, correlation, correlator));
+                counted.get_or_insert_with(|| tally(number, loaded, correlation, correlator));
                 named.extend(uncounted(rules, number, correlator));
             }
             None => named.push((number, loaded)),
@@ -106,7 +71,7 @@ pub(super) fn find(
             }
         }
     }
-    Lacking { nearest: best.map(|(_, nearest)| nearest), correlation: tally }
+    Lacking { nearest: best.map(|(_, nearest)| nearest), correlation: counted }
 }
 
 /// Better ones are greater.

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::collector::{
-    Attribution, Blindness, Event, EventLog, Interest, LogLimits, Process, ProcessTree, Recorded, audit, observed,
+    Blindness, Event, EventLog, Interest, LogLimits, Process, ProcessTree, Recorded, audit, observed,
 };
+use foil_record::Attribution;
 use foil_text::RunId;
 use std::path::PathBuf;
 use std::sync::Arc;

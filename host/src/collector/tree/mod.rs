@@ -23,7 +23,8 @@ pub use subscription::{Owners, owners};
 
 use super::foreign::Likeness;
 use super::observed::Observed;
-use super::{Attribution, ClockGrain, Process, Recorded, lock};
+use super::{ClockGrain, Process, Recorded, lock};
+use foil_record::Attribution;
 use foil_shield::{Birth, BirthLog, Tree};
 use lives::{Lives, Member};
 use own::{Actor, Own, Title};

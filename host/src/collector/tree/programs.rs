@@ -1,7 +1,7 @@
 //! The programs that the run's processes became, by which an event that says no process id may be told. Pure, no system calls.
 
-use super::super::Attribution;
 use super::super::foreign::Likeness;
+use foil_record::Attribution;
 use std::collections::HashMap;
 
 /// How far an event may lie behind a program's end: some sensors stamp what they report when they report it.

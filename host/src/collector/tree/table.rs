@@ -151,9 +151,10 @@ impl ProcessTable {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::{Attribution, ClockGrain, lock};
+    use super::super::super::{ClockGrain, lock};
     use super::super::lives::Member;
     use super::*;
+    use foil_record::Attribution;
 
     const S: u64 = 1_000_000_000;
     const T: u64 = 1_700_000_000 * S;

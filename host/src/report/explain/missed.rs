@@ -1,11 +1,11 @@
 //! A link that was missed: what stands before it says where to look.
 
 use super::recorded;
-use crate::campaign::canary::SensorProof;
-use crate::campaign::experiment::Hop;
-use crate::campaign::verdict::LinkVerdict;
-use crate::report::LinkReport;
 use crate::report::words::{hop, span, span_ms};
+use foil_record::Hop;
+use foil_record::LinkReport;
+use foil_record::LinkVerdict;
+use foil_record::SensorProof;
 use foil_text::cut;
 
 /// What is known of the chain before a link.

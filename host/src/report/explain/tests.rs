@@ -1,10 +1,10 @@
 use super::explain;
-use crate::campaign::canary::SensorProof;
-use crate::campaign::verdict::{LinkVerdict, Verdict};
-use crate::collector::NotCounted;
-use crate::report::Uncounted;
 use crate::report::fixture::{judged, link, report};
 use foil_manifest::TiedBy;
+use foil_record::NotCounted;
+use foil_record::SensorProof;
+use foil_record::Uncounted;
+use foil_record::{LinkVerdict, Verdict};
 
 /// A chain such as `telemetry=seen rule=missed`; `!` after a verdict: contradicted; `+`: it looked at events of the run.
 fn of(chain: &str) -> String {

@@ -1,11 +1,11 @@
 //! Tables: the links of a run, the runs of a set.
 
 use super::paint::{DIM, Page, link_style, style};
-use crate::campaign::verdict::Verdict;
 use crate::report::outcome::{Outcome, outcome};
 use crate::report::words::{attack, best, chain, span, span_ms, tied, title};
-use crate::report::{LinkReport, RunReport};
 use anstyle::Style;
+use foil_record::Verdict;
+use foil_record::{LinkReport, RunReport};
 use foil_text::cut;
 use std::io::Result;
 
@@ -76,7 +76,7 @@ fn of_test(report: &RunReport) -> [String; 6] {
 
 /// The links that are not as expected, in the chain's order.
 pub fn broken(report: &RunReport) -> String {
-    let wrong = chain(report).into_iter().filter(|l| l.verdict != crate::campaign::verdict::LinkVerdict::Seen);
+    let wrong = chain(report).into_iter().filter(|l| l.verdict != foil_record::LinkVerdict::Seen);
     let wrong: Vec<String> = wrong.map(|l| format!("{} {}", cut(&l.link, 20), l.verdict)).collect();
     match wrong.split_first() {
         None => "-".to_owned(),

@@ -1,8 +1,8 @@
 //! Lines on a page of limited width. Text is wrapped before it is coloured.
 
-use crate::campaign::verdict::{LinkVerdict, Verdict};
 use crate::report::words::wrap;
 use anstyle::{AnsiColor, Style};
+use foil_record::{LinkVerdict, Verdict};
 use std::io::{Result, Write};
 
 pub const GREEN: Style = AnsiColor::Green.on_default();

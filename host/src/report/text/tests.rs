@@ -1,9 +1,9 @@
 use super::{links, plain, whole};
-use crate::campaign::verdict::Verdict;
 use crate::report::fixture::{evil as said, judged, report, test};
 use crate::report::text::paint::Page;
-use crate::report::{CleanupReport, RunReport};
-use foil_journal::UndoOutcome;
+use foil_record::UndoOutcome;
+use foil_record::Verdict;
+use foil_record::{CleanupReport, RunReport};
 
 /// With colour, as a terminal of 80 columns gets it.
 fn raw(write: impl FnOnce(&mut Page<'_>) -> std::io::Result<()>) -> String {

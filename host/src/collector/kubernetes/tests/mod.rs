@@ -1,8 +1,9 @@
 mod server;
 
-use super::super::{Attribution, Event, LogLimits, ProcessTree};
+use super::super::{Event, LogLimits, ProcessTree};
 use super::*;
 use axum::http::StatusCode;
+use foil_record::Attribution;
 use foil_text::RunId;
 use server::{Server, UID};
 use std::time::Duration;

@@ -2,8 +2,8 @@
 
 use super::super::sigma::Rule;
 use super::*;
-use crate::collector::Attribution;
 use crate::collector::audit::parse::{Assembler, parse_line};
+use foil_record::Attribution;
 use foil_text::Shown as _;
 
 const RECORDED: &str = include_str!("../../audit/parse/fixtures/kernel-6.18.log");

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::collector::Judged;
+use foil_record::{Nearest, Unmatched};
 
 const REMOVES_ALL: &str = "title: Removes all\nlogsource: { product: linux, category: process_creation }\ndetection:\n  \
     s: { Image|endswith: [/rm, /unlink], CommandLine|contains|all: [' -rf', /tmp] }\n  f: { User: backup }\n  \

@@ -1,7 +1,6 @@
 //! Verdicts of links and of experiments. Pure.
 
-use super::experiment::Outcome;
-use crate::report::{Caution, LinkReport};
+use crate::{Caution, LinkReport, Outcome};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::fmt;
