@@ -23,4 +23,3 @@ pub mod collector;
 pub mod console;
 pub mod engine;
 pub mod module;
-pub mod report;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What each crate may use of the others. A crate that is not here is one that nobody decided on.
-const MAY_USE: [(&str, &[&str]); 13] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     ("foil-text", &[]),
     ("foil-panics", &[]),
     ("foil-safe-path", &["foil-text"]),
@@ -14,9 +14,11 @@ const MAY_USE: [(&str, &[&str]); 13] = [
     ("foil-manifest", &["foil-text"]),
     ("foil-atomic", &[]),
     ("foil-policy", &["foil-manifest", "foil-text", "foil-yaml"]),
-    ("foil-journal", &["foil-panics", "foil-safe-path", "foil-text"]),
+    ("foil-record", &["foil-manifest", "foil-text"]),
+    ("foil-report", &["foil-manifest", "foil-record", "foil-text"]),
+    ("foil-journal", &["foil-panics", "foil-record", "foil-safe-path", "foil-text"]),
     ("foil-shield", &["foil-manifest", "foil-safe-path", "foil-text"]),
-    ("foil-cluster", &["foil-journal", "foil-manifest", "foil-policy", "foil-text"]),
+    ("foil-cluster", &["foil-journal", "foil-manifest", "foil-policy", "foil-record", "foil-text"]),
     ("foil-sdk", &["foil-manifest"]),
     (
         "foil",
@@ -27,6 +29,8 @@ const MAY_USE: [(&str, &[&str]); 13] = [
             "foil-manifest",
             "foil-panics",
             "foil-policy",
+            "foil-record",
+            "foil-report",
             "foil-safe-path",
             "foil-shield",
             "foil-text",

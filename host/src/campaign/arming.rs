@@ -245,7 +245,13 @@ mod tests {
             _ => None,
         };
         let evidence = |collector: &str, sequence| {
-            let mut evidence = crate::report::fixture::report("rule=seen").links.remove(0).evidence.remove(0);
+            let mut evidence = Evidence {
+                summary: "seen".to_owned(),
+                attribution: Attribution::Tree,
+                own_observation: false,
+                events: Vec::new(),
+                facts: BTreeMap::new(),
+            };
             evidence.events = vec![EvidenceEvent {
                 collector: collector.to_owned(),
                 sequence,

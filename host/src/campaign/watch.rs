@@ -188,7 +188,7 @@ fn missed(mut report: LinkReport, link: &Link, rest: Rest) -> LinkReport {
     let hint = if rest.iter().any(|passed| passed.falco && loose(passed)) { falco_hint() } else { String::new() };
     report.uncounted.extend(Uncounted::group(rest.iter().map(|passed| passed.why)));
     report.uncounted.iter_mut().for_each(|uncounted| uncounted.at_least = more);
-    let arrived = crate::report::uncounted(&report).map(|arrived| arrived + &hint);
+    let arrived = foil_report::uncounted(&report).map(|arrived| arrived + &hint);
     // It may have been this run's: to say that it was missed would be a guess.
     if let Some(arrived) = arrived.clone().filter(|_| report.uncounted.iter().any(|u| u.why == NotCounted::Untold)) {
         return unknown(report, arrived);

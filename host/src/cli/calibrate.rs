@@ -81,7 +81,7 @@ pub(super) fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         Format::Json => super::print_json(&rows.iter().map(json).collect::<Vec<_>>())?,
         _ => text(&experiment, &rows),
     }
-    Ok(crate::report::exit(&rows.iter().filter_map(|row| row.result.as_ref().ok().cloned()).collect::<Vec<_>>()))
+    Ok(foil_report::exit(&rows.iter().filter_map(|row| row.result.as_ref().ok().cloned()).collect::<Vec<_>>()))
 }
 
 fn json(row: &Row) -> serde_json::Value {

@@ -1,10 +1,10 @@
 //! Arguments in, words out: one file a subcommand.
 
 use crate::console::err;
-use crate::report;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use foil_record::Exit;
+use foil_report as report;
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -1,8 +1,8 @@
 //! A file of `--output`: where, and in which format.
 
-use crate::report::Format;
 use clap::ValueEnum as _;
 use clap::builder::{OsStringValueParser, TypedValueParser};
+use foil_report::Format;
 use foil_text::Shown as _;
 use foil_text::suggest;
 use std::ffi::{OsStr, OsString};

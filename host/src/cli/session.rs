@@ -11,7 +11,6 @@ use crate::campaign::{Experiment, Host, Preparation, PrepareError, PrepareErrors
 use crate::console::err;
 use crate::engine::{Compiler, Engine};
 use crate::module::{Catalog, Module, NotFound};
-use crate::report::{self, Progress};
 use anyhow::Context as _;
 use foil_cluster::Cluster;
 use foil_journal::Journal;
@@ -19,6 +18,7 @@ use foil_panics::caught_in;
 use foil_policy::{Environment, Grants};
 use foil_record::RunReport;
 use foil_record::Verdict;
+use foil_report::{self as report, Progress};
 use foil_shield::Launcher;
 use foil_text::hint::of_state;
 use std::cell::Cell;

@@ -2,7 +2,7 @@
 
 use super::Exit;
 use crate::console::err;
-use crate::report::Progress;
+use foil_report::Progress;
 use foil_text::hint::of_state;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};

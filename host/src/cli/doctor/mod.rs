@@ -14,8 +14,8 @@ mod shields;
 
 use super::{Exit, Format, Global};
 use crate::console::out;
-use crate::report::wrap;
 use anstyle::{AnsiColor, Style};
+use foil_report::wrap;
 use foil_shield::Launcher;
 use foil_text::cut;
 use serde::Serialize;

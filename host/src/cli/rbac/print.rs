@@ -238,7 +238,7 @@ impl Rule {
 }
 
 fn comment(text: &str, indent: &str) -> String {
-    crate::report::wrap(text, 110).iter().map(|line| format!("{indent}# {line}\n")).collect()
+    foil_report::wrap(text, 110).iter().map(|line| format!("{indent}# {line}\n")).collect()
 }
 
 /// A text as YAML: plain where nobody could read it as anything else.

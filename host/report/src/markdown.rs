@@ -175,7 +175,7 @@ fn safe(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixture::{evil, report, test};
+    use crate::fixture::{evil, report, test};
     use foil_record::CleanupReport;
 
     fn markdown(reports: &[RunReport]) -> String {

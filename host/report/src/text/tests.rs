@@ -1,6 +1,6 @@
 use super::{links, plain, whole};
-use crate::report::fixture::{evil as said, judged, report, test};
-use crate::report::text::paint::Page;
+use crate::fixture::{evil as said, judged, report, test};
+use crate::text::paint::Page;
 use foil_record::UndoOutcome;
 use foil_record::Verdict;
 use foil_record::{CleanupReport, RunReport};

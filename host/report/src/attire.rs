@@ -113,7 +113,7 @@ fn time(time: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixture::{evil, here, report, test};
+    use crate::fixture::{evil, here, report, test};
 
     fn of(reports: &[RunReport]) -> Value {
         document(reports, &here(), "2027-01-31T13:00:00.5Z".parse().expect("RFC 3339"))

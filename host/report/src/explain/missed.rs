@@ -1,7 +1,7 @@
 //! A link that was missed: what stands before it says where to look.
 
 use super::recorded;
-use crate::report::words::{hop, span, span_ms};
+use crate::words::{hop, span, span_ms};
 use foil_record::Hop;
 use foil_record::LinkReport;
 use foil_record::LinkVerdict;

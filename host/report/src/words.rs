@@ -321,7 +321,7 @@ mod tests {
 
     #[test]
     fn the_rules_that_noticed_are_named_once() {
-        let mut link = crate::report::fixture::report("detection=seen").links.remove(0);
+        let mut link = crate::fixture::report("detection=seen").links.remove(0);
         let evidence = link.evidence.remove(0);
         let with = |facts: &[(&str, &str)], own_observation: bool| Evidence {
             facts: facts.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),

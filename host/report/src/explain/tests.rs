@@ -1,5 +1,5 @@
 use super::explain;
-use crate::report::fixture::{judged, link, report};
+use crate::fixture::{judged, link, report};
 use foil_manifest::TiedBy;
 use foil_record::NotCounted;
 use foil_record::SensorProof;
@@ -186,7 +186,7 @@ fn a_test_that_failed_may_not_have_done_it() {
     let mut report = judged("telemetry=missed");
     report.facts.insert("exit".into(), "3".into());
     assert!(!explain(&report).join(" ").contains("ended with 3"), "it is no imported test");
-    report.test = Some(crate::report::fixture::test());
+    report.test = Some(crate::fixture::test());
     assert!(explain(&report).join(" ").contains("The test's own command ended with 3"));
     report.facts.insert("exit".into(), "0".into());
     assert!(!explain(&report).join(" ").contains("own command ended"));

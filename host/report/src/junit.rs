@@ -112,7 +112,7 @@ fn rerun(earlier: &RunReport) -> TestRerun {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixture::report;
+    use crate::fixture::report;
     use foil_record::StepOf;
 
     fn xml(reports: &[RunReport]) -> String {

@@ -1,5 +1,8 @@
 //! What a run came to, for people and for programs.
 
+// What a module or a server said is in a report: none of it may end the host.
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
 mod attire;
 mod csv;
 mod explain;

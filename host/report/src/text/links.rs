@@ -1,8 +1,8 @@
 //! Tables: the links of a run, the runs of a set.
 
 use super::paint::{DIM, Page, link_style, style};
-use crate::report::outcome::{Outcome, outcome};
-use crate::report::words::{attack, best, chain, span, span_ms, tied, title};
+use crate::outcome::{Outcome, outcome};
+use crate::words::{attack, best, chain, span, span_ms, tied, title};
 use anstyle::Style;
 use foil_record::Verdict;
 use foil_record::{LinkReport, RunReport};

@@ -145,7 +145,7 @@ fn line(report: &RunReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixture::{evil, report, test};
+    use crate::fixture::{evil, report, test};
 
     #[test]
     fn the_worst_run_colours_its_technique() {

@@ -117,7 +117,7 @@ fn left(report: &RunReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixture::{evil, here, report, test};
+    use crate::fixture::{evil, here, report, test};
 
     fn table(reports: &[RunReport]) -> String {
         let mut out = Vec::new();

@@ -75,7 +75,7 @@ pub fn forgot(test: &TestReport) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixture::{report, test};
+    use crate::fixture::{report, test};
     use foil_record::CleanupReport;
 
     #[test]

@@ -24,7 +24,7 @@ const MAX_LINES: usize = 6;
 
 /// Prints one run. Colour goes away where `out` is no terminal or `NO_COLOR` is set (`anstream`).
 pub fn print(out: &mut dyn Write, report: &RunReport) -> Result<()> {
-    crate::report::forgive(whole(&mut Page::terminal(out), report))
+    crate::forgive(whole(&mut Page::terminal(out), report))
 }
 
 /// The same without colour, in 80 columns.
@@ -194,15 +194,15 @@ pub fn brief(out: &mut dyn Write, reports: &[RunReport]) -> Result<()> {
     let mut page = Page::terminal(out);
     let print = |page: &mut Page<'_>| {
         links::runs(page, reports)?;
-        crate::report::nodes_of(page.out(), reports)?;
+        crate::nodes_of(page.out(), reports)?;
         unpassed(page, reports)
     };
-    crate::report::forgive(print(&mut page))
+    crate::forgive(print(&mut page))
 }
 
 /// The details of the runs that did not pass.
 pub fn details(out: &mut dyn Write, reports: &[RunReport]) -> Result<()> {
-    crate::report::forgive(unpassed(&mut Page::terminal(out), reports))
+    crate::forgive(unpassed(&mut Page::terminal(out), reports))
 }
 
 /// Those that were not begun have none.

@@ -1,6 +1,6 @@
 //! Lines on a page of limited width. Text is wrapped before it is coloured.
 
-use crate::report::words::wrap;
+use crate::words::wrap;
 use anstyle::{AnsiColor, Style};
 use foil_record::{LinkVerdict, Verdict};
 use std::io::{Result, Write};

@@ -46,7 +46,7 @@ fn what(run: &RunReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixture;
+    use crate::fixture;
 
     #[test]
     fn nodes_that_do_not_notice_are_named() {

@@ -32,7 +32,7 @@ fn begins(format: Format, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{self, fixture};
+    use crate::{self as report, fixture};
 
     #[test]
     fn every_report_is_known_and_nothing_else() {
