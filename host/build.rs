@@ -26,7 +26,9 @@ fn main() {
 fn run() -> anyhow::Result<()> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("host/ has a parent")?;
     let out = PathBuf::from(std::env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?);
-    for source in ["techniques", "sdk", "wit", "manifest", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml"] {
+    for source in
+        ["techniques", "sdk", "wit", "manifest", "host/text", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml"]
+    {
         println!("cargo::rerun-if-changed={}", workspace.join(source).display());
     }
     println!("cargo::rerun-if-changed=build.rs");

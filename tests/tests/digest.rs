@@ -34,16 +34,18 @@ fn build_with(folder: &Path, target_dir: &Path, environment: &[(&str, &str)]) ->
 /// The workspace, reduced to one technique and what it needs.
 fn copy_workspace(to: &Path) {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ has a parent");
-    for part in ["wit", "sdk", "manifest", "techniques/linux/system-info", "Cargo.lock", "rust-toolchain.toml"] {
+    let parts =
+        ["wit", "sdk", "manifest", "host/text", "techniques/linux/system-info", "Cargo.lock", "rust-toolchain.toml"];
+    for part in parts {
         copy(&from.join(part), &to.join(part));
     }
     let text = std::fs::read_to_string(from.join("Cargo.toml")).expect("the workspace's Cargo.toml");
-    let lines = text.lines().map(|line| match line.split_whitespace().next() {
-        Some("members") => "members = [\"sdk\", \"manifest\", \"techniques/*/*\"]",
-        Some("default-members") => "",
-        _ => line,
-    });
-    std::fs::write(to.join("Cargo.toml"), lines.collect::<Vec<_>>().join("\n")).expect("writable");
+    let mut table: toml::Table = text.parse().expect("TOML");
+    let workspace = table.get_mut("workspace").and_then(toml::Value::as_table_mut).expect("a workspace");
+    let members = ["sdk", "manifest", "host/text", "techniques/*/*"].map(|member| toml::Value::from(member));
+    workspace.insert("members".to_owned(), members.to_vec().into());
+    workspace.remove("default-members");
+    std::fs::write(to.join("Cargo.toml"), table.to_string()).expect("writable");
 }
 
 fn copy(from: &Path, to: &Path) {
