@@ -4,7 +4,7 @@
 
 // Only the parser, which depends on nothing: building the whole host, engine and all, under a sanitizer takes half an hour.
 #[allow(dead_code, unused_imports, reason = "the host uses more of it")]
-#[path = "../../host/src/collector/audit/parse/mod.rs"]
+#[path = "../../host/collector/src/audit/parse/mod.rs"]
 mod parse;
 
 use libfuzzer_sys::fuzz_target;

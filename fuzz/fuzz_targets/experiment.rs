@@ -17,11 +17,6 @@ mod experiment;
 #[allow(dead_code, reason = "the host uses more of it")]
 #[path = "../../host/src/campaign/outputs.rs"]
 mod outputs;
-#[path = "../../host/src/collector/audit/request.rs"]
-mod request;
-#[allow(dead_code, reason = "the host uses more of it")]
-#[path = "../../host/src/campaign/severity.rs"]
-mod severity;
 #[allow(dead_code, reason = "the host uses more of it")]
 #[path = "../common/swell.rs"]
 mod swell;
@@ -30,14 +25,10 @@ mod swell;
 mod campaign {
     pub(crate) use crate::experiment;
 }
-mod collector {
-    pub mod audit {
-        pub use crate::request::RuleRequest;
-    }
-}
 
 use document::{Document, StepSource};
-use experiment::{Experiment, Hold, Link, Outcome};
+use experiment::{Experiment, Hold, Link};
+use foil_record::Outcome;
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 use std::time::Duration;

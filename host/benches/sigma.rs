@@ -4,8 +4,8 @@
 
 mod common;
 
-use foil::collector::rules::{Programs, RuleSet};
-use foil::collector::{Event, audit};
+use foil_collector::rules::{Programs, RuleSet};
+use foil_collector::{Event, audit};
 use foil_record::Attribution;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

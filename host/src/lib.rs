@@ -19,7 +19,6 @@
 pub mod campaign;
 pub mod capability;
 pub mod cli;
-pub mod collector;
 pub mod console;
 pub mod engine;
 pub mod module;

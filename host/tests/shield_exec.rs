@@ -276,7 +276,7 @@ async fn the_output_of_a_child_that_has_ended_is_whole_however_busy_the_machine_
 
 #[tokio::test]
 async fn a_sensor_can_tell_foils_set_up_from_the_program() {
-    use foil::collector::ProcessTree;
+    use foil_collector::ProcessTree;
     use foil_record::Attribution;
     for level in [ShieldLevel::Confined, ShieldLevel::Open] {
         for tree in [ProcessTree::new(), ProcessTree::without_connector()] {

@@ -2,7 +2,7 @@
 
 mod sigma_support;
 
-use foil::collector::Event;
+use foil_collector::Event;
 use std::collections::BTreeMap;
 
 const RECORDED: &str = include_str!("fixtures/sigma/techniques.jsonl");

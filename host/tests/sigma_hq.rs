@@ -2,8 +2,8 @@
 
 mod sigma_support;
 
-use foil::collector::rules::RuleSet;
-use foil::collector::{Event, audit};
+use foil_collector::rules::RuleSet;
+use foil_collector::{Event, audit};
 use foil_record::Attribution;
 use std::path::PathBuf;
 

@@ -6,8 +6,8 @@ mod sigma_support;
 #[allow(dead_code, reason = "not all of it is needed here")]
 mod support;
 
-use foil::collector::rules::{self, RuleSet};
-use foil::collector::{ArmOptions, Armed, Event, ProcessTree, arm, audit};
+use foil_collector::rules::{self, RuleSet};
+use foil_collector::{ArmOptions, Armed, Event, ProcessTree, arm, audit};
 use foil_record::Attribution;
 use foil_text::RunId;
 use std::io::Write;

@@ -1,6 +1,6 @@
 //! Experiments on the real kernel's audit stream. The machine's audit state is as before, whatever happened.
 
-use foil::collector::audit::{Control, KEY_PREFIX, LIVE_TEST_LOCK};
+use foil_collector::audit::{Control, KEY_PREFIX, LIVE_TEST_LOCK};
 use foil_tests::e2e::{Bench, is_root, until};
 use nix::sys::signal::Signal;
 use std::fs::File;

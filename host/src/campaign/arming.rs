@@ -2,13 +2,13 @@
 
 use super::checks::PreparedChecks;
 use super::prepared::Prepared;
-use crate::collector::audit::{self, OwnRules, RuleError, RuleRequest, plan_own_rules};
-use crate::collector::rules;
-use crate::collector::rules::{Correlating, History, Lacking, RuleSet};
-use crate::collector::{
+use foil_cluster::Cluster;
+use foil_collector::audit::{self, OwnRules, RuleError, RuleRequest, plan_own_rules};
+use foil_collector::rules;
+use foil_collector::rules::{Correlating, History, Lacking, RuleSet};
+use foil_collector::{
     ArmOptions, Armed, Blindness, EventLog, Interest, Judged, Observed, ProcessTree, Recorded, Sensors, arm, observed,
 };
-use foil_cluster::Cluster;
 use foil_journal::{Effect, Learned, RunJournal, Undo};
 use foil_manifest::ShieldLevel;
 use foil_record::Evidence;

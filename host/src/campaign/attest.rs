@@ -1,9 +1,9 @@
 //! What a look showed, with what the host itself knows of it: when it happened and how it is tied to the run are never a check's to say.
 
 use crate::capability::Reading;
-use crate::collector::Judged;
 use crate::engine::PhaseError;
 use crate::engine::bindings::check::{Basis, EventReference, Observation, Sighting};
+use foil_collector::Judged;
 use foil_record::Attribution;
 use foil_text::{clip, cut};
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,6 +1,6 @@
 //! The experiment file: a hypothesis, one technique, and the links expected to notice it.
 
-use crate::collector::audit::RuleRequest;
+use foil_collector::audit::RuleRequest;
 use foil_manifest::{ShieldLevel, TiedBy};
 use foil_record::Severity;
 use foil_record::{Hop, Outcome};

@@ -1,9 +1,9 @@
 //! What a link looks for, as far as its check's manifest, its parameters and the run say it.
 
 use super::prepared::{Prepared, PreparedLink};
-use crate::collector::Interest;
-use crate::collector::tree::Containers;
 use crate::engine::bindings::types::Value;
+use foil_collector::Interest;
+use foil_collector::tree::Containers;
 use foil_manifest::ParameterType;
 use std::collections::BTreeSet;
 

@@ -1,7 +1,7 @@
 //! `with:` of an experiment, held against the parameters that a manifest declares.
 
-use crate::collector::audit::parse;
 use crate::engine::bindings::types::{Parameter, Value};
+use foil_collector::audit::parse;
 use foil_manifest::{Manifest, Parameter as Declared, ParameterType, Shape};
 use foil_text::Shown as _;
 use foil_text::suggest::hint;

@@ -2,8 +2,8 @@
 
 use super::experiment::Experiment;
 use super::mistakes::PrepareError;
-use crate::collector::{audit, file, inbox, kubernetes, observed, rules};
 use crate::engine::bindings::types::{Parameter, Value};
+use foil_collector::{audit, file, inbox, kubernetes, observed, rules};
 use foil_manifest::{Capability, Manifest, ParameterType, pattern};
 use foil_policy::Environment;
 use foil_policy::sources::{FileFormat, FileSource};

@@ -5,7 +5,7 @@ use super::document::{Order, StepHold};
 use super::outputs::{self, Facts};
 use super::prepared::Prepared;
 use super::run::Host;
-use crate::collector::rules::History;
+use foil_collector::rules::History;
 use foil_record::Verdict;
 use foil_record::{RunReport, StepOf};
 use futures_util::StreamExt as _;

@@ -1,7 +1,7 @@
 //! What a report says of the events that a link rests on.
 
 use super::attest::Cited;
-use crate::collector::foreign;
+use foil_collector::foreign;
 use foil_manifest::TiedBy;
 use foil_record::{Caution, CautionKind, EvidenceEvent};
 use foil_text::cut;
@@ -66,7 +66,7 @@ pub fn falco_hint() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::collector::{Judged, Recorded};
+    use foil_collector::{Judged, Recorded};
     use foil_record::Attribution;
     use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! What the journal's undo needs of the kernel's audit rules, and of clusters.
 
-use crate::collector::audit::{OwnRules, on_for_nobody, remove};
 use foil_cluster::undo::{FAMILY, KubeUndo, undo};
+use foil_collector::audit::{OwnRules, on_for_nobody, remove};
 use foil_journal::family::{Families, FamilyUndo, Known};
 use foil_journal::{AuditState, NoHost, UndoHost};
 use foil_record::UndoOutcome;

@@ -3,9 +3,9 @@
 use super::attest::{Attested, Seen};
 use super::experiment::Link;
 use super::tie::{caution, evidence_event, falco_hint};
-use crate::collector::Blindness;
-use crate::collector::rules::Lacking;
 use crate::engine::PhaseError;
+use foil_collector::Blindness;
+use foil_collector::rules::Lacking;
 use foil_manifest::TiedBy;
 use foil_record::LinkVerdict;
 use foil_record::NotCounted;

@@ -2,9 +2,9 @@
 
 use super::Guest;
 use super::guest::failure;
-use crate::collector::Judged;
 use crate::engine::bindings::imports::events_read::{Event, Host, Page};
 use crate::engine::bindings::types::{Error, Fact};
+use foil_collector::Judged;
 
 const MAX_EVENTS: u32 = 1000;
 

@@ -1,11 +1,11 @@
 //! The host's side of one guest: what it may do, what it has used, and through what it acts.
 
 use super::Reading;
-use crate::collector::tree::Containers;
-use crate::collector::{EventLog, Observed};
 use crate::engine::bindings::types::{Denial, Error, Failure};
 use crate::engine::{Budget, PhaseError, Spent};
 use foil_cluster::Session;
+use foil_collector::tree::Containers;
+use foil_collector::{EventLog, Observed};
 use foil_journal::RunJournal;
 use foil_manifest::ShieldLevel;
 use foil_policy::{self as policy, Permission};

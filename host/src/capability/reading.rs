@@ -2,7 +2,7 @@
 //! that a check cannot say of an event what is not so.
 
 use super::unix_nanos;
-use crate::collector::{Counting, EventLog, Judged};
+use foil_collector::{Counting, EventLog, Judged};
 use foil_record::Attribution;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};

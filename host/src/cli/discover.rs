@@ -3,8 +3,8 @@
 use super::Global;
 pub use super::trusted::read_trusted;
 use crate::campaign::experiment::Expectations;
-use crate::collector::audit::check_request;
 use anyhow::{Context as _, bail};
+use foil_collector::audit::check_request;
 use foil_policy::{Environment, Grants, Refusal, environment, grants};
 use foil_text::Shown as _;
 use std::path::{Path, PathBuf};

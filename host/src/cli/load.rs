@@ -12,10 +12,10 @@ use crate::campaign::document::{self, Campaign, Document, Order, Part, Step, Ste
 use crate::campaign::references::{EarlierStep, unpromised};
 use crate::campaign::sequence::PreparedCampaign;
 use crate::campaign::{Experiment, PrepareError, Prepared, experiment};
-use crate::collector::Sensors;
 use crate::console::err;
 use crate::module::{Catalog, Filter, Module, OBTAIN};
 use anyhow::{Context as _, anyhow, bail};
+use foil_collector::Sensors;
 use foil_manifest::{AttackId, Kind};
 use foil_policy::sources::Sources;
 use foil_record::RunReport;

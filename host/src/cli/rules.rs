@@ -1,9 +1,9 @@
 //! The Sigma rules that experiments name: read once, and held against what links ask for before anything runs.
 
 use crate::campaign::{PrepareError, PrepareErrors, Prepared, PreparedLink};
-use crate::collector::rules::{self, Loaded, RuleSet};
 use crate::console::err;
 use crate::engine::bindings::types::Value;
+use foil_collector::rules::{self, Loaded, RuleSet};
 use foil_manifest::ParameterType;
 use foil_policy::sources::Sources;
 use foil_text::Shown as _;

@@ -1,7 +1,7 @@
 //! Whose event it is.
 
 use super::support::{Init, Machine, armed, execs, find};
-use foil::collector::{ProcessTree, arm};
+use foil_collector::{ProcessTree, arm};
 use foil_record::Attribution;
 use foil_text::RunId;
 use std::process::Command;
@@ -114,7 +114,7 @@ fn what_the_connector_saw_is_an_own_observation() {
         println!("skipped: no process connector here");
         return;
     }
-    let options = foil::collector::ArmOptions::new(RunId::new(), tree.clone());
+    let options = foil_collector::ArmOptions::new(RunId::new(), tree.clone());
     let observed = arm("foil.observed", &options).expect("armed");
     let init = Init::start("/bin/sleep 0.2; true");
     tree.feed(&init.tree());

@@ -1,8 +1,8 @@
 //! Beside a real audit daemon: listen, and add nothing.
 
 use super::support::{Init, Machine, execs, find};
-use foil::collector::audit::{self, Control, RuleError, RuleRequest};
-use foil::collector::{ArmOptions, ProcessTree, arm};
+use foil_collector::audit::{self, Control, RuleError, RuleRequest};
+use foil_collector::{ArmOptions, ProcessTree, arm};
 use foil_record::Attribution;
 use foil_text::RunId;
 use std::path::Path;

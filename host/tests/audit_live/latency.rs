@@ -1,7 +1,7 @@
 //! How long it takes from an act to a readable event.
 
 use super::support::{Init, Machine, armed, execs};
-use foil::collector::ProcessTree;
+use foil_collector::ProcessTree;
 use foil_text::RunId;
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,8 @@
 //! Lost events are said, never passed over.
 
 use super::support::{Init, Machine, Rules, armed};
-use foil::collector::audit;
-use foil::collector::{ArmOptions, Blindness, LogLimits, ProcessTree, arm};
+use foil_collector::audit;
+use foil_collector::{ArmOptions, Blindness, LogLimits, ProcessTree, arm};
 use foil_record::Attribution;
 use foil_text::RunId;
 
@@ -50,7 +50,7 @@ fn five_hundred_programs_in_a_burst_are_all_there() {
     let log = armed.log.clone();
     assert_eq!(armed.finish(), None);
     let events = log.read(0, usize::MAX).events;
-    let is_ours = |e: &&foil::collector::Event| {
+    let is_ours = |e: &&foil_collector::Event| {
         e.attribution == Attribution::Tree && e.fields.get("argv").is_some_and(|a| a.starts_with("/bin/true "))
     };
     assert_eq!(events.iter().filter(is_ours).count(), 500);

@@ -2,7 +2,7 @@
 
 use super::shield_support::{Stage, is_administrator};
 use super::support::{Machine, armed};
-use foil::collector::{Event, ProcessTree};
+use foil_collector::{Event, ProcessTree};
 use foil_manifest::ShieldLevel;
 use foil_record::Attribution;
 use foil_shield::FileOp;

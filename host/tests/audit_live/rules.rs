@@ -1,8 +1,8 @@
 //! Rules of Foil's own, and what others do to rules.
 
 use super::support::{Init, Machine, Rules, armed, execs, find};
-use foil::collector::audit::{self, Control, OwnRules, RuleRequest};
-use foil::collector::{ArmOptions, Blindness, ProcessTree, arm};
+use foil_collector::audit::{self, Control, OwnRules, RuleRequest};
+use foil_collector::{ArmOptions, Blindness, ProcessTree, arm};
 use foil_text::RunId;
 
 #[test]

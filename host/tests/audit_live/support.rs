@@ -1,7 +1,7 @@
 //! What the tests share.
 
-use foil::collector::audit::{self, Control, OwnRules, RuleRequest};
-use foil::collector::{ArmOptions, Armed, Event, EventLog, ProcessTree, arm};
+use foil_collector::audit::{self, Control, OwnRules, RuleRequest};
+use foil_collector::{ArmOptions, Armed, Event, EventLog, ProcessTree, arm};
 use foil_shield::Tree;
 use foil_text::RunId;
 use std::fs::File;

@@ -2,8 +2,8 @@
 //! run ids of processes that run here; the process connector (root) hears of them as it does in a run.
 
 use super::support::{Client, events, inbox, log_of, now, source};
-use foil::collector::file::Follower;
-use foil::collector::{ArmOptions, Armed, EventLog, LogLimits, ProcessTree, arm, observed};
+use foil_collector::file::Follower;
+use foil_collector::{ArmOptions, Armed, EventLog, LogLimits, ProcessTree, arm, observed};
 use foil_policy::sources::FileFormat;
 use foil_record::Attribution;
 use foil_shield::Tree;
@@ -81,7 +81,7 @@ struct Run {
     follower: Follower,
     client: Client,
     _observed: Armed,
-    _subscription: foil::collector::inbox::Subscription,
+    _subscription: foil_collector::inbox::Subscription,
     _folder: tempfile::TempDir,
 }
 

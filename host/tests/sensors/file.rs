@@ -1,8 +1,8 @@
 //! Following a log through all that happens to logs.
 
 use super::support::{events, log, now, source, until, values};
-use foil::collector::Blindness;
-use foil::collector::file::Follower;
+use foil_collector::Blindness;
+use foil_collector::file::Follower;
 use foil_policy::sources::{FileFormat, FileSource};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;

@@ -1,8 +1,8 @@
 //! What senders may do to the inbox, and what it says to them.
 
 use super::support::{Client, events, inbox, log, log_of, until, values};
-use foil::collector::inbox::Inbox;
-use foil::collector::{Blindness, LogLimits, ProcessTree};
+use foil_collector::inbox::Inbox;
+use foil_collector::{Blindness, LogLimits, ProcessTree};
 use foil_policy::sources::InboxSource;
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -1,7 +1,7 @@
 //! Many senders at once: what was accepted is there, and all of it.
 
 use super::support::{Client, inbox, log_of, values};
-use foil::collector::{LogLimits, ProcessTree};
+use foil_collector::{LogLimits, ProcessTree};
 use std::collections::BTreeSet;
 
 const CLIENTS: usize = 8;

@@ -1,9 +1,9 @@
 //! What was lost or refused on the way in counts against every absence that it may explain, and against no other.
 
 use super::support::{Client, events, inbox, log, source, until};
-use foil::collector::file::Follower;
-use foil::collector::inbox::Inbox;
-use foil::collector::{Blindness, Interest};
+use foil_collector::file::Follower;
+use foil_collector::inbox::Inbox;
+use foil_collector::{Blindness, Interest};
 use foil_policy::sources::{FileFormat, InboxSource};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;

@@ -1,7 +1,7 @@
 //! What the tests share.
 
-use foil::collector::inbox::{Inbox, Subscription};
-use foil::collector::{Event, EventLog, LogLimits, ProcessTree};
+use foil_collector::inbox::{Inbox, Subscription};
+use foil_collector::{Event, EventLog, LogLimits, ProcessTree};
 use foil_policy::sources::{FileFormat, FileSource, InboxSource};
 use foil_text::RunId;
 use std::io::{Read, Write};

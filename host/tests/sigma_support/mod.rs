@@ -2,8 +2,8 @@
 
 #![allow(dead_code, reason = "no test uses all of it")]
 
-use foil::collector::rules::{Programs, RuleSet};
-use foil::collector::{Event, audit};
+use foil_collector::rules::{Programs, RuleSet};
+use foil_collector::{Event, audit};
 use std::path::{Path, PathBuf};
 
 /// `examples/rules`, each of which must be readable.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::capability::View;
-use crate::collector::tree::ProcessTree;
-use crate::collector::{Counting, EventLog, LogLimits, Process, Recorded};
+use foil_collector::tree::ProcessTree;
+use foil_collector::{Counting, EventLog, LogLimits, Process, Recorded};
 use foil_manifest::TiedBy;
 use foil_text::RunId;
 use std::sync::Arc;

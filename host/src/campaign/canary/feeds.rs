@@ -2,7 +2,7 @@
 
 use super::super::interest;
 use super::super::prepared::{Prepared, PreparedLink};
-use crate::collector::{audit, file, inbox, kubernetes, observed, rules};
+use foil_collector::{audit, file, inbox, kubernetes, observed, rules};
 use foil_policy::sources::{CanaryMaker, CanarySource, SensorSource};
 use foil_record::Unproved;
 use std::collections::{BTreeMap, BTreeSet};

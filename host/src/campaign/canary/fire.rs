@@ -4,7 +4,7 @@ use super::super::run::Host;
 use super::nest::Nest;
 use super::{Maker, Plan, Unproved};
 use crate::capability::unix_nanos;
-use crate::collector::{Event, EventLog};
+use foil_collector::{Event, EventLog};
 use foil_record::Attribution;
 use foil_record::SensorProof;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 use super::super::attest::Cited;
 use super::*;
-use crate::collector::{Judged, Recorded};
+use foil_collector::{Judged, Recorded};
 use foil_record::Attribution;
 use foil_record::CautionKind;
 use std::collections::BTreeMap;

@@ -1,8 +1,8 @@
 //! The kernel's audit system and its process connector.
 
 use super::{Area, Finding};
-use crate::collector::ProcessTree;
-use crate::collector::audit::{Control, ControlError};
+use foil_collector::ProcessTree;
+use foil_collector::audit::{Control, ControlError};
 use rustix::net::netlink::{AUDIT, SocketAddrNetlink};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with};
 

@@ -4,7 +4,7 @@ use super::{Area, Finding};
 use crate::campaign::canary;
 use crate::cli::rules::{lacking, paths};
 use crate::cli::{Global, discover};
-use crate::collector::rules::{self, RuleSet};
+use foil_collector::rules::{self, RuleSet};
 use foil_policy::sources::{CanaryMaker, CanarySource, InboxSource, SensorSource, Sources};
 use foil_text::Shown as _;
 use std::fs::File;

@@ -1,7 +1,7 @@
 //! `category: file_event`: a file was made, got another name, or was emptied to be written anew.
 
 use super::{Fields, actor, field, succeeded};
-use crate::collector::Event;
+use crate::Event;
 
 const O_CREAT: u64 = 0o100;
 const O_TRUNC: u64 = 0o1000;

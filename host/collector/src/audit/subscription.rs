@@ -202,7 +202,7 @@ impl Run {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::collector::LogLimits;
+    use crate::LogLimits;
     use foil_text::RunId;
 
     fn run(tree: Arc<ProcessTree>) -> Run {

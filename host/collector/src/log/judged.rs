@@ -61,7 +61,7 @@ impl EventLog {
     }
 
     /// Why an event that was judged a stranger's is one. `detonated`: the moment of detonation, nanoseconds since 1970.
-    pub(in crate::collector) fn why_stranger(&self, event: &Recorded, detonated: u64) -> NotCounted {
+    pub(crate) fn why_stranger(&self, event: &Recorded, detonated: u64) -> NotCounted {
         let tree = self.tree.as_ref();
         if tree.is_some_and(|tree| tree.says_foil(event)) {
             return NotCounted::Foil;

@@ -1,7 +1,7 @@
 //! What a rule that matched nothing lacked.
 
 use super::*;
-use crate::collector::Judged;
+use crate::Judged;
 use foil_record::{Nearest, Unmatched};
 
 const REMOVES_ALL: &str = "title: Removes all\nlogsource: { product: linux, category: process_creation }\ndetection:\n  \

@@ -4,8 +4,8 @@
 use super::history::{Entry, History};
 use super::set::RuleSet;
 use super::sigma::{Correlation, Counted, MAX_WINDOW, SigmaEvent};
-use crate::collector::Process;
-use crate::collector::foreign::Likeness;
+use crate::Process;
+use crate::foreign::Likeness;
 use foil_record::Attribution;
 use rsigma_eval::GroupKey;
 use std::collections::{HashMap, VecDeque};

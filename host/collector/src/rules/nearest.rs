@@ -5,7 +5,7 @@ use super::events::{Programs, is_about, streams, views};
 use super::set::{Loaded, RuleSet};
 use super::sigma::{Miss, Misses};
 use super::tally::tally;
-use crate::collector::{Event, EventLog, Judged};
+use crate::{Event, EventLog, Judged};
 use foil_record::{Nearest, Tally, Unmatched};
 use foil_text::cut;
 

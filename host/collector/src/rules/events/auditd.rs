@@ -2,9 +2,9 @@
 //! of several. Each is offered by itself, with its own fields; of PATH one for each file.
 
 use super::{Fields, field};
-use crate::collector::Event;
-use crate::collector::audit::parse::{self, unquoted};
-use crate::collector::rules::sigma::{Asked, SigmaEvent};
+use crate::Event;
+use crate::audit::parse::{self, unquoted};
+use crate::rules::sigma::{Asked, SigmaEvent};
 use std::borrow::Cow;
 
 /// Fields of a SYSCALL record.

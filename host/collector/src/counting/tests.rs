@@ -1,6 +1,6 @@
 use super::*;
-use crate::collector::foreign::Likeness;
-use crate::collector::{ClockGrain, LogLimits, Process, ProcessTree, Recorded};
+use crate::foreign::Likeness;
+use crate::{ClockGrain, LogLimits, Process, ProcessTree, Recorded};
 use foil_record::Attribution;
 use foil_text::RunId;
 use std::collections::BTreeMap;

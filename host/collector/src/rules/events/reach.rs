@@ -2,7 +2,7 @@
 //! be told why they stay silent.
 
 use super::{Stream, auditd, is_about, streams};
-use crate::collector::rules::sigma::{Asked, Detection};
+use crate::rules::sigma::{Asked, Detection};
 use std::collections::BTreeSet;
 
 /// A kind of event that a stream offers, by the fields that it may have.
@@ -123,7 +123,7 @@ fn apart(fields: &[Asked<'_>], shapes: &[Shape]) -> Option<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::collector::rules::sigma::Rule;
+    use crate::rules::sigma::Rule;
 
     fn why(logsource: &str, detection: &str) -> Option<String> {
         let text = format!("title: t\nlogsource: {{ product: linux, {logsource} }}\ndetection: {{ {detection} }}\n");

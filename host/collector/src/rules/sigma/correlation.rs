@@ -1,5 +1,5 @@
 //! Correlations: rules over matches of other rules within a span of time. rsigma compiles them and judges a window; which matches
-//! belong to a window is told by [`Correlator`](crate::collector::rules::Correlator), since rsigma's engine forgets which events they were.
+//! belong to a window is told by [`Correlator`](crate::rules::Correlator), since rsigma's engine forgets which events they were.
 
 use super::document::one_line;
 use super::event::{FirstValues, SigmaEvent};

@@ -4,6 +4,9 @@
 //! belongs to is decided when it is *read* ([`tree::ProcessTree`]), since it may be recorded before the launcher has
 //! said which processes are the run's. docs/collectors.md lists every collector with its fields.
 
+// Every byte of an event is hostile: none of it may end the host.
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
 pub mod audit;
 mod clock;
 pub mod counting;

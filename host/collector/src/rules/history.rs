@@ -1,7 +1,7 @@
 //! What a campaign's earlier steps left for correlations.
 
 use super::correlator::{Hit, Source};
-use crate::collector::lock;
+use crate::lock;
 use rsigma_eval::GroupKey;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};

@@ -1,9 +1,7 @@
 //! Reading rules, and evaluating them over a run's feeds.
 
 use super::*;
-use crate::collector::{
-    Blindness, Event, EventLog, Interest, LogLimits, Process, ProcessTree, Recorded, audit, observed,
-};
+use crate::{Blindness, Event, EventLog, Interest, LogLimits, Process, ProcessTree, Recorded, audit, observed};
 use foil_record::Attribution;
 use foil_text::RunId;
 use std::path::PathBuf;

@@ -12,7 +12,7 @@ pub use process::Programs;
 pub use reach::{may_match, never, records};
 
 use super::sigma::{Logsource, SigmaEvent};
-use crate::collector::{Event, audit, file};
+use crate::{Event, audit, file};
 use std::borrow::Cow;
 
 /// What a feed's events are offered as.

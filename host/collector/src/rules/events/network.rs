@@ -1,7 +1,7 @@
 //! `category: network_connection`: a program connects to an internet address.
 
 use super::{Fields, actor, field, succeeded};
-use crate::collector::Event;
+use crate::Event;
 
 /// `-EINPROGRESS`: a connection that is made in the background.
 const IN_PROGRESS: &str = "-115";

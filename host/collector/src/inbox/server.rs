@@ -1,7 +1,7 @@
 //! Connections: how many, and for how long.
 
 use super::{Shared, request};
-use crate::collector::loss::{Cause, Loss, Origin};
+use crate::loss::{Cause, Loss, Origin};
 use axum::body::Body;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;

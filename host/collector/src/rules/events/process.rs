@@ -1,7 +1,7 @@
 //! `category: process_creation`, in the field names of Sysmon for Linux.
 
 use super::{Fields, actor, field, succeeded};
-use crate::collector::Event;
+use crate::Event;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::Read;
@@ -87,7 +87,7 @@ fn alive<'a>(pid: &str) -> (Option<Cow<'a, str>>, Option<Cow<'a, str>>) {
     let mut bytes = Vec::new();
     let read =
         std::fs::File::open(format!("/proc/{pid}/cmdline")).and_then(|file| file.take(COMMAND).read_to_end(&mut bytes));
-    let text = |bytes: &[u8]| Cow::from(crate::collector::audit::parse::text(bytes));
+    let text = |bytes: &[u8]| Cow::from(crate::audit::parse::text(bytes));
     let command = bytes.strip_suffix(b"\0").filter(|_| read.is_ok()).map(|line| {
         let spaced: Vec<u8> = line.iter().map(|b| if *b == 0 { b' ' } else { *b }).collect();
         text(&spaced)

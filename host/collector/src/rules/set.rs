@@ -4,7 +4,7 @@ use super::events::{Programs, Stream, is_about, may_match, never, records, strea
 use super::files;
 use super::graph::Graph;
 use super::sigma::{Document, Filter, Logsource, Rule, SigmaEvent};
-use crate::collector::{Event, lock};
+use crate::{Event, lock};
 use foil_manifest::pattern::glob;
 use foil_text::Shown as _;
 use rsigma_eval::Engine;

@@ -2,7 +2,7 @@
 
 use super::super::sigma::Rule;
 use super::*;
-use crate::collector::audit::parse::{Assembler, parse_line};
+use crate::audit::parse::{Assembler, parse_line};
 use foil_record::Attribution;
 use foil_text::Shown as _;
 
@@ -176,7 +176,7 @@ fn log_sources() {
 /// Rules are asked only about records that may have what they ask for: one for each field of each view of what was recorded.
 #[test]
 fn no_rule_is_kept_from_a_record_that_it_matches() {
-    use crate::collector::rules::RuleSet;
+    use crate::rules::RuleSet;
     use rsigma_eval::event::Event as _;
     let (programs, mut texts) = (Programs::default(), std::collections::BTreeSet::new());
     let serials: std::collections::BTreeSet<u64> =
@@ -204,7 +204,7 @@ fn no_rule_is_kept_from_a_record_that_it_matches() {
     let set = RuleSet::of(texts.iter().map(|text| (std::path::PathBuf::new(), Ok(text.clone()))));
     assert_eq!((set.problems(), set.rules().len()), (&[][..], texts.len()));
     assert!(texts.len() > 200, "{}", texts.len());
-    let plan = set.plan(crate::collector::audit::NAME);
+    let plan = set.plan(crate::audit::NAME);
     for event in &all {
         let mut indexed: Vec<String> =
             set.matching(event, &plan, &programs).iter().map(|l| format!("{:?}", l.rule.detection())).collect();

@@ -191,7 +191,7 @@ impl Rule {
 }
 
 impl Detection {
-    /// Returns whether an event matches. [`RuleSet`](crate::collector::rules::RuleSet) asks many rules at once.
+    /// Returns whether an event matches. [`RuleSet`](crate::rules::RuleSet) asks many rules at once.
     pub fn matches(&self, event: &SigmaEvent<'_>) -> bool {
         rsigma_eval::evaluate_rule(&self.compiled, event).is_some()
     }
