@@ -42,7 +42,7 @@ fn copy_workspace(to: &Path) {
     let text = std::fs::read_to_string(from.join("Cargo.toml")).expect("the workspace's Cargo.toml");
     let mut table: toml::Table = text.parse().expect("TOML");
     let workspace = table.get_mut("workspace").and_then(toml::Value::as_table_mut).expect("a workspace");
-    let members = ["sdk", "manifest", "host/text", "techniques/*/*"].map(|member| toml::Value::from(member));
+    let members = ["sdk", "manifest", "host/text", "techniques/*/*"].map(toml::Value::from);
     workspace.insert("members".to_owned(), members.to_vec().into());
     workspace.remove("default-members");
     std::fs::write(to.join("Cargo.toml"), table.to_string()).expect("writable");
