@@ -1,8 +1,7 @@
 //! What a file was before an effect: enough to make it again.
 
 use super::error::{JournalError, Result};
-use foil_safe_path::Fingerprint;
-use foil_safe_path::{self as safe_path, PathError, flags, open_parent_in, open_root, xattr};
+use foil_safe_path::{self as safe_path, Fingerprint, PathError, flags, open_parent_in, open_root, xattr};
 use serde::{Deserialize, Serialize};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;

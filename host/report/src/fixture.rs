@@ -2,11 +2,10 @@
 
 use super::here::Here;
 use foil_manifest::TiedBy;
-use foil_record::Attribution;
-use foil_record::Outcome;
-use foil_record::{Detonation, Judged, LinkVerdict, judge};
-use foil_record::{Evidence, EvidenceEvent, LinkReport, RunReport, TestReport};
-use foil_record::{UndoOutcome, UndoReport};
+use foil_record::{
+    Attribution, Detonation, Evidence, EvidenceEvent, Judged, LinkReport, LinkVerdict, Outcome, RunReport, TestReport,
+    UndoOutcome, UndoReport, judge,
+};
 use std::collections::BTreeMap;
 
 /// A run with this chain, such as `telemetry=seen rule=missed`; `!` after a verdict: contradicted; `+`: it looked at events.

@@ -7,9 +7,7 @@ use super::explain::explain;
 use super::outcome::{cleanup, forgot};
 use super::text::{broken, counts};
 use super::words::{attack, chain, rests_on, span, span_ms, tied, title};
-use foil_record::UndoOutcome;
-use foil_record::Verdict;
-use foil_record::{LinkReport, RunReport, TestReport};
+use foil_record::{LinkReport, RunReport, TestReport, UndoOutcome, Verdict};
 use foil_text::cut;
 use std::io::{Result, Write};
 

@@ -1,7 +1,6 @@
 //! Experiments that ran on every node: which nodes do not notice.
 
-use foil_record::RunReport;
-use foil_record::{LinkVerdict, Verdict};
+use foil_record::{LinkVerdict, RunReport, Verdict};
 use foil_text::cut;
 use std::collections::BTreeMap;
 

@@ -1,7 +1,6 @@
 //! What came of a run apart from who noticed it: whether it ran at all, and what a test's own clean-up left.
 
-use foil_record::Verdict;
-use foil_record::{RunReport, TestReport};
+use foil_record::{RunReport, TestReport, Verdict};
 use foil_text::cut;
 use schemars::JsonSchema;
 use serde::Serialize;

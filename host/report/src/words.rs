@@ -1,9 +1,8 @@
 //! Small words that all forms of the report share.
 
-use foil_record::Hop;
-use foil_record::{Attribution, NotCounted};
-use foil_record::{Evidence, LinkReport, RunReport, Uncounted};
-use foil_record::{Nearest, Tally, Unmatched};
+use foil_record::{
+    Attribution, Evidence, Hop, LinkReport, Nearest, NotCounted, RunReport, Tally, Uncounted, Unmatched,
+};
 use foil_text::cut;
 use serde::Deserialize as _;
 use serde::de::IntoDeserializer as _;

@@ -4,10 +4,10 @@ use super::checks::PreparedChecks;
 use super::prepared::Prepared;
 use foil_cluster::Cluster;
 use foil_collector::audit::{self, OwnRules, RuleError, RuleRequest, plan_own_rules};
-use foil_collector::rules;
 use foil_collector::rules::{Correlating, History, Lacking, RuleSet};
 use foil_collector::{
     ArmOptions, Armed, Blindness, EventLog, Interest, Judged, Observed, ProcessTree, Recorded, Sensors, arm, observed,
+    rules,
 };
 use foil_journal::{Effect, Learned, RunJournal, Undo};
 use foil_manifest::ShieldLevel;
@@ -229,8 +229,7 @@ fn own_rules(name: &str, wanted: &Wanted<'_>, journal: &RunJournal) -> Result<Op
 #[cfg(test)]
 mod tests {
     use super::*;
-    use foil_record::Attribution;
-    use foil_record::EvidenceEvent;
+    use foil_record::{Attribution, EvidenceEvent};
 
     #[test]
     fn a_match_of_what_foils_own_rules_recorded_proves_nothing_of_the_operators() {

@@ -4,9 +4,7 @@ use super::experiment::{Control, Hold};
 use super::prepared::{Prepared, PreparedLink};
 use super::run::{Host, Live, begin};
 use foil_panics::caught_in;
-use foil_record::Hop;
-use foil_record::RunReport;
-use foil_record::{LinkVerdict, Verdict};
+use foil_record::{Hop, LinkVerdict, RunReport, Verdict};
 use std::sync::Arc;
 
 // The futures of a run's parts are on the heap, each as long as it lasts: a run that waits for its links is then as small as that wait.

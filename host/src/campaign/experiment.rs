@@ -2,8 +2,7 @@
 
 use foil_collector::audit::RuleRequest;
 use foil_manifest::{ShieldLevel, TiedBy};
-use foil_record::Severity;
-use foil_record::{Hop, Outcome};
+use foil_record::{Hop, Outcome, Severity};
 use foil_text::Shown as _;
 use foil_yaml::Span;
 use schemars::JsonSchema;

@@ -16,8 +16,7 @@ use foil_manifest::{Capability, CapabilityName, KubeVerb, Manifest, ParameterTyp
 use foil_policy::Authorised;
 use foil_policy::sources::Sources;
 use foil_policy::windows::Windows;
-use foil_record::Hop;
-use foil_record::RunReport;
+use foil_record::{Hop, RunReport};
 use foil_shield::Identity;
 use foil_text::RunId;
 use std::collections::{BTreeMap, BTreeSet};

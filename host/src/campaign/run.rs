@@ -20,11 +20,9 @@ use foil_journal::{Journal, JournalError, RunJournal, RunRecord, UndoHost};
 use foil_manifest::ShieldLevel;
 use foil_panics::caught_in;
 use foil_policy::EffectiveLimits;
-use foil_record::LogLine;
-use foil_record::SensorProof;
-use foil_record::UndoReport;
-use foil_record::{Detonation, Judged, LinkVerdict, contradicted, judge};
-use foil_record::{LinkReport, RunReport};
+use foil_record::{
+    Detonation, Judged, LinkReport, LinkVerdict, LogLine, RunReport, SensorProof, UndoReport, contradicted, judge,
+};
 use foil_report::{Progress, Waiting};
 use foil_shield::{ChildLimits, Launcher, RunSpec, ShieldedRun};
 use foil_text::hint::{foil, of_state};

@@ -6,8 +6,7 @@ use super::outputs::{self, Facts};
 use super::prepared::Prepared;
 use super::run::Host;
 use foil_collector::rules::History;
-use foil_record::Verdict;
-use foil_record::{RunReport, StepOf};
+use foil_record::{RunReport, StepOf, Verdict};
 use futures_util::StreamExt as _;
 use std::sync::Arc;
 

@@ -4,9 +4,7 @@ use crate::campaign::parameters::from_command_line;
 use crate::module::{Catalog, Filter, Module};
 use anyhow::{anyhow, bail};
 use foil_manifest::Kind;
-use foil_text::Shown as _;
-use foil_text::glob;
-use foil_text::suggest;
+use foil_text::{Shown as _, glob, suggest};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -3,8 +3,7 @@
 use clap::ValueEnum as _;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use foil_report::Format;
-use foil_text::Shown as _;
-use foil_text::suggest;
+use foil_text::{Shown as _, suggest};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};

@@ -3,8 +3,7 @@
 use super::pack::{Builtin, listed};
 use super::{LoadError, Module, Origin, load_file, script};
 use foil_manifest::{AttackId, Kind, attack};
-use foil_text::Shown as _;
-use foil_text::glob;
+use foil_text::{Shown as _, glob};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};

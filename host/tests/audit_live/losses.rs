@@ -1,8 +1,7 @@
 //! Lost events are said, never passed over.
 
 use super::support::{Init, Machine, Rules, armed};
-use foil_collector::audit;
-use foil_collector::{ArmOptions, Blindness, LogLimits, ProcessTree, arm};
+use foil_collector::{ArmOptions, Blindness, LogLimits, ProcessTree, arm, audit};
 use foil_record::Attribution;
 use foil_text::RunId;
 

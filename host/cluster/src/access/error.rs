@@ -1,8 +1,7 @@
 //! Why a cluster cannot be reached as the environment says. Every sentence is Foil's own: what a library, a plugin or a file says
 //! may hold a secret, and is never passed on.
 
-use foil_text::Shown as _;
-use foil_text::{quote, visible};
+use foil_text::{Shown as _, quote, visible};
 use std::path::PathBuf;
 use std::time::Duration;
 

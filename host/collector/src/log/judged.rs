@@ -1,8 +1,7 @@
 //! Events with what is known of whose they are, for readers that decide for themselves what they take.
 
 use super::{EventLog, Likeness, Recorded, Whose, lock};
-use foil_record::Attribution;
-use foil_record::NotCounted;
+use foil_record::{Attribution, NotCounted};
 use std::sync::Arc;
 
 /// Most events that one page looks at: a page may be empty and not drained.

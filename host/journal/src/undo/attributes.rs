@@ -1,8 +1,7 @@
 //! Everything of a file but its content: owner, permission bits, attributes, times. And whether they are right.
 
 use super::super::preimage::Rest;
-use foil_safe_path::Fingerprint;
-use foil_safe_path::{Look, PathError, fd_path, flags, xattr};
+use foil_safe_path::{Fingerprint, Look, PathError, fd_path, flags, xattr};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, Timespec, Timestamps, Uid};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;

@@ -2,8 +2,7 @@
 
 use super::{Entry, Grant, Grants, MAX_FILE, Pin};
 use crate::{Refusal, environment::check_capabilities};
-use foil_text::place;
-use foil_text::{deceives_a_reviewer, one_line};
+use foil_text::{deceives_a_reviewer, one_line, place};
 use schemars::JsonSchema;
 use serde::Deserialize;
 

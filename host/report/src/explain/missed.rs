@@ -2,10 +2,7 @@
 
 use super::recorded;
 use crate::words::{hop, span, span_ms};
-use foil_record::Hop;
-use foil_record::LinkReport;
-use foil_record::LinkVerdict;
-use foil_record::SensorProof;
+use foil_record::{Hop, LinkReport, LinkVerdict, SensorProof};
 use foil_text::cut;
 
 /// What is known of the chain before a link.

@@ -6,10 +6,7 @@
 mod missed;
 
 use super::words::{chain, hop, lacking, span, span_ms, uncounted};
-use foil_record::Hop;
-use foil_record::Severity;
-use foil_record::{LinkReport, RunReport};
-use foil_record::{LinkVerdict, Verdict};
+use foil_record::{Hop, LinkReport, LinkVerdict, RunReport, Severity, Verdict};
 use foil_text::cut;
 
 /// The longest reason that is repeated in a sentence, in bytes.

@@ -1,10 +1,7 @@
 use super::explain;
 use crate::fixture::{judged, link, report};
 use foil_manifest::TiedBy;
-use foil_record::NotCounted;
-use foil_record::SensorProof;
-use foil_record::Uncounted;
-use foil_record::{LinkVerdict, Verdict};
+use foil_record::{LinkVerdict, NotCounted, SensorProof, Uncounted, Verdict};
 
 /// A chain such as `telemetry=seen rule=missed`; `!` after a verdict: contradicted; `+`: it looked at events of the run.
 fn of(chain: &str) -> String {

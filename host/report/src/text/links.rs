@@ -4,8 +4,7 @@ use super::paint::{DIM, Page, link_style, style};
 use crate::outcome::{Outcome, outcome};
 use crate::words::{attack, best, chain, span, span_ms, tied, title};
 use anstyle::Style;
-use foil_record::Verdict;
-use foil_record::{LinkReport, RunReport};
+use foil_record::{LinkReport, RunReport, Verdict};
 use foil_text::cut;
 use std::io::Result;
 

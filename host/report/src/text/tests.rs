@@ -1,9 +1,7 @@
 use super::{links, plain, whole};
 use crate::fixture::{evil as said, judged, report, test};
 use crate::text::paint::Page;
-use foil_record::UndoOutcome;
-use foil_record::Verdict;
-use foil_record::{CleanupReport, RunReport};
+use foil_record::{CleanupReport, RunReport, UndoOutcome, Verdict};
 
 /// With colour, as a terminal of 80 columns gets it.
 fn raw(write: impl FnOnce(&mut Page<'_>) -> std::io::Result<()>) -> String {

@@ -1,8 +1,7 @@
 use super::super::attest::Cited;
 use super::*;
 use foil_collector::{Judged, Recorded};
-use foil_record::Attribution;
-use foil_record::CautionKind;
+use foil_record::{Attribution, CautionKind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -3,8 +3,7 @@
 use super::{Area, Finding};
 use foil_manifest::{Network, ShieldLevel};
 use foil_shield::{Cgroup, ChildLimits, Launcher, RunSpec, landlock};
-use foil_text::RunId;
-use foil_text::Shown as _;
+use foil_text::{RunId, Shown as _};
 use std::io::Error;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;

@@ -9,11 +9,9 @@ use crate::campaign::{Prepared, PreparedLink};
 use crate::cli::load::Unit;
 use crate::console::out;
 use foil_manifest::{Capability, Manifest, Network};
-use foil_record::Outcome;
-use foil_record::RunReport;
+use foil_record::{Outcome, RunReport};
 use foil_report::wrap;
-use foil_text::Shown as _;
-use foil_text::cut;
+use foil_text::{Shown as _, cut};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
