@@ -20,7 +20,7 @@
 //! # Ok::<(), foil_safe_path::PathError>(())
 //! ```
 //!
-//! All calls here block (a few system calls; reading for [`fingerprint`] up to [`CONTENT_LIMIT`] bytes).
+//! All calls here block (a few system calls; reading for [`fingerprint()`] up to [`CONTENT_LIMIT`] bytes).
 
 // Whoever else uses these folders is hostile: nothing that is found in them may end the host.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
