@@ -3,7 +3,7 @@
 //!
 //! ```
 //! use foil_record::{Detonation, Hop, Judged, LinkVerdict, Outcome, Verdict, judge};
-//! let missed = Judged { link: "rule", verdict: LinkVerdict::Missed, caution: None };
+//! let missed = Judged { link: "rule", verdict: LinkVerdict::Missed, reason: None, caution: None };
 //! let (verdict, why) = judge(&Detonation::Done, Outcome::Either, &[missed]);
 //! assert_eq!(verdict, Verdict::Fail, "{why}");
 //! assert!(Hop::Rule < Hop::Alert);
