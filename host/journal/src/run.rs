@@ -176,18 +176,22 @@ impl RunJournal {
         })
     }
 
-    /// Writes down an effect of a family with what its undo needs. `undo`: from the numbers under which each of `kept` is kept.
-    pub fn intend_with(
+    /// Writes down an effect of a family with what its undo needs. `undo`: from the numbers under which each of `kept` is kept. Where it
+    /// cannot be written as JSON, nothing is written down.
+    pub fn intend_with<const N: usize>(
         &self,
         (capability, what): (&str, &str),
-        kept: &[&[u8]],
-        undo: impl FnOnce(&[i64]) -> FamilyUndo,
+        kept: [&[u8]; N],
+        undo: impl FnOnce([i64; N]) -> serde_json::Result<FamilyUndo>,
     ) -> Result<EffectId> {
         self.preimages.store(true, Ordering::Release);
         self.record(Wait::ForDisk, |tx| {
-            let rows: Vec<i64> =
-                kept.iter().map(|content| self.keep(tx, "{}", content)).collect::<rusqlite::Result<_>>()?;
-            let undo = Undo::Family(undo(&rows));
+            let mut rows = [0; N];
+            for (row, content) in rows.iter_mut().zip(kept) {
+                *row = self.keep(tx, "{}", content)?;
+            }
+            let undo = undo(rows).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+            let undo = Undo::Family(undo);
             let id = self.insert(tx, &Effect { capability: capability.into(), what: what.into(), undo })?;
             belongs(tx, id, &rows)?;
             Ok(id)

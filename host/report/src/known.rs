@@ -20,7 +20,7 @@ fn begins(format: Format, text: &str) -> bool {
             let word = trimmed.split_whitespace().next().unwrap_or_default();
             word == "VERDICT" || Verdict::ALL.iter().any(|verdict| verdict.to_string() == word)
         }
-        Format::Json => trimmed.starts_with('[') && text.contains("\"schema\""),
+        Format::Json => trimmed.starts_with('[') && (text.contains("\"schema\"") || trimmed.trim_end() == "[]"),
         Format::Junit => trimmed.starts_with("<?xml") && text.contains("<testsuites name=\"foil\""),
         Format::Markdown => trimmed.starts_with("## Foil"),
         Format::Csv => trimmed.starts_with("\"Execution Time (UTC)\""),
@@ -49,7 +49,7 @@ mod tests {
             report::brief(&mut anstream::StripStream::new(&mut brief), std::slice::from_ref(report)).unwrap();
             assert!(is_report(&brief), "{}", String::from_utf8_lossy(&brief));
         }
-        assert!(is_report(b"") && is_report(b"\n"));
+        assert!(is_report(b"") && is_report(b"\n") && is_report(b"[]\n"));
         for other in [
             &b"SQLite format 3\0"[..],
             b"experiment: pass\n",

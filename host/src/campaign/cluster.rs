@@ -75,7 +75,9 @@ impl Live<'_> {
             }
         };
         let address = Address::new("", "v1", "namespaces", None, Some(&name)).map_err(wrong)?;
-        let undo = Undo::Family(KubeUndo::of(cluster.reference(), Act::Created { address: address.clone() }));
+        let undo = KubeUndo::of(cluster.reference(), Act::Created { address: address.clone() });
+        let undo = undo.map_err(|e| Detonation::Error(format!("the undo of {address} cannot be written down: {e}")))?;
+        let undo = Undo::Family(undo);
         let effect = Effect { capability: "host".into(), what: format!("create {address}"), undo };
         let id = self.journal.intend(&effect).map_err(|e| Detonation::Error(e.to_string()))?;
         let labels = json!({ RUN_LABEL: run.as_str(), TEST_LABEL: "true" });

@@ -21,14 +21,12 @@ pub struct KubeUndo {
 
 impl KubeUndo {
     /// Returns it as the journal keeps it.
-    pub fn of(cluster: &ClusterRef, act: Act) -> FamilyUndo {
-        let written = serde_json::to_value(Self { cluster: cluster.clone(), act });
-        let data = match written {
-            Ok(Value::Object(data)) => data,
-            // Text and numbers: always an object.
-            _ => serde_json::Map::new(),
-        };
-        FamilyUndo { family: FAMILY.to_owned(), data }
+    ///
+    /// # Errors
+    /// It cannot be written as JSON, such as a kubeconfig's path that is not UTF-8: what cannot be undone must not be done.
+    pub fn of(cluster: &ClusterRef, act: Act) -> serde_json::Result<FamilyUndo> {
+        let written = serde_json::to_value(Self { cluster: cluster.clone(), act })?;
+        Ok(FamilyUndo { family: FAMILY.to_owned(), data: serde_json::from_value(written)? })
     }
 
     /// # Errors
@@ -90,8 +88,16 @@ mod tests {
     }
 
     #[test]
+    fn an_undo_that_cannot_be_written_down_is_an_error() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let KubeUndo { cluster, act } = created("pods", Some("n"), "p");
+        let kubeconfig = Some(std::ffi::OsString::from_vec(b"/x\xff".to_vec()).into());
+        assert!(KubeUndo::of(&ClusterRef { kubeconfig, ..cluster }, act).is_err());
+    }
+
+    #[test]
     fn what_an_earlier_foil_wrote_is_read_and_what_a_newer_one_wrote_is_said() {
-        let undo = KubeUndo::of(&created("pods", Some("n"), "p").cluster, created("pods", Some("n"), "p").act);
+        let undo = KubeUndo::of(&created("pods", Some("n"), "p").cluster, created("pods", Some("n"), "p").act).unwrap();
         assert_eq!(KubeUndo::read(&undo), Ok(created("pods", Some("n"), "p")));
         let written = json!({ "cluster": { "kubeconfig": null, "context": null, "uid": "u" }, "act": { "created": { "address":
             { "group": "", "version": "v1", "plural": "pods", "namespace": "n", "name": "p" } } } });

@@ -164,13 +164,11 @@ async fn change(
     let what = format!("change {address}");
     let uid = object::text(&before, "/metadata/uid").to_owned();
     let kept = [before.to_string(), patch.to_string()];
-    let undo = |numbers: &[i64]| {
-        let number = |at: usize| numbers.get(at).copied().unwrap_or_default();
-        let act = Act::Patched { address: address.clone(), uid, before: number(0), patch: number(1) };
-        KubeUndo::of(cluster, act)
+    let undo = |[before, patch]: [i64; 2]| {
+        KubeUndo::of(cluster, Act::Patched { address: address.clone(), uid, before, patch })
     };
     let kept = kept.each_ref().map(String::as_bytes);
-    let id = world.journal.intend_with((CAPABILITY, &what), &kept, undo).map_err(from_journal)?;
+    let id = world.journal.intend_with((CAPABILITY, &what), kept, undo).map_err(from_journal)?;
     let version = object::text(&before, "/metadata/resourceVersion");
     let patch = merged(&patch, &json!({ "metadata": { "resourceVersion": version } }));
     fault::point("effect.before");
@@ -225,7 +223,9 @@ pub(super) fn intend(
     what: String,
     act: Act,
 ) -> Result<foil_journal::EffectId, Error> {
-    let undo = Undo::Family(KubeUndo::of(session.cluster().reference(), act));
+    let undo = KubeUndo::of(session.cluster().reference(), act)
+        .map_err(|e| failure("journal", format!("the undo of `{what}` cannot be written down: {e}")))?;
+    let undo = Undo::Family(undo);
     world.journal.intend(&Effect { capability: CAPABILITY.into(), what, undo }).map_err(from_journal)
 }
 
